@@ -8,6 +8,10 @@ from setuptools import find_packages, setup
 _ROOT = os.path.dirname(os.path.abspath(__file__))
 
 
+_PLOTS = ["matplotlib>=3.8", "scikit-learn>=1.4"]
+_BEAM = ["apache-beam>=2.77"]
+
+
 def _read(name):
     with open(os.path.join(_ROOT, name), encoding="utf-8") as file:
         return file.read()
@@ -34,7 +38,7 @@ setup(
     license_files=["LICENSE"],
     packages=packages,
     package_dir=package_dir,
-    package_data={"": ["**/*.flags", "**/*.txt", "**/*.md", "**/*.tsv"]},
+    package_data={"": ["**/*.flags", "**/*.txt", "**/*.md", "**/*.tsv", "**/*.npz"]},
     zip_safe=False,
     python_requires=">=3.11",
     install_requires=[
@@ -42,6 +46,8 @@ setup(
         "keras>=3.8",
         "numpy>=1.26",
         "scipy>=1.11",
+        # Compiles the skip-gram's inner loops for the CPU at hand.
+        "numba>=0.60",
         "absl-py>=2.0",
         "pillow>=10.0",
         "tensorboard>=2.18",
@@ -52,7 +58,9 @@ setup(
         "array_record>=0.5.0; platform_system == 'Linux'",
     ],
     extras_require={
-        "test": ["pytest>=8.0", "ruff>=0.8", "build>=1.0", "setuptools>=64", "wheel", "gensim>=4.3"],
+        "plots": _PLOTS,
+        "beam": _BEAM,
+        "test": ["pytest>=8.0", "ruff>=0.8", "build>=1.0", "setuptools>=64", "wheel", "gensim>=4.3", *_PLOTS, *_BEAM],
     },
     classifiers=[
         "Intended Audience :: Developers",

@@ -12,10 +12,13 @@ from devise_tf.training import Config
 
 ROOT = Path(__file__).resolve().parents[1]
 CARDS = sorted((ROOT / "models").glob("*/README.md"))
-DOCUMENTS = [ROOT / "README.md", ROOT / "BUILD.md", *CARDS]
+DOCUMENTS = [ROOT / "README.md", ROOT / "BUILD.md", *CARDS, *sorted((ROOT / "models").glob("*/[A-Z]*.md"))]
+DOCUMENTS = list(dict.fromkeys(DOCUMENTS))
 FLAGFILES = sorted((ROOT / "models").rglob("*.flags"))
 # Flags of the command line that are no settings.
 COMMAND_FLAGS = {"flagfile", "preset", "help"}
+BEAM_FLAGS = {"environment_type", "environment_config", "extra_package", "setup_file", "temp_location"}
+BEAM_FLAGS |= {"hdfs_host", "hdfs_port", "hdfs_user"}
 SETTINGS = {field.name: field for field in dataclasses.fields(Config)}
 
 
@@ -33,9 +36,15 @@ def snippets():
 
 
 def named_flags(text):
-    """Names behind `--`. Commands of other programs are left out."""
-    others = re.compile(r"^.*\b(apt|pytest|ruff|git|pip)\b.*$", re.MULTILINE)
+    """Names behind `--`. Commands of other programs, and tables of Apache Beam's flags, are left out."""
+    others = re.compile(r"^.*(\b(apt|pytest|ruff|git|pip|tensorboard)\b|Runner).*$", re.MULTILINE)
     return set(re.findall(r"(?<![\w-])--([a-z][a-z_]*)", others.sub("", text)))
+
+
+def flags_of(module):
+    """The flags that one of the package's other commands defines."""
+    source = (ROOT / module.replace(".", "/")).with_suffix(".py").read_text(encoding="utf-8")
+    return set(re.findall(r"(?:DEFINE_\w+\(|add_argument\()\s*\"(?:--)?([a-z_]+)\"", source))
 
 
 def settings_of(path):
@@ -63,7 +72,14 @@ def test_snippets_run(code):
 
 @named(DOCUMENTS)
 def test_flags_exist(path):
-    unknown = named_flags(path.read_text(encoding="utf-8")) - set(SETTINGS) - COMMAND_FLAGS
+    text = path.read_text(encoding="utf-8")
+    commands = {module for module in re.findall(r"\b(devise_tf(?:\.\w+)+)", text) if "benchmarks" in module}
+    commands |= {module for module in ("devise_tf.vectors", "devise_tf.text.beam") if module in text}
+    if any("benchmarks" in module for module in commands):
+        commands.add("devise_tf.benchmarks.harness")
+    known = set().union(SETTINGS, COMMAND_FLAGS, *map(flags_of, commands))
+    known |= BEAM_FLAGS if "devise_tf.text.beam" in commands else set()
+    unknown = named_flags(text) - known
     assert not unknown, f"{path} names flags that there are not: {sorted(unknown)}"
 
 

@@ -71,8 +71,8 @@ class ExampleOrder:
                 By default one worker with one replica.
 
         Returns:
-            Unbatched `tf.data.Dataset` of `{"index": int64 scalar, "seed": int32 [2]}`: for each step, for each
-            replica of this worker, its examples. `seed` differs for every example in every epoch.
+            Unbatched `tf.data.Dataset` of `{"index": int64 scalar, "epoch": int64 scalar, "seed": int32 [2]}`: for
+            each step, for each replica of this worker, its examples. `seed` differs for every example in every epoch.
         """
         if not 0 <= start_step <= stop_step:
             raise ValueError(
@@ -90,11 +90,12 @@ class ExampleOrder:
 
         def examples_of_part(number):
             step, replica = start_step + number // local, worker * local + number % local
-            return self._examples(step * self.global_batch_size + replica * part + tf.range(part, dtype=tf.int64))
+            return self.examples(step * self.global_batch_size + replica * part + tf.range(part, dtype=tf.int64))
 
         return tf.data.Dataset.range((stop_step - start_step) * local).map(examples_of_part).unbatch()
 
-    def _examples(self, numbers):
+    def examples(self, numbers: tf.Tensor) -> dict[str, tf.Tensor]:
+        """Returns the examples of these numbers of the stream, int64 [N]: `dataset`'s entries, batched."""
         epochs, index = numbers // self.num_examples, numbers % self.num_examples
         if self.shuffle:
             # The public `index_shuffle` feeds consecutive seeds straight into its cipher; short keys then repeat
@@ -105,7 +106,7 @@ class ExampleOrder:
             index = tf.raw_ops.RandomIndexShuffle(index=index, seed=keys, max_index=max_index, rounds=12)
         # The number of the example as two words, the seed over the high one (which is 0 for 4e9 examples).
         seeds = tf.bitwise.bitwise_xor(tf.bitcast(numbers, tf.int32), tf.constant([0, self.seed], tf.int32))
-        return {"index": index, "seed": seeds}
+        return {"index": index, "epoch": epochs, "seed": seeds}
 
 
 def _mix(words):

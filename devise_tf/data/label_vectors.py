@@ -6,6 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from devise_tf.data.label_set import LabelSet
+from devise_tf.text.term_vectors import term_rows
 
 MISSING = ("compose", "drop", "stop")
 
@@ -63,18 +64,12 @@ def make_label_vectors(
     found: dict[str, list[int]] = {}
     whole, composed, lost = [], [], []
     for label, names in zip(labels.ids, labels.normalized_terms(), strict=True):
-        row = next((index[name] for name in names if name in index), None)
-        if row is not None:
-            found[label] = [row]
-            whole.append(label)
-            continue
-        parts = (name.split("_") for name in names)
-        words = next((part for part in parts if all(word in index for word in part)), None)
-        if words is not None and missing != "stop":
-            found[label] = [index[word] for word in words]
-            composed.append(label)
-        else:
+        rows = term_rows(names, index)
+        if not rows or (len(rows) > 1 and missing == "stop"):
             lost.append(label)
+            continue
+        found[label] = rows
+        (whole if len(rows) == 1 else composed).append(label)
     if lost and missing != "drop":
         listed = ", ".join(f"{label} ({labels.terms[labels.index[label]][0]})" for label in lost[:20])
         choices = (

@@ -3,7 +3,9 @@
 from devise_tf.text.corpus import Corpus
 from devise_tf.text.encoded_corpus import EncodedCorpus, encode_corpus
 from devise_tf.text.huffman import HuffmanTree
+from devise_tf.text.phrases import find_phrases
 from devise_tf.text.skip_gram_blocks import SkipGramBlocks
+from devise_tf.text.term_vectors import TermVectors
 from devise_tf.text.tokenizer import normalize_term, tokenize
 from devise_tf.text.vector_file import load_vectors, save_vectors
 from devise_tf.text.vocabulary import Vocabulary
@@ -13,8 +15,10 @@ __all__ = [
     "EncodedCorpus",
     "HuffmanTree",
     "SkipGramBlocks",
+    "TermVectors",
     "Vocabulary",
     "encode_corpus",
+    "find_phrases",
     "load_vectors",
     "normalize_term",
     "save_vectors",

@@ -9,13 +9,12 @@ import numpy as np
 
 from devise_tf.text.corpus import Corpus
 from devise_tf.text.files import atomic_write
-from devise_tf.text.term_matcher import TermMatcher, read_terms
+from devise_tf.text.id_matcher import read_ids
 from devise_tf.text.vocabulary import Vocabulary
+from devise_tf.text.word_index import END
 
 # Raise it whenever the file or the way from text to terms changes.
-_VERSION = 1
-_END = -1
-_BUFFER_IDS = 1 << 20
+VERSION = 1
 
 
 class EncodedCorpus:
@@ -56,10 +55,10 @@ class EncodedCorpus:
         """
         path = os.fspath(path)
         try:
-            with open(_sidecar(path), encoding="utf-8") as handle:
+            with open(sidecar_path(path), encoding="utf-8") as handle:
                 information = json.load(handle)
-            if information["version"] != _VERSION:
-                raise ValueError(f"version {information['version']} instead of {_VERSION}")
+            if information["version"] != VERSION:
+                raise ValueError(f"version {information['version']} instead of {VERSION}")
             size = 4 * (information["num_ids"] + information["num_sentences"])
             if os.path.getsize(path) != size:
                 raise ValueError(f"{os.path.getsize(path)} bytes instead of {size}")
@@ -83,8 +82,8 @@ def encode_corpus(
 ) -> EncodedCorpus:
     """Writes a corpus as term ids.
 
-    The multi-word terms of the vocabulary are joined, the longest first (see `TermMatcher`), which gives the terms
-    that `Vocabulary.build` counted.
+    The multi-word terms of the vocabulary are joined, the longest first (see `TermMatcher`), and then its phrases,
+    which gives the terms that `Vocabulary.build` counted.
 
     Args:
         corpus: The `Corpus`.
@@ -97,40 +96,36 @@ def encode_corpus(
         The `EncodedCorpus`.
 
     Raises:
-        ValueError: no term of the vocabulary occurs in the corpus.
+        ValueError: no term of the vocabulary occurs in the corpus, or the corpus cannot be read (see `Corpus`).
         OSError: the disk is full or the file cannot be written.
     """
     path = os.fspath(path)
-    information = {"version": _VERSION, "vocabulary": vocabulary.fingerprint(), "corpus": corpus.fingerprint()}
-    matcher = TermMatcher(term for term in vocabulary.terms if "_" in term)
-    get_id = vocabulary.index.get
+    information = {"version": VERSION, "vocabulary": vocabulary.fingerprint(), "corpus": corpus.fingerprint()}
+    index, matchers = vocabulary.index_words()
     num_words = num_terms = num_sentences = 0
     with contextlib.suppress(FileNotFoundError):
-        os.unlink(_sidecar(path))
+        os.unlink(sidecar_path(path))
     with atomic_write(path) as handle:
-        buffer: list[int] = []
-        for words, terms in read_terms(corpus, matcher, progress):
+        for words, ids in read_ids(corpus, index, matchers, progress):
+            ids = ids[(ids >= END) & (ids < len(vocabulary))]
+            # Of lines without a known term only their ends are left, each behind another or at the beginning.
+            ends = ids == END
+            ids = ids[~ends | np.append(False, ~ends[:-1])]
+            sentences = int(np.count_nonzero(ids == END))
             num_words += words
-            ids = [i for i in map(get_id, terms) if i is not None]
-            if ids:
-                num_terms += len(ids)
-                num_sentences += 1
-                buffer += ids
-                buffer.append(_END)
-                if len(buffer) >= _BUFFER_IDS:
-                    handle.write(np.array(buffer, "<i4").tobytes())
-                    buffer.clear()
-        handle.write(np.array(buffer, "<i4").tobytes())
+            num_terms += ids.size - sentences
+            num_sentences += sentences
+            handle.write(ids.astype("<i4", copy=False).tobytes())
         if not num_terms:
             raise ValueError(
                 f"None of the {len(vocabulary)} terms of the vocabulary occurs in the corpus. "
                 f"Received: corpus={corpus.pattern!r}"
             )
     information |= {"num_words": num_words, "num_ids": num_terms, "num_sentences": num_sentences}
-    with atomic_write(_sidecar(path)) as handle:
+    with atomic_write(sidecar_path(path)) as handle:
         handle.write(json.dumps(information, indent=1).encode("utf-8"))
     return EncodedCorpus.open(path)
 
 
-def _sidecar(path: str) -> str:
+def sidecar_path(path: str) -> str:
     return path + ".json"

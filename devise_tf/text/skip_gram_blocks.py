@@ -4,7 +4,7 @@ import numpy as np
 
 from devise_tf.text.huffman import HuffmanTree
 
-CHUNK = 250  # ids an example; windows end at its ends
+CHUNK = 250  # ids an example
 
 
 def keep_probabilities(counts: np.ndarray, sample: float) -> np.ndarray:
@@ -30,17 +30,33 @@ def keep_probabilities(counts: np.ndarray, sample: float) -> np.ndarray:
         return np.minimum(1.0, (np.sqrt(counts / threshold) + 1.0) * threshold / np.maximum(counts, 1e-9))
 
 
+def draw_keys(seed: int, epoch: int) -> np.ndarray:
+    """The keys of one pass over a corpus: uint64 [2], for the subsampling and for the reaches."""
+    mixed = _draws(_draws(np.uint64(0), np.array([seed])), np.array([epoch]))
+    return _draws(mixed, np.array([1, 2]))
+
+
+def _draws(key: np.ndarray, places: np.ndarray) -> np.ndarray:
+    """Uniform uint64 numbers, a pure function of the key and the place (SplitMix64: Steele et al., 2014)."""
+    x = key + np.uint64(0x9E3779B97F4A7C15) * places.astype(np.uint64)
+    x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return x ^ (x >> np.uint64(31))
+
+
 class SkipGramBlocks:
     """Turns stretches of an encoded corpus into blocks of skip-gram examples.
 
-    The corpus is cut into chunks of 250 ids, which are this class's examples. A chunk is subsampled, and each of
-    the terms left is a *centre* that predicts nothing itself: every *context* term inside its dynamic window (a
-    reach drawn uniformly from 1..`window`, cut at sentence ends) is trained to predict the centre through the
-    centre's Huffman path, as in word2vec.
+    The corpus is cut into chunks of `chunk_size` ids, which are this class's examples. The corpus is subsampled, and
+    each of the terms left in a chunk is a *centre*: every *context* term inside its dynamic window (a reach drawn
+    uniformly from 1..`window`, cut at sentence ends but not at the ends of the chunk) is trained to predict the centre
+    through the centre's Huffman path, as in word2vec. What is kept and how far a window reaches depends on the seed,
+    the pass over the corpus and the place in it alone, so that neighbouring chunks agree.
 
-    `block_size` consecutive centres form a block. Their windows overlap and their paths share nodes, so that all
-    (context, centre, node) products of a block lie in one dense product between the vectors of its `n = block_size +
-    2 * window` context positions and the vectors of its `U` distinct nodes:
+    `block_size` consecutive centres form a block, and share one draw of the reach (each centre's reach is distributed
+    as in word2vec; those of neighbours are not independent). Their windows overlap and their paths share nodes, so that
+    all (context, centre, node) products of a block lie in one dense product between the vectors of its
+    `n = block_size + 2 * window` context positions and the vectors of its `U` distinct nodes:
 
     ```
     logits[j, u]  = vector(contexts[j]) . node(nodes[u])
@@ -62,6 +78,7 @@ class SkipGramBlocks:
         window: int. The largest reach of a window, to either side.
         sample: float. Subsampling threshold; 0 turns subsampling off.
         block_size: int. Centres a block.
+        chunk_size: int. Ids a chunk.
         chunks_per_step: int. Chunks in one step, over all devices; only the scales depend on it.
         summed_updates: float. The most updates to one vector that a step sums in full. 64 is stable at word2vec's
             learning rate of 0.025.
@@ -80,6 +97,7 @@ class SkipGramBlocks:
         window: int = 5,
         sample: float = 1e-3,
         block_size: int = 16,
+        chunk_size: int = CHUNK,
         chunks_per_step: int = 1,
         summed_updates: float = 64.0,
     ):
@@ -87,15 +105,19 @@ class SkipGramBlocks:
             raise ValueError(f"`window` must be at least 1. Received: window={window}")
         if block_size < 1:
             raise ValueError(f"`block_size` must be at least 1. Received: block_size={block_size}")
+        if chunk_size < 1:
+            raise ValueError(f"`chunk_size` must be at least 1. Received: chunk_size={chunk_size}")
         if chunks_per_step < 1:
             raise ValueError(f"`chunks_per_step` must be at least 1. Received: chunks_per_step={chunks_per_step}")
         if len(ids) == 0:
             raise ValueError("`ids` holds no terms: the corpus has none of the vocabulary. Received: ids of length 0")
         self.ids, self.tree, self.window, self.block_size = ids, tree, window, block_size
-        self.chunks_per_step = chunks_per_step
+        self.chunk_size, self.chunks_per_step, self.summed_updates = chunk_size, chunks_per_step, summed_updates
+        # How far from a chunk the contexts of its first and last centres are looked for, dropped ids included.
+        self.halo = 16 * window
         self.counts = np.asarray(counts, np.int64)
-        self.keep = keep_probabilities(self.counts, sample)
-        self.num_chunks = -(-len(ids) // CHUNK)
+        self.keep = keep_probabilities(self.counts, sample).astype(np.float32)
+        self.num_chunks = -(-len(ids) // chunk_size)
         # The share of chunks that a term and a node are expected in, at most 1, decides how many share its budget.
         kept = np.rint(self.counts * self.keep * 1e6 / self.num_chunks).astype(np.int64)
         self._term_caps, self._node_caps = (
@@ -103,17 +125,18 @@ class SkipGramBlocks:
             for occurrences in (kept, tree.inner_counts(kept))
         )
         # The paths as one flat list, so that a batch gathers only what it has.
-        self._path_starts = np.concatenate([[0], np.cumsum(tree.lengths)]).astype(np.int64)
+        self.path_starts = np.concatenate([[0], np.cumsum(tree.lengths)]).astype(np.int64)
         inside = np.arange(tree.nodes.shape[1])[None, :] < tree.lengths[:, None]
-        self._path_nodes = tree.nodes[inside].astype(np.int64)
-        self._path_signs = np.where(tree.codes[inside] == 0, 1, -1).astype(np.int8)
+        self.path_nodes = tree.nodes[inside].astype(np.int32)
+        self.path_codes = tree.codes[inside].astype(np.int8)
 
-    def batch(self, chunks: np.ndarray, seeds: np.ndarray) -> dict[str, np.ndarray]:
+    def batch(self, chunks: np.ndarray, epochs: np.ndarray, seed: int = 0) -> dict[str, np.ndarray]:
         """The blocks of some chunks.
 
         Args:
             chunks: int [B]. Chunk numbers.
-            seeds: int [B, 2]. Seeds of each chunk's random choices.
+            epochs: int [B]. The pass over the corpus in which each chunk is met: it shapes the random choices.
+            seed: int. Of the random choices.
 
         Returns:
             `contexts` int32 [G, n] (0 where there is none; the mask says so), `mask` uint8 [G, n, b], `nodes` int32
@@ -122,21 +145,42 @@ class SkipGramBlocks:
             (context, centre) pairs. No block holds centres of two chunks.
         """
         window, b = self.window, self.block_size
-        terms, reaches, sentences = [], [], []
-        for chunk, seed in zip(chunks, seeds, strict=True):
-            ids = np.asarray(self.ids[chunk * CHUNK : (chunk + 1) * CHUNK])
-            rng = np.random.Generator(np.random.Philox(key=[int(seed[0]) & 0xFFFFFFFF, int(seed[1]) & 0xFFFFFFFF]))
-            uniforms = rng.random(len(ids), dtype=np.float32)
-            reach = rng.integers(1, window + 1, len(ids), dtype=np.int32)
+        n = b + 2 * window
+        all_terms, all_sentences, all_centres, all_reaches, block_chunk = [], [], [], [], []
+        for number, (chunk, epoch) in enumerate(zip(chunks, epochs, strict=True)):
+            start, keys = int(chunk) * self.chunk_size, draw_keys(seed, int(epoch))
+            first, last = max(0, start - self.halo), start + self.chunk_size + self.halo
+            ids = np.asarray(self.ids[first:last])
+            places = np.arange(first, first + len(ids))
+            uniforms = (_draws(keys[0], places) >> np.uint64(40)).astype(np.float32) * np.float32(2.0**-24)
             kept = np.flatnonzero((ids >= 0) & (uniforms < self.keep[ids]))
-            padding = (0, max(b, -(-len(kept) // b) * b) - len(kept))
-            terms.append(np.pad(ids[kept], padding, constant_values=-1))
-            reaches.append(np.pad(reach[kept], padding))
-            sentences.append(np.pad(np.cumsum(ids < 0)[kept] + len(sentences) * (CHUNK + 1), padding))
-        block_chunk = np.repeat(np.arange(len(terms)), [len(ids) // b for ids in terms])
-        terms, reaches, sentences = (np.concatenate(x) for x in (terms, reaches, sentences))
-        mask, contexts = self._windows(terms, reaches, sentences)
-        nodes, signs = self._paths(terms)
+            low, high = np.searchsorted(kept + first, [start, start + self.chunk_size])
+            # `window` places before the first centre, and as many behind the last place of the last block.
+            blocks = max(1, -(-(high - low) // b))
+            around = np.arange(low - window, low + blocks * b + window)
+            inside = (around >= 0) & (around < len(kept))
+            around = kept[np.clip(around, 0, max(0, len(kept) - 1))] if len(kept) else np.zeros(len(around), int)
+            terms = np.where(inside, ids[around], -1)
+            sentences = np.where(inside, np.cumsum(ids < 0)[around], -1)
+            rows = np.arange(blocks)[:, None] * b + np.arange(n)
+            all_terms.append(terms[rows])
+            all_sentences.append(sentences[rows])
+            all_centres.append((np.arange(blocks * b) < high - low).reshape(blocks, b))
+            # All centres of a block share one reach, drawn at the place of the first.
+            draws = _draws(keys[1], first + around[window : window + blocks * b : b])
+            all_reaches.append(1 + ((draws >> np.uint64(32)) % np.uint64(window)).astype(np.int64))
+            block_chunk += [number] * blocks
+        terms, sentences, centres, reaches = map(np.concatenate, (all_terms, all_sentences, all_centres, all_reaches))
+        distance = np.abs(np.arange(n)[:, None] - window - np.arange(b)[None, :])  # [n, b]
+        mask = (
+            (distance[None] <= reaches[:, None, None])
+            & (distance[None] > 0)
+            & (sentences[:, :, None] == sentences[:, None, window : window + b])
+            & (terms >= 0)[:, :, None]
+            & centres[:, None, :]
+        ).astype(np.uint8)
+        block_chunk, contexts = np.array(block_chunk), np.maximum(terms, 0).astype(np.int32)
+        nodes, signs = self._paths(np.where(centres, terms[:, window : window + b], -1).ravel())
         context_scales = self._scales(block_chunk, contexts, mask.sum(axis=2), self._term_caps)
         # Pairs of each block and node: the pairs of the centres whose paths hold it.
         pairs = np.matmul(mask.sum(axis=1, dtype=np.float32)[:, None, :], np.abs(signs).astype(np.float32))[:, 0]
@@ -150,22 +194,6 @@ class SkipGramBlocks:
             "pairs": np.int64(np.count_nonzero(mask)),
         }
 
-    def _windows(self, terms, reaches, sentences):
-        """Context positions [G, n] of each block, and which of them each centre reaches, [G, n, b]."""
-        window, b, blocks = self.window, self.block_size, len(terms) // self.block_size
-        padded, sentence = np.pad(terms, window, constant_values=-1), np.pad(sentences, window, constant_values=-1)
-        n = b + 2 * window
-        positions = np.arange(blocks)[:, None] * b + np.arange(n)[None, :]
-        distance = np.abs(np.arange(n)[:, None] - window - np.arange(b)[None, :])  # [n, b]
-        contexts = padded[positions]
-        mask = (
-            (distance[None] <= reaches.reshape(blocks, 1, b))  # 0 for centres that are padding
-            & (distance[None] > 0)
-            & (sentence[positions][:, :, None] == sentences.reshape(blocks, 1, b))
-            & (contexts >= 0)[:, :, None]
-        )
-        return mask.astype(np.uint8), np.maximum(contexts, 0)
-
     def _paths(self, terms):
         """The distinct nodes [G, U] of the paths of each block, and each centre's signs on them, [G, b, U]."""
         b, size = self.block_size, len(self.counts)
@@ -174,16 +202,16 @@ class SkipGramBlocks:
         lengths = self.tree.lengths[terms[present]].astype(np.int64)
         centre = np.repeat(present, lengths)
         starts = np.cumsum(lengths) - lengths
-        flat = np.arange(len(centre)) + np.repeat(self._path_starts[terms[present]] - starts, lengths)
+        flat = np.arange(len(centre)) + np.repeat(self.path_starts[terms[present]] - starts, lengths)
         block = centre // b
-        keys, column = np.unique(block * size + self._path_nodes[flat], return_inverse=True)
+        keys, column = np.unique(block * size + self.path_nodes[flat], return_inverse=True)
         key_block = keys // size
         first = np.searchsorted(key_block, np.arange(blocks + 1))
         width = max(1, int(np.diff(first).max()))
         nodes = np.zeros((blocks, width), np.int32)
         nodes[key_block, np.arange(len(keys)) - first[key_block]] = keys - key_block * size
         signs = np.zeros((blocks, b, width), np.int8)
-        signs[block, centre % b, column - first[block]] = self._path_signs[flat]
+        signs[block, centre % b, column - first[block]] = 1 - 2 * self.path_codes[flat]
         return nodes, signs
 
     def _scales(self, block_chunk, rows, pairs, caps):

@@ -1,9 +1,8 @@
 """Words to terms."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable
 
-from devise_tf.text.corpus import Corpus
-from devise_tf.text.tokenizer import normalize_term, tokenize
+from devise_tf.text.tokenizer import normalize_term
 
 
 class TermMatcher:
@@ -59,22 +58,3 @@ class TermMatcher:
             return words
         terms += words[position:]
         return terms
-
-
-def read_terms(
-    corpus: Corpus, matcher: TermMatcher, progress: Callable[[int, int | None], None] | None = None
-) -> Iterator[tuple[int, list[str]]]:
-    """Reads a corpus as terms.
-
-    Args:
-        corpus: The `Corpus`.
-        matcher: The `TermMatcher` that joins multi-word terms.
-        progress: Optional; called with `(bytes_read, corpus.size_bytes)` now and then.
-
-    Yields:
-        For each line that holds a word: the number of its words (before joining), and the list of its terms.
-    """
-    for line in corpus.lines(progress):
-        words = tokenize(line)
-        if words:
-            yield len(words), matcher(words)

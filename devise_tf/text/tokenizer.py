@@ -1,11 +1,19 @@
 """Text to words."""
 
+import functools
 import re
+
+import numpy as np
 
 # `\w` without the underscore is exactly the Unicode categories L and N.
 _WORD = re.compile(r"[^\W_]+")
 # Four times as fast for text in ASCII: letters in lower case, digits, and a space for everything else.
 _ASCII = bytes(ord(chr(code).lower()) if code < 128 and chr(code).isalnum() else ord(" ") for code in range(256))
+# The same for blocks: line ends stay, and the bytes of other characters, which are dealt with before.
+_ASCII_BLOCK = bytes(code if code == ord("\n") or code >= 128 else _ASCII[code] for code in range(256))
+_SEPARATORS = re.compile(r"(?:[^\w\n]|_)+")
+_NOT_ASCII = re.compile(rb"[\x80-\xff]+")
+_CAPITAL_SIGMA = "Σ".encode()
 
 
 def tokenize(text: str) -> list[str]:
@@ -43,6 +51,33 @@ def tokenize(text: str) -> list[str]:
     return _WORD.findall(text.lower())
 
 
+def fold_block(block: bytes) -> bytes:
+    r"""Gives a block of lines such that its words, those of `tokenize`, lie between spaces.
+
+    Args:
+        block: Whole lines in UTF-8. Bytes that are not UTF-8 separate words.
+
+    Returns:
+        The words in order, in UTF-8, and `b"\n"` as a word of its own for each line end, with one or more spaces
+        between any two.
+
+    Example:
+
+    >>> fold_block(b"The snow-leopard\n2 cubs\n").split(b" ")
+    [b'the', b'snow', b'leopard', b'\n', b'2', b'cubs', b'\n', b'']
+    """
+    if not block.isascii():
+        # The lower case of no character but the capital sigma depends on what stands beside it, so that the runs of
+        # characters beyond ASCII, which are few in many languages, can be dealt with alone.
+        if 8 * np.count_nonzero(np.frombuffer(block, np.int8) < 0) > len(block):
+            block = _fold(block)
+        else:
+            if _CAPITAL_SIGMA in block:
+                block = b"\n".join([_fold(line) if _CAPITAL_SIGMA in line else line for line in block.split(b"\n")])
+            block = _NOT_ASCII.sub(lambda run: _fold_run(run[0]) if len(run[0]) <= 64 else _fold(run[0]), block)
+    return block.translate(_ASCII_BLOCK).replace(b"\n", b" \n ")
+
+
 def normalize_term(text: str) -> str:
     """Gives the vocabulary entry of a single- or multi-word term: its words joined by "_".
 
@@ -59,3 +94,10 @@ def normalize_term(text: str) -> str:
     if not words:
         raise ValueError(f"A term must hold at least one letter or number. Received: text={text!r}")
     return "_".join(words)
+
+
+def _fold(text: bytes) -> bytes:
+    return _SEPARATORS.sub(" ", text.decode("utf-8", errors="replace").lower()).encode("utf-8")
+
+
+_fold_run = functools.lru_cache(1 << 16)(_fold)

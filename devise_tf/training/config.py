@@ -8,7 +8,7 @@ MISSING_LABELS = ("compose", "drop", "stop")
 STRATEGIES = ("default", "mirrored", "multi_worker")
 PHASES = ("all", "skip_gram", "cnn", "devise")
 # A run may be resumed with other values of these: they do not shape what is trained.
-FREE = ("model_dir", "phase", "strategy", "data_dir", "log_every", "checkpoint_seconds", "verbose")
+FREE = ("model_dir", "phase", "strategy", "data_dir", "log_every", "checkpoint_seconds", "verbose", "skip_gram_threads")
 
 
 def _option(default, help, choices=None):
@@ -30,15 +30,22 @@ class Config:
     data_dir: str = _option("", "Where TensorFlow Datasets keeps its files; empty for its own default.")
 
     corpus: str = _option("", "Text of phase 1: globs separated by commas (plain, .gz, .xz), tfds:NAME, or builtin.")
-    vectors: str = _option("", "Vectors trained elsewhere, in place of --corpus: a word2vec or GloVe file.")
+    vectors: str = _option("", "Vectors trained before, in place of --corpus: a file, or the name of packaged ones.")
     dimension: int = _option(300, "Length of the term vectors that phase 1 trains.")
     window: int = _option(10, "Largest reach of the skip-gram's window, to either side, in words.")
     min_count: int = _option(5, "Least occurrences of a term in the text; terms of labels need one only.")
     max_vocabulary: int = _option(0, "Most terms in the vocabulary, those of labels aside; 0 for no limit.")
+    phrases: int = _option(0, "Passes over the text that look for phrases, two words or phrases in a pass; 0: none.")
+    phrase_threshold: float = _option(200.0, "Least score of a phrase, in the first pass; it halves from pass to pass.")
+    phrase_min_count: int = _option(5, "Least occurrences of a phrase in the text.")
     sample: float = _option(1e-3, "word2vec's subsampling of terms above this share of the text; 0 for none.")
     skip_gram_epochs: float = _option(1.0, "Passes over the text in phase 1.")
     skip_gram_batch_size: int = _option(2, "Chunks of 250 words a step in phase 1, over all devices.")
     skip_gram_learning_rate: float = _option(0.025, "Learning rate at the start of phase 1; it falls to 0.0001.")
+
+    skip_gram_threads: int = _option(
+        0, "Threads of phase 1 on a CPU; 0: one a core. Several differ a little from run to run, 1 repeats exactly."
+    )
 
     images: str = _option("", "Images: folder:DIR (DIR/train/LABEL/*.jpg, DIR/val/...), tfds:NAME, or builtin.")
     labels: str = _option("", "File of labels, a line each: `id<TAB>term, term`. Without it ids are terms.")
@@ -101,6 +108,11 @@ class Config:
         for name in (*positive, "cnn_batch_size", "devise_batch_size", "projection_epochs", "log_every"):
             if not getattr(self, name):
                 raise ValueError(f"`{name}` must be positive. Received: {name}={getattr(self, name)}")
+        if self.phrases and not (self.phrase_threshold and self.phrase_min_count):
+            raise ValueError(
+                "`phrases` needs `phrase_threshold` and `phrase_min_count` above 0. "
+                f"Received: phrase_threshold={self.phrase_threshold}, phrase_min_count={self.phrase_min_count}"
+            )
         if self.seed >= 2**31 - 1:
             raise ValueError(f"`seed` must be below {2**31 - 1}. Received: seed={self.seed}")
         if self.max_bad_images > 1:

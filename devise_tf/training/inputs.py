@@ -6,6 +6,7 @@ from absl import logging
 
 from devise_tf import data, text
 from devise_tf.data import Hierarchy, ImageSource, LabelSet
+from devise_tf.text.packaged_vectors import packaged_vectors
 from devise_tf.training.config import Config
 from devise_tf.training.model_dir import ModelDir
 
@@ -39,7 +40,7 @@ class Inputs:
         if text_needed and config.corpus:
             self.corpus()
         elif text_needed:
-            self.vectors = _existing(config.vectors, "vectors")
+            self.vectors = packaged_vectors().get(config.vectors) or _existing(config.vectors, "vectors")
         if config.labels:
             self.labels = LabelSet.load(_existing(config.labels, "labels"))
         self._listed = self.labels

@@ -3,13 +3,32 @@
 import dataclasses
 import time
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Protocol
 
 import keras
 import tensorflow as tf
 
 from devise_tf.training.model_dir import ModelDir
 from devise_tf.training.strategy import is_chief
+
+
+class Stepper(Protocol):
+    """Takes a phase's steps in place of its `loss` and `updates`, on a state of its own.
+
+    Attributes:
+        least_steps: Fewest steps to take at once, where more are left.
+    """
+
+    least_steps: int
+
+    def load(self) -> None:
+        """Takes over the values of the phase's variables."""
+
+    def take(self, start: int, stop: int) -> dict[str, float]:
+        """Takes the steps `start` to `stop - 1` and returns their metrics."""
+
+    def store(self, step: int) -> None:
+        """Gives the variables, the optimizer's too, the values that they have before `step`."""
 
 
 @dataclasses.dataclass
@@ -30,6 +49,7 @@ class Phase:
         steps_per_epoch: Steps in one pass over the data; need not be a whole number.
         metrics: Names of the metrics that `loss` gives.
         checkpointed: What else the checkpoints hold, by name.
+        stepper: What takes the steps in place of `loss`, `updates` and `dataset`; only on one replica.
     """
 
     name: str
@@ -41,6 +61,7 @@ class Phase:
     steps_per_epoch: float
     metrics: tuple[str, ...] = ("loss",)
     checkpointed: dict[str, Any] = dataclasses.field(default_factory=dict)
+    stepper: Stepper | None = None
 
 
 def run_phase(
@@ -122,8 +143,13 @@ def run_phase(
         for _ in tf.range(count):
             strategy.run(replica_step, args=(next(iterator),))
 
-    dataset = strategy.distribute_datasets_from_function(lambda context: phase.dataset(done, phase.steps, context))
-    iterator = iter(dataset)
+    stepper = phase.stepper
+    if stepper is None:
+        dataset = strategy.distribute_datasets_from_function(lambda context: phase.dataset(done, phase.steps, context))
+        iterator = iter(dataset)
+    else:
+        stepper.load()
+        log_every = max(log_every, stepper.least_steps)
     with strategy.scope():
         for name in phase.metrics:
             totals[name] = tuple(
@@ -156,9 +182,12 @@ def run_phase(
             epoch = int(done / phase.steps_per_epoch)
             callback_list.on_epoch_begin(epoch)
         count = min(log_every - done % log_every, phase.steps - done)
-        run_steps(iterator, tf.constant(count))
+        if stepper is None:
+            run_steps(iterator, tf.constant(count))
+            logs = _read(totals)
+        else:
+            logs = stepper.take(done, done + count)
         done += count
-        logs = _read(totals)
         if not all(map(_is_finite, logs.values())):
             raise FloatingPointError(
                 f"{phase.name}: the loss is not finite in steps {done - count + 1} to {done} (metrics: {logs}). "
@@ -167,6 +196,8 @@ def run_phase(
         step.assign(done)
         last = done >= phase.steps
         saves = last or (chief and time.monotonic() - saved_at >= checkpoint_seconds)
+        if saves and stepper is not None:
+            stepper.store(done)
         # The loss that a step reports is from before its update.
         broken = [v.path for v in variables if not tf.reduce_all(tf.math.is_finite(v.value))] if saves else []
         if broken:

@@ -27,13 +27,13 @@ def skip_gram_batches(blocks: SkipGramBlocks, order: ExampleOrder, start: int, s
         "pairs": ((), tf.int64),
     }
 
-    def make(index, seed):
-        batch = blocks.batch(index, seed)
+    def make(index, epoch):
+        batch = blocks.batch(index, epoch, order.seed)
         return [batch[name] for name in signature]
 
     def load(example):
         values = tf.numpy_function(
-            make, [example["index"], example["seed"]], [dtype for _, dtype in signature.values()]
+            make, [example["index"], example["epoch"]], [dtype for _, dtype in signature.values()]
         )
         return {
             name: tf.ensure_shape(value, shape)
@@ -62,6 +62,7 @@ def skip_gram_phase(
     learning_rate: float = 0.025,
     final_learning_rate: float = 1e-4,
     seed: int = 0,
+    threads: int | None = None,
 ) -> Phase:
     """Phase 1: plain stochastic gradient descent with a linearly falling learning rate, as in word2vec.
 
@@ -72,6 +73,7 @@ def skip_gram_phase(
         learning_rate: At the start.
         final_learning_rate: At the end.
         seed: Of the order, the subsampling and the windows.
+        threads: Trains with `SkipGramEngine` in this many threads, 0 for one a core; by default with Keras operations.
 
     Returns:
         The phase; its metric `loss` is nats a pair.
@@ -84,15 +86,47 @@ def skip_gram_phase(
         total = skip_gram_loss(model, batch)
         return total, {"loss": (total, batch["pairs"])}
 
+    optimizer = keras.optimizers.SGD(schedule)
     return Phase(
         name="skip_gram",
         model=model,
-        updates=[(keras.optimizers.SGD(schedule), model.trainable_variables)],
+        updates=[(optimizer, model.trainable_variables)],
         loss=loss,
         dataset=lambda start, stop, context: skip_gram_batches(blocks, order, start, stop, context),
         steps=steps,
         steps_per_epoch=order.steps_per_epoch,
+        stepper=None if threads is None else _EngineSteps(model, blocks, order, optimizer, schedule, threads),
     )
+
+
+class _EngineSteps:
+    """Steps of the skip-gram phase, taken by the engine."""
+
+    def __init__(self, model, blocks, order, optimizer, schedule, threads):
+        self.model, self.blocks, self.order, self.threads = model, blocks, order, threads
+        self.optimizer, self.schedule = optimizer, schedule
+        # A second or so, so that threads seldom wait for each other.
+        self.least_steps = math.ceil(1_000_000 / (order.global_batch_size * blocks.chunk_size))
+
+    def load(self):
+        from devise_tf.training.skip_gram_engine import SkipGramEngine
+
+        tables = self.model.vectors(), self.model.node_vectors()
+        self.engine = SkipGramEngine(self.blocks, *tables, threads=self.threads, seed=self.order.seed)
+
+    def take(self, start, stop):
+        size = self.order.global_batch_size
+        examples = self.order.examples(tf.range(start * size, stop * size, dtype=tf.int64))
+        rates = np.repeat(self.schedule(tf.range(start, stop)).numpy(), size)
+        # Measuring the loss of all blocks would take a good part of the time.
+        measured = min(16, 1 + len(rates) * self.blocks.chunk_size // 100_000)
+        sums = self.engine.train(examples["index"].numpy(), examples["epoch"].numpy(), rates, measured)
+        return {"loss": sums["nats"] / max(1.0, sums["measured_pairs"])}
+
+    def store(self, step):
+        self.model.embedding.embeddings.assign(self.engine.vectors())
+        self.model.hierarchical_softmax.nodes.assign(self.engine.nodes())
+        self.optimizer.iterations.assign(step)
 
 
 def image_batches(

@@ -1,7 +1,9 @@
 """A whole run: from text and images to the three phases' models and the report."""
 
 import dataclasses
+import importlib
 import shlex
+import types
 from collections.abc import Callable, Sequence
 
 import keras
@@ -98,7 +100,8 @@ class Run:
         if self.model_dir.has("vectors.bin"):
             return
         self._print("\nPhase 1: skip-gram")
-        vocabulary, blocks = self._encoded_text()
+        engine = self._fast_engine()
+        vocabulary, blocks = self._encoded_text(**engine.BLOCKS if engine else {})
         with self.strategy.scope():
             keras.utils.set_random_seed(self.config.seed)
             model = SkipGram(vocabulary.counts, self.config.dimension)
@@ -108,6 +111,7 @@ class Run:
                 self.config.skip_gram_epochs,
                 self.config.skip_gram_learning_rate,
                 seed=self.config.seed,
+                threads=self.config.skip_gram_threads if engine else None,
             )
         self._run(phase)
         if self.chief:
@@ -115,7 +119,17 @@ class Run:
             text.save_vectors(path, vocabulary.terms, model.vectors(), "word2vec_binary")
         self._wait_for_chief()
 
-    def _encoded_text(self) -> tuple[text.Vocabulary, text.SkipGramBlocks]:
+    def _fast_engine(self) -> types.ModuleType | None:
+        """The module of `SkipGramEngine`, for training on one CPU where Numba is; else None."""
+        if self.strategy.num_replicas_in_sync > 1 or tf.config.list_logical_devices("GPU"):
+            return None
+        try:
+            return importlib.import_module("devise_tf.training.skip_gram_engine")
+        except (ImportError, OSError) as error:  # OSError: a library of LLVM cannot be loaded
+            self._print(f"Training with Keras operations, which is slower: Numba cannot be used here ({error}).")
+            return None
+
+    def _encoded_text(self, **block_arguments) -> tuple[text.Vocabulary, text.SkipGramBlocks]:
         """The vocabulary and the corpus as skip-gram blocks, made by the chief where they are not there."""
         config, model_dir = self.config, self.model_dir
         words, ids = model_dir.path("vocabulary.txt"), model_dir.path("corpus.ids")
@@ -132,17 +146,29 @@ class Run:
             config.window,
             config.sample,
             chunks_per_step=config.skip_gram_batch_size,
+            **block_arguments,
         )
         return vocabulary, blocks
 
     def _encode(self, words: str, ids: str) -> None:
         config, corpus = self.config, self.inputs.corpus()
         if not self.model_dir.has("vocabulary.txt"):
+            label_terms, phrases = self.inputs.label_terms(), {}
+            if config.phrases:
+                phrases = text.find_phrases(
+                    corpus,
+                    label_terms,
+                    config.phrases,
+                    threshold=config.phrase_threshold,
+                    min_count=config.phrase_min_count,
+                    progress=self._progress("Looking for phrases"),
+                )
             vocabulary = text.Vocabulary.build(
                 corpus,
                 min_count=config.min_count,
                 max_size=config.max_vocabulary or None,
-                label_terms=self.inputs.label_terms(),
+                label_terms=label_terms,
+                phrases=phrases,
                 progress=self._progress("Counting terms"),
             )
             vocabulary.save(words)

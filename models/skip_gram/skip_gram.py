@@ -81,27 +81,46 @@ class SkipGram(keras.Model):
             float32 scalar, nats summed over all pairs. See `devise_tf.text.SkipGramBlocks`.
         """
         gather = gather or (lambda variable, ids: ops.take(variable, ids, axis=0))
-        context_vectors = _scale_gradient(gather(self.embedding.embeddings, contexts), context_scales)
-        node_vectors = _scale_gradient(gather(self.hierarchical_softmax.nodes, nodes), node_scales)
-        dtype = context_vectors.dtype
-        mask, signs = ops.cast(mask, dtype), ops.cast(signs, dtype)
-        logits = ops.matmul(context_vectors, ops.transpose(node_vectors, (0, 2, 1)))
+        context_vectors = gather(self.embedding.embeddings, contexts)
+        node_vectors = gather(self.hierarchical_softmax.nodes, nodes)
+        mask, signs = (ops.cast(x, context_vectors.dtype) for x in (mask, signs))
         signed = ops.matmul(mask, signs)  # positive - negative
         total = ops.matmul(mask, ops.abs(signs))  # positive + negative
-        # positive * softplus(-x) + negative * softplus(x), with one softplus.
-        return ops.sum(total * ops.softplus(logits) - 0.5 * (signed + total) * logits)
+        return _scaled_loss(context_vectors, node_vectors, total, signed, context_scales, node_scales)
 
     def vectors(self) -> np.ndarray:
         """All term vectors, float32 [V, dimension]."""
-        return ops.convert_to_numpy(self.embedding.embeddings).astype(np.float32)
+        return ops.convert_to_numpy(self.embedding.embeddings).astype(np.float32, copy=False)
+
+    def node_vectors(self) -> np.ndarray:
+        """All node vectors, float32 [V - 1, dimension]."""
+        return ops.convert_to_numpy(self.hierarchical_softmax.nodes).astype(np.float32, copy=False)
 
     def get_config(self):
         return {**super().get_config(), "counts": self.counts, "dimension": self.dimension}
 
 
-def _scale_gradient(vectors, scales):
-    """The vectors, unchanged; their gradient [..., D] times `scales` [...]."""
-    if scales is None:
-        return vectors
-    scaled = vectors * ops.expand_dims(ops.cast(scales, vectors.dtype), -1)
-    return scaled + ops.stop_gradient(vectors - scaled)
+def _scaled_loss(context_vectors, node_vectors, total, signed, context_scales, node_scales):
+    """The summed loss, whose gradients are scaled row by row."""
+
+    # By hand: scaling the small matrix of slopes costs next to nothing, scaling the rows of vectors three passes.
+    @ops.custom_gradient
+    def loss(context_vectors, node_vectors):
+        logits = ops.matmul(context_vectors, ops.transpose(node_vectors, (0, 2, 1)))
+        halves = ops.tanh(0.5 * logits)  # sigmoid(x) = 0.5 + 0.5 * tanh(x / 2)
+
+        def gradients(*arguments, upstream=None):
+            upstream = arguments[0] if upstream is None else upstream
+            slopes = (0.5 * upstream) * (total * halves - signed)
+            left = slopes if context_scales is None else slopes * ops.expand_dims(context_scales, 2)
+            right = slopes if node_scales is None else slopes * ops.expand_dims(node_scales, 1)
+            return (
+                ops.matmul(left, node_vectors),
+                ops.matmul(ops.transpose(right, (0, 2, 1)), context_vectors),
+            )
+
+        # positive * softplus(-x) + negative * softplus(x)
+        sizes = ops.abs(0.5 * logits) - ops.log(0.5 + 0.5 * ops.abs(halves))
+        return ops.sum(total * sizes - 0.5 * signed * logits), gradients
+
+    return loss(context_vectors, node_vectors)

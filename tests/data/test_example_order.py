@@ -6,9 +6,11 @@ import tensorflow as tf
 
 from devise_tf.data import ExampleOrder
 
+KEYS = ("index", "epoch", "seed")
+
 
 def read(order, start, stop, replicas=None, workers=1):
-    """The examples of the steps as {"index": [steps, B], "seed": [steps, B, 2]}, over all workers."""
+    """The examples of the steps as {"index", "epoch": [steps, B], "seed": [steps, B, 2]}, over all workers."""
     if replicas is None:
         contexts, replicas = [None], 1
     else:
@@ -22,10 +24,10 @@ def read(order, start, stop, replicas=None, workers=1):
         parts.append(
             {
                 key: np.stack([batch[key] for batch in batches]).reshape(stop - start, -1, *batches[0][key].shape[1:])
-                for key in ("index", "seed")
+                for key in KEYS
             }
         )
-    return {key: np.concatenate([part[key] for part in parts], axis=1) for key in ("index", "seed")}
+    return {key: np.concatenate([part[key] for part in parts], axis=1) for key in KEYS}
 
 
 def permutation(num_examples, seed, epoch):
@@ -82,15 +84,28 @@ def test_unshuffled():
 def test_devices_and_workers_see_the_same_global_batches(replicas, workers):
     order = ExampleOrder(num_examples=50, global_batch_size=12, seed=1)
     single, parts = read(order, 3, 9), read(order, 3, 9, replicas, workers)
-    np.testing.assert_array_equal(parts["index"], single["index"])
-    np.testing.assert_array_equal(parts["seed"], single["seed"])
+    for key in KEYS:
+        np.testing.assert_array_equal(parts[key], single[key])
 
 
 def test_resuming_is_the_tail():
     order = ExampleOrder(num_examples=50, global_batch_size=12, seed=1)
     whole, tail = read(order, 0, 12, 2), read(order, 5, 12, 2)
-    np.testing.assert_array_equal(tail["index"], whole["index"][5:])
-    np.testing.assert_array_equal(tail["seed"], whole["seed"][5:])
+    for key in KEYS:
+        np.testing.assert_array_equal(tail[key], whole[key][5:])
+
+
+def test_epochs_and_examples_by_number():
+    """`examples` gives what the dataset gives, in any order, without a pipeline."""
+    order = ExampleOrder(num_examples=10, global_batch_size=4, seed=7)
+    stream = {key: values.reshape(40, -1).squeeze() for key, values in read(order, 0, 10).items()}
+    np.testing.assert_array_equal(stream["epoch"], np.arange(40) // 10)
+    assert stream["epoch"].dtype == np.int64
+    numbers = np.random.default_rng(0).permutation(40)
+    examples = order.examples(tf.constant(numbers))
+    assert set(examples) == set(KEYS)
+    for key in KEYS:
+        np.testing.assert_array_equal(examples[key], stream[key][numbers])
 
 
 def test_example_seeds_differ():

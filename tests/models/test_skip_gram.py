@@ -3,6 +3,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from devise_tf.data import ExampleOrder
 from devise_tf.models.skip_gram import SkipGram
 from devise_tf.text import HuffmanTree, SkipGramBlocks
 from devise_tf.training.phases import skip_gram_loss, skip_gram_phase
@@ -69,7 +70,7 @@ def loss_and_gradients(model, loss):
 def test_block_loss_is_the_sum_over_all_pairs(block_size):
     blocks = make_blocks(corpus(), window=3, sample=0.05, block_size=block_size)
     model = filled(blocks.counts)
-    batch = blocks.batch(np.array([1, 0]), np.array([[1, 2], [3, 4]]))
+    batch = blocks.batch(np.array([1, 0]), np.array([1, 3]))
     contexts, centres = pairs_of(blocks, batch)
     assert len(contexts) == batch["pairs"] > 500
 
@@ -84,7 +85,7 @@ def test_block_loss_is_the_sum_over_all_pairs(block_size):
 def test_padding_contributes_nothing():
     blocks = make_blocks(corpus(length=300), window=2)
     model = filled(blocks.counts)
-    batch = blocks.batch(np.array([0]), np.array([[0, 0]]))
+    batch = blocks.batch(np.array([0]), np.array([0]))
     # Two blocks and three nodes more, of nothing.
     padded = {
         "contexts": np.pad(batch["contexts"], ((0, 2), (0, 0))),
@@ -103,8 +104,8 @@ def test_scales_are_of_the_gradient_alone():
     blocks = make_blocks(corpus(), window=3, sample=0.05, chunks_per_step=2, summed_updates=10.0)
     model = filled(blocks.counts)
     loss, expected_vectors, expected_nodes = 0.0, 0.0, 0.0
-    for chunk, seed in ((1, [1, 2]), (0, [3, 4])):
-        batch = blocks.batch(np.array([chunk]), np.array([seed]))
+    for chunk, epoch in ((1, 1), (0, 3)):
+        batch = blocks.batch(np.array([chunk]), np.array([epoch]))
         chunk_loss, vectors, nodes = oracle(model, blocks.tree, *pairs_of(blocks, batch))
         vector_scales, node_scales = np.ones(SIZE), np.ones(SIZE - 1)
         vector_scales[batch["contexts"][batch["mask"].any(axis=2)]] = batch["context_scales"][batch["mask"].any(axis=2)]
@@ -114,7 +115,7 @@ def test_scales_are_of_the_gradient_alone():
         loss += chunk_loss
         expected_vectors += vectors * vector_scales[:, None]
         expected_nodes += nodes * node_scales[:, None]
-    batch = blocks.batch(np.array([1, 0]), np.array([[1, 2], [3, 4]]))
+    batch = blocks.batch(np.array([1, 0]), np.array([1, 3]))
     batch = {name: tf.constant(value) for name, value in batch.items()}
     values = loss_and_gradients(model, lambda: skip_gram_loss(model, batch))
     for value, right in zip(values, (loss, expected_vectors, expected_nodes), strict=True):
@@ -125,7 +126,7 @@ def test_empty_chunk_has_no_loss_and_no_gradient():
     ids = np.concatenate([np.full(1000, -1), np.arange(5)]).astype(np.int32)
     blocks = make_blocks(ids, size=5)
     model = filled(blocks.counts)
-    batch = blocks.batch(np.array([0]), np.array([[0, 0]]))
+    batch = blocks.batch(np.array([0]), np.array([0]))
     loss, *gradients = loss_and_gradients(model, lambda: model.block_loss(*block_arguments(batch)))
     assert loss == 0
     for gradient in gradients:
@@ -134,7 +135,7 @@ def test_empty_chunk_has_no_loss_and_no_gradient():
 
 def test_block_loss_in_half_precision():
     blocks = make_blocks(corpus(length=400))
-    batch = blocks.batch(np.array([0]), np.array([[0, 0]]))
+    batch = blocks.batch(np.array([0]), np.array([0]))
     expected = filled(blocks.counts).block_loss(*block_arguments(batch)).numpy()
     keras.config.set_dtype_policy("mixed_bfloat16")
     loss = filled(blocks.counts).block_loss(*block_arguments(batch))
@@ -149,7 +150,8 @@ def test_starts_as_word2vec_does():
     vectors = model.vectors()
     assert vectors.shape == (4, 10) and vectors.dtype == np.float32
     assert 0 < np.abs(vectors).max() <= 0.05
-    np.testing.assert_array_equal(model.hierarchical_softmax.nodes.numpy(), np.zeros((3, 10)))
+    np.testing.assert_array_equal(model.node_vectors(), np.zeros((3, 10)))
+    assert model.node_vectors().dtype == np.float32
     np.testing.assert_allclose(model(np.zeros(4, int), np.arange(4)), np.log(2) * np.array([1, 2, 3, 3]), rtol=1e-6)
     np.testing.assert_array_equal(model(np.array([2, 0])), vectors[[2, 0]])
 
@@ -249,6 +251,13 @@ def test_batches_hold_the_orders_chunks():
     steps = list(phase.dataset(0, 6, None).as_numpy_iterator())
     words = sum(int(np.any(batch["signs"] != 0, axis=2).sum()) for batch in steps)
     assert words == 4 * np.count_nonzero(blocks.ids >= 0)
+    # Each chunk's choices are those of the epoch in which it is met.
+    order = ExampleOrder(3, 2, seed=3)
+    for step, batch in enumerate(steps):
+        examples = order.examples(tf.range(2 * step, 2 * step + 2, dtype=tf.int64))
+        expected = blocks.batch(examples["index"].numpy(), examples["epoch"].numpy(), seed=3)
+        for name in batch:
+            np.testing.assert_array_equal(batch[name], expected[name])
     resumed = list(phase.dataset(4, 6, None).as_numpy_iterator())
     for batch, again in zip(steps[4:], resumed, strict=True):
         for name in batch:

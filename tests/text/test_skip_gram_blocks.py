@@ -4,27 +4,16 @@ import math
 import numpy as np
 import pytest
 
-from devise_tf.text import HuffmanTree, SkipGramBlocks
-from devise_tf.text.skip_gram_blocks import CHUNK, keep_probabilities
+from devise_tf.text.skip_gram_blocks import CHUNK, _draws, draw_keys, keep_probabilities
+from tests.text.word2vec_oracle import blocks_of_pairs, kept_terms, make_blocks, splitmix, zipf_corpus
 
 
-def make_blocks(ids, counts=None, **arguments):
-    ids = np.asarray(ids, np.int32)
-    counts = np.bincount(ids[ids >= 0]) if counts is None else np.asarray(counts)
-    tree = HuffmanTree.from_counts(counts)
-    return SkipGramBlocks(ids, counts, tree, **{"window": 5, "sample": 0, "block_size": 8, **arguments})
-
-
-def seeds_of(chunks, seed=0):
-    return np.stack([np.asarray(chunks), np.full(len(chunks), seed)], axis=1).astype(np.int32)
-
-
-def batch_of(blocks, chunks, seed=0):
-    return blocks.batch(np.asarray(chunks), seeds_of(chunks, seed))
+def batch_of(blocks, chunks, epoch=0, seed=0):
+    return blocks.batch(np.asarray(chunks), np.full(len(chunks), epoch), seed)
 
 
 def unpack(batch, tree):
-    """The (context, centre) pairs of a batch, and its centres in order; centres are told by their paths."""
+    """The (context, centre) pairs of a batch, and its centres, block by block; centres are told by their paths."""
     paths = {}
     for term, (nodes, codes, length) in enumerate(zip(tree.nodes, tree.codes, tree.lengths, strict=True)):
         paths[frozenset((int(n), 1 - 2 * int(c)) for n, c in zip(nodes[:length], codes[:length], strict=True))] = term
@@ -32,6 +21,8 @@ def unpack(batch, tree):
     for contexts, mask, nodes, signs in zip(
         batch["contexts"], batch["mask"], batch["nodes"], batch["signs"], strict=True
     ):
+        pairs.append([])
+        centres.append([])
         for i, row in enumerate(signs):
             on_path = np.flatnonzero(row)
             if not len(on_path):
@@ -39,45 +30,19 @@ def unpack(batch, tree):
                 continue
             path = [(int(nodes[u]), int(row[u])) for u in on_path]
             assert len(set(path)) == len(path)
-            centres.append(paths[frozenset(path)])
-            pairs += [(int(contexts[j]), centres[-1]) for j in np.flatnonzero(mask[:, i])]
+            centres[-1].append(paths[frozenset(path)])
+            pairs[-1] += [(int(contexts[j]), centres[-1][-1]) for j in np.flatnonzero(mask[:, i])]
     return pairs, centres
 
 
-def word2vec_pairs(sentence, reaches):
-    """The pairs of one sentence as word2vec's loop meets them."""
-    pairs = []
-    for position, (centre, reach) in enumerate(zip(sentence, reaches, strict=True)):
-        for a in range(-reach, reach + 1):
-            if a != 0 and 0 <= position + a < len(sentence):
-                pairs.append((sentence[position + a], centre))
-    return pairs
-
-
-def split(ids):
-    """Sentences of a chunk."""
-    sentences = [[]]
-    for term in ids:
-        if term < 0:
-            sentences.append([])
-        else:
-            sentences[-1].append(int(term))
-    return [sentence for sentence in sentences if sentence]
+def flat(lists):
+    return [item for part in lists for item in part]
 
 
 def in_use(batch, name):
     """The scales of the rows that a pair touches, not of padding."""
     touched = batch["mask"].any(axis=2) if name == "context_scales" else (batch["signs"] != 0).any(axis=1)
     return batch[name][touched]
-
-
-def with_sentence_ends(ids, lengths, rng):
-    parts = []
-    while len(ids):
-        length = int(rng.choice(lengths))
-        parts += [*ids[:length], -1]
-        ids = ids[length:]
-    return np.array(parts, np.int32)
 
 
 def test_keep_probabilities_are_those_of_word2vec_c():
@@ -92,117 +57,142 @@ def test_keep_probabilities_are_those_of_word2vec_c():
         keep_probabilities(counts, -1)
 
 
-def test_kept_share_over_many_seeds():
-    """Each of 200 draws of a chunk keeps a term's occurrences binomially; four standard deviations are allowed."""
+def test_draws_are_splitmix64():
+    """The reference implementation's first outputs from the state 0, and the oracle's from others."""
+    published = [0xE220A8397B1DCDAF, 0x6E789E6AA1B965F4, 0x06C45D188009454F]
+    assert _draws(np.uint64(0), np.arange(1, 4)).tolist() == published
+    assert [splitmix(0, place) for place in (1, 2, 3)] == published
+    places = np.array([0, 1, 250, 2**31, 2**40 + 7])
+    for key in (0, 1, 2**64 - 1):
+        assert _draws(np.uint64(key), places).tolist() == [splitmix(key, int(place)) for place in places]
+    keys = {tuple(draw_keys(seed, epoch).tolist()) for seed in range(20) for epoch in range(20)}
+    assert len({key for pair in keys for key in pair}) == 800
+
+
+@pytest.mark.parametrize("chunk_size", [1, 7, 60, CHUNK])
+@pytest.mark.parametrize("sample", [0, 0.01])
+@pytest.mark.parametrize(("window", "block_size"), [(1, 3), (4, 1), (4, 8), (11, 5), (2, 300)])
+def test_blocks_are_those_of_word2vecs_loop(window, block_size, sample, chunk_size):
+    """Over the whole corpus: windows end at its ends and at those of sentences, not at those of chunks."""
+    ids, counts = zipf_corpus(40, 1000, ends=0.04)
+    ids[300:340] = -1
+    blocks = make_blocks(ids, counts, window=window, sample=sample, block_size=block_size, chunk_size=chunk_size)
+    assert blocks.num_chunks == math.ceil(1000 / chunk_size)
+    rng = np.random.default_rng(1)
+    chunks = rng.permutation(blocks.num_chunks)[:60].tolist()
+    epochs = rng.integers(0, 3, len(chunks)).tolist()
+    batch = blocks.batch(np.array(chunks), np.array(epochs), seed=5)
+    expected = blocks_of_pairs(blocks, chunks, epochs, seed=5)
+    pairs, centres = unpack(batch, blocks.tree)
+    # A chunk of which nothing is kept has a block, too, of nothing.
+    filled = [i for i, block in enumerate(centres) if block]
+    assert [centres[i] for i in filled] == [block for _, block, _ in expected]
+    assert [pairs[i] for i in filled] == [block for _, _, block in expected]
+    assert batch["pairs"] == len(flat(pairs)) > 10
+
+
+def test_every_term_is_a_centre_once():
+    """What is kept does not depend on how the corpus is cut."""
+    ids, counts = zipf_corpus(40, 1000)
+    for chunk_size in (33, 250, 5000):
+        blocks = make_blocks(ids, counts, sample=0.02, chunk_size=chunk_size)
+        _, centres = unpack(batch_of(blocks, range(blocks.num_chunks), epoch=2, seed=3), blocks.tree)
+        assert flat(centres) == [term for _, term, _ in kept_terms(blocks, 2, 3)]
+        assert len(flat(centres)) < 0.9 * np.count_nonzero(ids >= 0)
+
+
+def test_windows_cross_the_ends_of_chunks():
+    blocks = make_blocks(np.arange(12), window=1, block_size=4, chunk_size=4)
+    pairs, _ = unpack(batch_of(blocks, [1]), blocks.tree)
+    assert pairs == [[(3, 4), (5, 4), (4, 5), (6, 5), (5, 6), (7, 6), (6, 7), (8, 7)]]
+
+
+@pytest.mark.parametrize("chunk_size", [4, 40])
+def test_contexts_beyond_the_halo_are_not_met(chunk_size):
+    """A term that is never kept separates the others; `halo` ids from the chunk on, none is looked for."""
+    counts = np.array([10**15, *range(9, 1, -1)])
+    for gap in (1, 15, 16, 17, 40):
+        ids = np.array([1, *[0] * gap, 2, *[0] * gap, 3])
+        blocks = make_blocks(ids, counts, window=1, sample=1e-14, chunk_size=chunk_size)
+        assert blocks.halo == 16
+        chunks = range(blocks.num_chunks)
+        pairs, _ = unpack(batch_of(blocks, chunks), blocks.tree)
+        assert flat(pairs) == flat(block for _, _, block in blocks_of_pairs(blocks, chunks, [0] * len(chunks)))
+        if gap < blocks.halo:
+            assert flat(pairs) == [(2, 1), (1, 2), (3, 2), (2, 3)]
+        elif gap == 40 > chunk_size:
+            assert flat(pairs) == []
+
+
+def test_kept_share_over_many_epochs():
+    """Each of 200 passes keeps a term's occurrences binomially; four standard deviations are allowed."""
     rng = np.random.default_rng(0)
     ids = rng.choice(6, CHUNK, p=[0.5, 0.2, 0.15, 0.1, 0.04, 0.01])
     counts = np.bincount(ids, minlength=6)
     blocks = make_blocks(ids, sample=0.01, window=1)
     draws = 200
-    batch = blocks.batch(np.zeros(draws, int), np.stack([np.arange(draws), np.arange(draws) * 7], axis=1))
-    _, centres = unpack(batch, blocks.tree)
-    kept = np.bincount(centres, minlength=6)
+    _, centres = unpack(blocks.batch(np.zeros(draws, int), np.arange(draws)), blocks.tree)
+    kept = np.bincount(flat(centres), minlength=6)
     keep = keep_probabilities(counts, 0.01)
     trials = draws * counts
     assert keep[0] < 0.2 and keep[5] == 1
     assert np.all(np.abs(kept - trials * keep) <= 4 * np.sqrt(trials * keep * (1 - keep)))
 
 
-@pytest.mark.parametrize("block_size", [1, 3, 8, 50])
-def test_window_of_one_is_the_neighbours(block_size):
-    """Nothing is drawn here: the pairs are word2vec's, sentence by sentence and chunk by chunk."""
-    rng = np.random.default_rng(1)
-    ids = with_sentence_ends(rng.integers(0, 30, 2300), [1, 2, 7, 40], rng)
-    blocks = make_blocks(ids, window=1, block_size=block_size)
-    chunks = [2, 0, 1]
-    batch = batch_of(blocks, chunks)
-    expected, expected_centres = [], []
-    for chunk in chunks:
-        for sentence in split(ids[chunk * CHUNK : (chunk + 1) * CHUNK]):
-            expected += word2vec_pairs(sentence, [1] * len(sentence))
-            expected_centres += sentence
-    pairs, centres = unpack(batch, blocks.tree)
-    assert centres == expected_centres
-    assert collections.Counter(pairs) == collections.Counter(expected)
-    assert batch["pairs"] == len(expected)
-
-
-@pytest.mark.parametrize("sample", [0, 1e-4])
-@pytest.mark.parametrize("block_size", [1, 3, 8, 50])
-def test_dynamic_windows(block_size, sample):
-    """Every id occurs once, so that positions can be told from pairs: each centre has a reach, and all within it."""
-    rng = np.random.default_rng(2)
-    window, size = 4, 2500
-    ids = with_sentence_ends(rng.permutation(size), [3, 10, 60], rng)
-    counts = np.sort(rng.integers(1, 1000, size))[::-1]
-    blocks = make_blocks(ids, counts, window=window, sample=sample, block_size=block_size)
-    chunks = rng.permutation(blocks.num_chunks).tolist()
-    pairs, kept = unpack(batch_of(blocks, chunks), blocks.tree)
-    assert len(set(kept)) == len(kept)
-    assert len(kept) == size if sample == 0 else 0.2 * size < len(kept) < 0.9 * size
-
-    # What is left of each sentence, in order, and where each term stands in it.
-    sentences = [
-        [term for term in sentence if term in set(kept)]
-        for chunk in chunks
-        for sentence in split(ids[chunk * CHUNK : (chunk + 1) * CHUNK])
-    ]
-    assert [term for sentence in sentences for term in sentence] == kept
-    place = {term: (s, i) for s, sentence in enumerate(sentences) for i, term in enumerate(sentence)}
-    reaches = collections.Counter()
-    distances = collections.defaultdict(list)
-    for context, centre in pairs:
-        (context_sentence, i), (centre_sentence, j) = place[context], place[centre]
-        assert context_sentence == centre_sentence and i != j and abs(i - j) <= window
-        distances[centre].append(abs(i - j))
-    expected = []
-    for sentence in sentences:
-        found = [max(distances[term], default=1) for term in sentence]
-        expected += word2vec_pairs(sentence, found)
-        # Further than `window` from one of its ends, a reach is not cut.
-        reaches.update(r for i, r in enumerate(found) if i >= window or len(sentence) - 1 - i >= window)
-    assert collections.Counter(pairs) == collections.Counter(expected)
-    share = 1 / window
-    total = sum(reaches.values())
-    assert set(reaches) == {1, 2, 3, 4}
-    for reach in range(1, window + 1):
-        assert abs(reaches[reach] - total * share) <= 4 * math.sqrt(total * share * (1 - share))
+@pytest.mark.parametrize("block_size", [1, 8])
+def test_reaches_are_uniform(block_size):
+    """Of a block whose windows nothing cuts; those of blocks and of passes are independent."""
+    window, epochs = 4, 50
+    blocks = make_blocks(np.arange(CHUNK), window=window, block_size=block_size)
+    pairs, _ = unpack(blocks.batch(np.zeros(epochs, int), np.arange(epochs)), blocks.tree)
+    reaches = np.array([max(abs(context - centre) for context, centre in block) for block in pairs])
+    counts = collections.Counter(reaches.tolist())
+    assert set(counts) == {1, 2, 3, 4}
+    p, total = 1 / window, len(reaches)
+    assert all(abs(n - total * p) <= 4 * math.sqrt(total * p * (1 - p)) for n in counts.values())
+    table = reaches.reshape(epochs, -1).astype(float)
+    for one, other in ((table[:, :-1], table[:, 1:]), (table[:-1], table[1:])):
+        assert abs(np.corrcoef(one.ravel(), other.ravel())[0, 1]) < 4 / math.sqrt(one.size)
 
 
 def test_nearer_contexts_are_met_more_often():
     """A pair at distance d is there if the reach is at least d: with probability (window - d + 1) / window."""
-    window, draws = 5, 60
-    blocks = make_blocks(np.random.default_rng(3).permutation(CHUNK), window=window)
-    batch = blocks.batch(np.zeros(draws, int), np.stack([np.arange(draws), np.zeros(draws, int)], axis=1))
-    place = np.empty(CHUNK, int)
-    place[blocks.ids] = np.arange(CHUNK)
-    pairs, _ = unpack(batch, blocks.tree)
-    signed = np.array([place[context] - place[centre] for context, centre in pairs])
+    window, draws, block_size = 5, 60, 8
+    blocks = make_blocks(np.arange(CHUNK), window=window, block_size=block_size)
+    pairs, _ = unpack(blocks.batch(np.zeros(draws, int), np.arange(draws)), blocks.tree)
+    signed = np.array([context - centre for context, centre in flat(pairs)])
     for d in range(1, window + 1):
         possible = draws * (CHUNK - d)
         p = (window - d + 1) / window
-        allowed = 4 * math.sqrt(possible * p * (1 - p))
-        assert abs(np.count_nonzero(signed == d) - possible * p) <= allowed
-        assert abs(np.count_nonzero(signed == -d) - possible * p) <= allowed
+        for found in (np.sum(signed == d), np.sum(signed == -d)):
+            # A block's pairs stand and fall together.
+            assert abs(found - possible * p) <= 4 * math.sqrt(possible * block_size * p * (1 - p))
 
 
-def test_blocks_are_a_function_of_chunk_and_seed_alone():
-    rng = np.random.default_rng(4)
-    ids = with_sentence_ends(rng.integers(0, 40, 2500), [20], rng)
-    blocks = make_blocks(ids, sample=0.01)
+def test_blocks_are_a_function_of_chunk_epoch_and_seed_alone():
+    ids, counts = zipf_corpus(40, 800)
+    blocks = make_blocks(ids, counts, sample=0.01)
     batch = batch_of(blocks, [0, 1, 2], seed=5)
-    together = unpack(batch, blocks.tree)[0]
+    together, centres = unpack(batch, blocks.tree)
     alone = [batch_of(blocks, [chunk], seed=5) for chunk in (0, 1, 2)]
-    assert together == [pair for part in alone for pair in unpack(part, blocks.tree)[0]]
+    assert together == [block for part in alone for block in unpack(part, blocks.tree)[0]]
     np.testing.assert_array_equal(batch["mask"], np.concatenate([part["mask"] for part in alone]))
     for name in ("context_scales", "node_scales"):
         np.testing.assert_array_equal(in_use(batch, name), np.concatenate([in_use(part, name) for part in alone]))
     assert together != unpack(batch_of(blocks, [0, 1, 2], seed=6), blocks.tree)[0]
+    assert together != unpack(batch_of(blocks, [0, 1, 2], epoch=1, seed=5), blocks.tree)[0]
     for block_size in (1, 13, 200):
-        other = make_blocks(ids, sample=0.01, block_size=block_size)
-        assert unpack(batch_of(other, [0, 1, 2], seed=5), other.tree)[0] == together
-    # Seeds come as int32, negative ones too.
-    assert blocks.batch(np.array([0]), np.array([[-3, -(2**31)]], np.int32))["pairs"] > 0
+        other = make_blocks(ids, counts, sample=0.01, block_size=block_size)
+        assert flat(unpack(batch_of(other, [0, 1, 2], seed=5), other.tree)[1]) == flat(centres)
+
+
+def test_a_corpus_may_be_mapped_from_a_file(tmp_path):
+    ids, counts = zipf_corpus(40, 800)
+    ids.tofile(tmp_path / "corpus.ids")
+    mapped = make_blocks(ids, counts, sample=0.01)
+    mapped.ids = np.memmap(tmp_path / "corpus.ids", np.int32, mode="r")
+    for name, value in batch_of(make_blocks(ids, counts, sample=0.01), [3, 0]).items():
+        np.testing.assert_array_equal(batch_of(mapped, [3, 0])[name], value)
 
 
 def test_shapes_and_dtypes():
@@ -225,8 +215,8 @@ def test_last_chunk_may_be_short():
     blocks = make_blocks(ids, window=2)
     assert blocks.num_chunks == 2
     pairs, centres = unpack(batch_of(blocks, [1]), blocks.tree)
-    assert centres == [CHUNK, CHUNK + 1, CHUNK + 2]
-    assert {(CHUNK, CHUNK + 1), (CHUNK + 1, CHUNK), (CHUNK + 2, CHUNK + 1), (CHUNK + 1, CHUNK + 2)} <= set(pairs)
+    assert centres == [[CHUNK, CHUNK + 1, CHUNK + 2]]
+    assert {(CHUNK - 1, CHUNK), (CHUNK, CHUNK + 1), (CHUNK + 1, CHUNK), (CHUNK + 1, CHUNK + 2)} <= set(flat(pairs))
     assert make_blocks(np.arange(CHUNK)).num_chunks == 1
 
 
@@ -250,12 +240,8 @@ def test_scales(sample, chunks_per_step):
 
     A vector that is expected in a share `s` of the chunks has the cap `summed / max(1, s * chunks_per_step)`.
     """
-    rng = np.random.default_rng(6)
-    size, chunks, summed = 60, 6, 5.0
-    p = 1 / np.arange(1, size + 1) ** 1.5
-    ids = rng.choice(size, CHUNK * chunks, p=p / p.sum()).astype(np.int32)
-    ids[rng.choice(len(ids), 600, replace=False)] = -1
-    counts = np.maximum(1, np.bincount(ids[ids >= 0], minlength=size))
+    size, chunks, summed = 60, 6, 3.0
+    ids, counts = zipf_corpus(size, CHUNK * chunks, ends=0.4, exponent=1.5, seed=6)
     blocks = make_blocks(ids, counts, sample=sample, chunks_per_step=chunks_per_step, summed_updates=summed)
     tree = blocks.tree
     paths = [tree.nodes[t, : tree.lengths[t]] for t in range(size)]
@@ -268,7 +254,7 @@ def test_scales(sample, chunks_per_step):
         batch = batch_of(blocks, [chunk])
         pairs, _ = unpack(batch, tree)
         m, node_m = np.zeros(size), np.zeros(size - 1)
-        for context, centre in pairs:
+        for context, centre in flat(pairs):
             m[context] += 1
             node_m[paths[centre]] += 1
         for rows, name, touched, totals, expected in (
@@ -289,6 +275,10 @@ def test_bad_arguments():
         make_blocks([0, 1], window=0)
     with pytest.raises(ValueError, match="Received: block_size=0"):
         make_blocks([0, 1], block_size=0)
+    with pytest.raises(ValueError, match="Received: chunk_size=0"):
+        make_blocks([0, 1], chunk_size=0)
+    with pytest.raises(ValueError, match="Received: chunks_per_step=0"):
+        make_blocks([0, 1], chunks_per_step=0)
     with pytest.raises(ValueError, match="Received: sample=-0.1"):
         make_blocks([0, 1], sample=-0.1)
     with pytest.raises(ValueError, match="holds no terms"):

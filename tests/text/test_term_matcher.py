@@ -2,8 +2,8 @@ import random
 
 import pytest
 
-from devise_tf.text import Corpus, tokenize
-from devise_tf.text.term_matcher import TermMatcher, read_terms
+from devise_tf.text import tokenize
+from devise_tf.text.term_matcher import TermMatcher
 
 
 def naive_match(words, terms):
@@ -55,9 +55,3 @@ def test_words_are_not_changed():
 def test_one_string_is_refused():
     with pytest.raises(ValueError, match="Received: terms='snow leopard'"):
         TermMatcher("snow leopard")
-
-
-def test_terms_do_not_cross_lines(tmp_path):
-    (tmp_path / "a.txt").write_text("a snow\nleopard\n...\nsnow leopard\n")
-    found = list(read_terms(Corpus(str(tmp_path / "a.txt")), TermMatcher(["snow leopard"])))
-    assert found == [(2, ["a", "snow"]), (1, ["leopard"]), (2, ["snow_leopard"])]

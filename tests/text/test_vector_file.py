@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from devise_tf.text import load_vectors, save_vectors
+from devise_tf.text.vector_file import load_terms
 
 FORMS = ["word2vec_text", "word2vec_binary", "glove"]
 TERMS = ["the", "snow_leopard", "été", "豹", "2", "-1.5", "</s>"]
@@ -127,11 +128,11 @@ ROW = struct.pack("<2f", 1, 2)
         (b"1 2\na 1 2\nb 3 4\n", None, "line 1 says 1 vectors, but there are 2"),
         (b"99999999999999 2\na 1 2\n", None, "line 1 says 99999999999999 vectors, but there are 1"),
         (b"a 1 2\nb 3 x\n", None, "line 2 holds something that is not a number"),
-        (b"a 1 2\nb 3 nan\n", None, "vector of 'b' holds values that are not finite"),
-        (b"a 1 2\nb 3 1e99\n", None, "vector of 'b' holds values that are not finite"),
+        (b"a 1 2\nb 3 nan\n", None, "line 2, the vector of 'b', holds values that are not finite"),
+        (b"a 1 2\nb 3 1e99\n", None, "line 2, the vector of 'b', holds values that are not finite"),
         (b"a 1 2\n\xe9 3 4\n", None, "term of line 2 is not UTF-8"),
         (b"a 1 2\n", "word2vec_text", "line 1 must hold the number of vectors and their dimension"),
-        (b"", None, "line 1 holds no vector"),
+        (b"", None, "the file is empty"),
         (b"word\n", None, "line 1 holds no vector"),
         (b"2 2\na " + ROW + b"\nb " + ROW[:-1], "word2vec_binary", "row 2 is incomplete.*truncated"),
         (b"2 2\na " + ROW + b"\nb", "word2vec_binary", "row 2 is incomplete"),
@@ -139,6 +140,13 @@ ROW = struct.pack("<2f", 1, 2)
         (b"2 2\na " + ROW + b"\n\xe9 " + ROW + b"\n", None, "term of row 2 is not UTF-8"),
         (b"1 2\na " + ROW + b"x" * 100_000, "word2vec_binary", "row 2 does not begin with a term"),
         (gzip.compress(b"a 1 2\n" * 9)[:-9], None, "Cannot load vectors: "),
+        # What the first line says must not lead to an allocation or an endless read.
+        (b"3 1000000\na 1 2\n", None, "the dimension is 1000000, so a row needs 2000002 bytes .* the file has 16"),
+        (b"1 99999999999\na " + ROW, None, "dimension of 99999999999 is beyond"),
+        (gzip.compress(b"1 99999999999\na " + ROW), None, "dimension of 99999999999 is beyond"),
+        (gzip.compress(b"3 1000000\na 1 2\n"), None, "line 2 holds 2 values instead of 1000000"),
+        (b"999999999999 2\na " + ROW + b"\nb " + ROW[:-1], "word2vec_binary", "row 2 is incomplete"),
+        (b"a 1 2\n" + b"1" * 100_000, None, "line 2 is longer than a vector of 2 values can be"),
     ],
 )
 def test_load_errors(tmp_path, data, form, message):
@@ -169,3 +177,23 @@ def test_save_errors_leave_no_file(tmp_path, terms, vectors, form, message):
 def test_unknown_form(tmp_path):
     with pytest.raises(ValueError, match="Received: form='text'"):
         load_vectors(tmp_path / "vectors", form="text")
+
+
+def test_progress(tmp_path, vectors):
+    save_vectors(tmp_path / "vectors", TERMS, vectors)
+    size, calls = (tmp_path / "vectors").stat().st_size, []
+    load_vectors(tmp_path / "vectors", progress=lambda done, total: calls.append((done, total)))
+    assert calls[-1] == (size, size) and all(0 <= done <= total == size for done, total in calls)
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_load_terms(tmp_path, vectors, form):
+    save_vectors(tmp_path / "vectors", TERMS, vectors, form)
+    assert load_terms(tmp_path / "vectors") == TERMS
+    (tmp_path / "vectors").write_text("3 1\na 1\nb 2\na 3\n")
+    assert load_terms(tmp_path / "vectors") == ["a", "b"]
+
+
+def test_no_such_file(tmp_path):
+    with pytest.raises(FileNotFoundError, match="Received: '.*nothing.bin'"):
+        load_vectors(tmp_path / "nothing.bin")

@@ -1,3 +1,4 @@
+import functools
 import random
 import re
 
@@ -70,7 +71,9 @@ def test_equals_naive_counts(corpus):
     assert list(zip(vocabulary.terms, vocabulary.counts.tolist(), strict=True)) == expected
 
 
-def test_pruning_forgets_rare_terms_only(corpus):
+@pytest.mark.parametrize("block_bytes", [64, 300])
+def test_pruning_forgets_rare_terms_only(corpus, monkeypatch, block_bytes):
+    monkeypatch.setattr("devise_tf.text.corpus._MAX_LINE_BYTES", block_bytes)
     text = "a rare label\n" + "\n".join(f"w{i} often" for i in range(2000))
     vocabulary = Vocabulary.build(corpus(text), min_count=1, label_terms=["rare label"], max_entries=100)
     counts = dict(zip(vocabulary.terms, vocabulary.counts.tolist(), strict=True))
@@ -108,6 +111,43 @@ def test_errors(corpus):
 def test_constructor_errors(terms, counts, message):
     with pytest.raises(ValueError, match=message):
         Vocabulary(terms, counts)
+
+
+def test_equals_naive_counts_of_ordinary_text(corpus):
+    """Real spellings, in many blocks."""
+    rng = random.Random(1)
+    words = ["The", "snow", "leopard", "LEOPARD", "cub", "naïve", "Σίσυφος", "ΑΣ", "豹", "x" * 30, "3", "of"]
+    label_terms = {"snow_leopard", "the_snow_leopard_cub", "leopard_cub", "of_the_3", "naïve_豹"}
+    text = "\n".join(" ".join(rng.choices(words, k=rng.randint(0, 40))) for _ in range(500))
+    vocabulary = Vocabulary.build(corpus(text), min_count=3, label_terms=label_terms)
+    expected = {term: n for term, n in naive_counts(text, label_terms).items() if n >= 3 or term in label_terms}
+    assert dict(zip(vocabulary.terms, vocabulary.counts.tolist(), strict=True)) == expected
+
+
+def test_phrases_are_joined_where_no_label_term_is(corpus):
+    text = "a snow leopard cub and a snow day\nnew york city\nnew york city hall and new york\nred panda"
+    build = functools.partial(Vocabulary.build, corpus(text), label_terms=["leopard cub", "city hall"])
+    phrases = ["snow leopard", "a_snow", "new_york", "new_york_city", "leopard_cub", "red_fox", "red_panda"]
+    vocabulary = build(min_count=2, phrases=phrases)
+    # Like label terms, phrases need one occurrence only, and "city hall" is not taken apart for "new york city".
+    assert dict(zip(vocabulary.terms, vocabulary.counts.tolist(), strict=True)) == {
+        "a_snow": 2, "and": 2, "new_york": 2, "city_hall": 1, "leopard_cub": 1, "new_york_city": 1, "red_panda": 1,
+    }  # fmt: skip
+    assert vocabulary.phrases == {"a_snow", "new_york", "new_york_city", "red_panda"}
+    assert build(min_count=1).phrases == frozenset()
+
+
+def test_save_and_load_phrases(tmp_path):
+    path = tmp_path / "vocabulary.txt"
+    vocabulary = Vocabulary(["the", "new_york", "snow_leopard"], [3, 2, 1], phrases=["new_york"])
+    vocabulary.save(path)
+    assert path.read_text() == "the\t3\nnew_york\t2\tphrase\nsnow_leopard\t1\n"
+    loaded = Vocabulary.load(path)
+    assert (loaded.terms, loaded.counts.tolist(), loaded.phrases) == (vocabulary.terms, [3, 2, 1], {"new_york"})
+    assert loaded.fingerprint() != Vocabulary(["the", "new_york", "snow_leopard"], [3, 2, 1]).fingerprint()
+    for phrase in ("the", "new_jersey"):
+        with pytest.raises(ValueError, match=f"`phrases` must be multi-word terms.*Received: '{phrase}'"):
+            Vocabulary(vocabulary.terms, [3, 2, 1], phrases=[phrase])
 
 
 def test_save_and_load(tmp_path, corpus):

@@ -31,6 +31,9 @@ def make(**changes):
         ({"images": ""}, "Phase 'all' needs `images`"),
         ({"corpus": "", "vectors": "v.bin", "train_label_vectors": True}, "`train_label_vectors` needs `corpus`"),
         ({"train_label_vectors": True, "finetune_epochs": 0.0}, "`train_label_vectors` needs `finetune_epochs`"),
+        ({"phrases": -1}, "`phrases` must not be negative"),
+        ({"phrases": 1, "phrase_threshold": 0.0}, "`phrases` needs .*Received: phrase_threshold=0.0"),
+        ({"phrases": 1, "phrase_min_count": 0}, "`phrases` needs .*phrase_min_count=0"),
         ({"image_size": 40, "resize_size": 39}, "`resize_size` must not be smaller than `image_size`"),
     ],
 )

@@ -159,6 +159,20 @@ def test_changed_text_stops_an_unfinished_phase_1(tmp_path):
     assert contents(tmp_path / "run") == before
 
 
+def test_phrases_are_terms(tmp_path):
+    inputs = tiny_run.make_inputs(tmp_path)
+    with open(inputs["corpus"], "a") as file:
+        file.write("fire tree\n" * 5 + "the fire tree cat\n" * 3 + "new dog york\n" * 9)
+    labels = write_labels(tmp_path / "labels.txt", [*SEEN, "fox"])
+    config = settings(inputs, tmp_path / "run", phase="skip_gram", phrases=2, phrase_threshold=20.0, labels=labels)
+    start_run(config)
+    vocabulary = text.Vocabulary.load(tmp_path / "run" / "vocabulary.txt")
+    assert vocabulary.counts[vocabulary.index["fire_tree"]] == 8 and "fire" not in vocabulary.index
+    assert "fire_tree" in text.load_vectors(tmp_path / "run" / "vectors.bin")[0]
+    start_run(settings(inputs, tmp_path / "other", phase="skip_gram", labels=labels))
+    assert not text.Vocabulary.load(tmp_path / "other" / "vocabulary.txt").phrases
+
+
 def test_an_unseen_label_must_have_images(inputs, tmp_path):
     (tmp_path / "unseen.txt").write_text("fox\nunicorn\n")
     labels = write_labels(tmp_path / "labels.txt", [*SEEN, "fox", "unicorn"])

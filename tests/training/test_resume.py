@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from devise_tf.training import Config, make_strategy, train
+from devise_tf.training import Config, make_strategy, phases, train
 from devise_tf.training.loop import _sum_rows
 from tests.training import tiny_run
 from tests.training.tiny_run import read_metrics, read_report, settings
@@ -105,6 +105,7 @@ def test_killed_at_every_file_of_the_text(tmp_path, monkeypatch):
 @pytest.mark.slow
 def test_killed_at_every_file_of_the_images(finished_run, tmp_path, monkeypatch):
     """In this process; the run that it equals had one of its own, so that a seed is all that a run depends on."""
+    monkeypatch.setattr(phases, "_EngineSteps", tiny_run.OneStepAtOnce)
     _, config = finished_run
     config = {**config, "model_dir": str(tmp_path / "run")}
     names = kill_at_files(config, monkeypatch)

@@ -12,6 +12,7 @@ import tensorflow as tf
 from PIL import Image
 
 from devise_tf.models import visual
+from devise_tf.training import phases
 
 SEEN = ("cat", "dog", "oak", "pine", "rose")
 UNSEEN = ("fox",)
@@ -26,12 +27,15 @@ SECONDS = 240  # any run here takes a tenth of this on an idle machine
 SCRIPT = """
 import json, os, sys
 options = json.loads(sys.argv[1])
+if not options["numba"]:
+    sys.modules["numba"] = None
 import tensorflow as tf
 if options["devices"] > 1:
     cpu = tf.config.list_physical_devices("CPU")[0]
     tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * options["devices"])
-from devise_tf.training import Config, make_strategy, train
-from tests.training.tiny_run import KillAt
+from devise_tf.training import Config, make_strategy, phases, train
+from tests.training.tiny_run import KillAt, OneStepAtOnce
+phases._EngineSteps = OneStepAtOnce
 config = Config(**options["config"])
 strategy = make_strategy(config.strategy)
 assert strategy.num_replicas_in_sync == options["replicas"]
@@ -83,6 +87,7 @@ def settings(inputs, model_dir, **changes):
         "sample": 0.0,
         "skip_gram_epochs": 2.0,
         "skip_gram_batch_size": 2,
+        "skip_gram_threads": 1,
         "image_size": 16,
         "resize_size": 18,
         "visual_model": "resnet_tiny",
@@ -106,9 +111,9 @@ def environment(**changes):
     return {**kept, "PYTHONPATH": root, "CUDA_VISIBLE_DEVICES": "-1", "TF_CPP_MIN_LOG_LEVEL": "2", **changes}
 
 
-def start(config, devices=1, replicas=1, kill_at=None, **variables):
+def start(config, devices=1, replicas=1, kill_at=None, numba=True, **variables):
     """Starts a run in a process of its own; `devices` logical CPUs; `kill_at` as `KillAt` takes it."""
-    options = {"config": config, "devices": devices, "replicas": replicas, "kill_at": kill_at}
+    options = {"config": config, "devices": devices, "replicas": replicas, "kill_at": kill_at, "numba": numba}
     return subprocess.Popen(
         [sys.executable, "-c", SCRIPT, json.dumps(options)],
         env=environment(**variables),
@@ -144,6 +149,12 @@ def read_report(model_dir):
     with open(os.path.join(model_dir, "report", "metrics.json"), encoding="utf-8") as file:
         report = json.load(file)
     return {name: report[name] for name in ("seen", "unseen", "unseen+seen", "images", "labels")}
+
+
+class OneStepAtOnce(phases._EngineSteps):
+    """The fast engine's steps, one by one: a tiny run is over before the engine would be asked for its metrics."""
+
+    least_steps = property(lambda self: 1, lambda self, steps: None)
 
 
 class KillAt(keras.callbacks.Callback):

@@ -1,0 +1,66 @@
+"""Nats per held-out pair: the likelihood of text that no training saw, for any hierarchical softmax."""
+
+import numpy as np
+
+
+def window_pairs(ids: np.ndarray, window: int) -> tuple[np.ndarray, np.ndarray]:
+    """All (context, centre) pairs within the full reach of the window: nothing is drawn, nothing subsampled.
+
+    Args:
+        ids: int [T], ids and, between sentences, -1.
+        window: Reach to either side.
+
+    Returns:
+        Contexts and centres, int32 [P] each.
+    """
+    ids = np.asarray(ids, np.int32)
+    sentence = np.cumsum(ids < 0)
+    contexts, centres = [], []
+    for distance in range(1, window + 1):
+        left, right = ids[:-distance], ids[distance:]
+        pairs = (left >= 0) & (right >= 0) & (sentence[:-distance] == sentence[distance:])
+        contexts += [left[pairs], right[pairs]]
+        centres += [right[pairs], left[pairs]]
+    return np.concatenate(contexts), np.concatenate(centres)
+
+
+def nats_per_pair(
+    vectors: np.ndarray,
+    nodes: np.ndarray,
+    points: list[np.ndarray],
+    codes: list[np.ndarray],
+    contexts: np.ndarray,
+    centres: np.ndarray,
+) -> float:
+    """The mean negative log-likelihood of centres, given their contexts.
+
+    ```
+    nats(context, centre) = -sum over the centre's path of log sigmoid((1 - 2 code) node . vector(context))
+    ```
+
+    Code 0 stands for sigmoid(+x) and code 1 for sigmoid(-x), as in word2vec, gensim and this package.
+
+    Args:
+        vectors: float32 [V, D]. Term vectors.
+        nodes: float32 [N, D]. Vectors of the tree's inner nodes.
+        points: For each term the rows of `nodes` on its path.
+        codes: For each term the branch, 0 or 1, taken at each of them.
+        contexts: int [P]. Context terms.
+        centres: int [P]. The terms predicted.
+
+    Returns:
+        Nats a pair.
+    """
+    if not len(centres):
+        raise ValueError("There must be a pair at least: hold out more text. Received: 0 pairs")
+    # A centre's path is read once, and each of its contexts once with its number of occurrences.
+    pairs, occurrences = np.unique(np.asarray(centres, np.int64) * len(vectors) + contexts, return_counts=True)
+    pair_centres, pair_contexts = np.divmod(pairs, len(vectors))
+    starts = np.flatnonzero(np.diff(pair_centres, prepend=-1))
+    total = 0.0
+    for start, stop in zip(starts, np.append(starts[1:], len(pairs)), strict=True):
+        centre = pair_centres[start]
+        signs = 1.0 - 2.0 * np.asarray(codes[centre], np.float64)
+        logits = vectors[pair_contexts[start:stop]] @ nodes[points[centre]].T
+        total += occurrences[start:stop] @ np.logaddexp(0, -signs * logits).sum(axis=1)
+    return float(total / len(centres))

@@ -1,0 +1,64 @@
+"""How large a step of the Keras path may be: quality against the number of chunks that a step sums.
+
+  python -m devise_tf.benchmarks.skip_gram_batch_size --corpus='text/*.xz' --words=2000000 --output=batch_size.json
+
+An accelerator wants large steps, and a step that sums many updates to one vector must not explode. Each run trains on
+`--devices` logical CPU devices under `tf.distribute.MirroredStrategy`; the last row is the CPU's engine, whose steps
+are single blocks. The measures are those of `skip_gram_quality`.
+"""
+
+from absl import flags
+
+from devise_tf.benchmarks import harness
+from devise_tf.benchmarks.skip_gram_quality import MEASURES, run_once
+from devise_tf.text.skip_gram_blocks import CHUNK
+
+
+def define_flags() -> None:
+    harness.define_shared_flags(("keras", "devise_tf"))
+    flags.adopt_module_key_flags(harness)  # for --help
+    flags.DEFINE_string("corpus", "", "Text: globs separated by commas (plain, .gz, .xz), or tfds:NAME.")
+    flags.DEFINE_integer("words", 2_000_000, "Words of the text; 0 for all.", 0)
+    flags.DEFINE_integer("min_count", 5, "Least occurrences of a term in the corpus.", 1)
+    flags.DEFINE_integer("dimension", 100, "Length of the vectors.", 1)
+    flags.DEFINE_integer("window", 5, "Largest reach of the window, to either side.", 1)
+    flags.DEFINE_integer("epochs", 1, "Passes over the text.", 1)
+    flags.DEFINE_integer("seed", 1, "Seed.", 0)
+    flags.DEFINE_integer("devices", 2, "Logical CPU devices.", 1)
+    flags.DEFINE_list("batch_sizes", ["2", "8", "32", "128", "512"], f"Chunks of {CHUNK} words a step.")
+
+
+def main(argv: list[str]) -> None:
+    options = flags.FLAGS
+    if not options.corpus:
+        raise ValueError("`corpus` must name text. Received: corpus=''")
+    trainers = harness.chosen_trainers(options.trainers)
+    harness.pin_cores(options.threads)
+    preparing = {
+        "pattern": options.corpus,
+        "work_dir": options.work_dir,
+        "words": options.words,
+        "min_count": options.min_count,
+        "hold_out": True,
+    }
+    corpus = harness.run_task("prepare", preparing)
+    print(f"{corpus['words']:,} words, {corpus['terms']:,} terms", flush=True)
+    settings = {name: options[name].value for name in ("dimension", "window", "sample", "epochs", "seed", "threads")}
+    settings |= {"directory": corpus["directory"], "evaluate": True}
+    sizes = [{"batch_size": int(size), "devices": options.devices} for size in options.batch_sizes]
+    runs = [("keras", size) for size in sizes if "keras" in trainers]
+    runs += [("devise_tf", {})] if "devise_tf" in trainers else []
+    rows, results = [], []
+    for trainer, size in runs:
+        found = run_once(trainer, settings | size, options.work_dir)
+        results.append(found)
+        name = f"{size['batch_size']} ({size['batch_size'] * CHUNK:,} words)" if size else "engine"
+        values = [format(found[measure], form) for measure, _, _, form in MEASURES]
+        rows.append([name, *values, f"{found['words_per_second'] / 1000:,.0f}"])
+        print("  " + ", ".join(rows[-1]), flush=True)
+        harness.write_json(options.output, {"machine": harness.machine(), "corpus": corpus, "runs": results})
+    print("\n" + harness.markdown_table(["chunks a step", *(title for _, title, *_ in MEASURES), "k words/s"], rows))
+
+
+if __name__ == "__main__":
+    harness.run_command_line(define_flags, main)

@@ -1,0 +1,24 @@
+"""Names of WordNet's noun synsets."""
+
+import os
+from pathlib import Path
+
+from devise_tf.data.hierarchy import _wordnet_folders
+
+
+def wordnet_names(directory: str | os.PathLike | None = None) -> dict[str, str]:
+    """The first term of each noun synset by its id (`n02084071`: "dog").
+
+    Args:
+        directory: Folder of the file `data.noun`, or None to look where `Hierarchy.from_wordnet` does.
+
+    Returns:
+        The names; none if there is no such file.
+    """
+    folders = [Path(directory).expanduser()] if directory else _wordnet_folders()
+    path = next((folder / "data.noun" for folder in folders if (folder / "data.noun").is_file()), None)
+    if path is None:
+        return {}
+    with open(path, encoding="utf-8") as file:
+        fields = (line.split(" ", 5) for line in file if not line.startswith(" "))  # the licence does
+        return {f"n{field[0]}": field[4].replace("_", " ") for field in fields if len(field) == 6}

@@ -1,0 +1,384 @@
+"""The inner loops of `SkipGramEngine`, compiled by Numba for the CPU that they run on.
+
+Compiled code is kept beside this file, or in Numba's own cache folder where that cannot be written. Nothing is compiled
+before the first call.
+
+Products of small matrices take nearly all the time. LLVM does not keep their tiles in registers by itself, and a call
+of a BLAS costs much beside such a product, so the tiles are written down as vector instructions: `_dot_tile` and
+`_make_axpy_tile`. They take addresses, because the rows that they join lie scattered in large tables.
+"""
+
+import math
+
+import numpy as np
+from llvmlite import ir
+from numba import njit, types
+from numba.core import cgutils
+from numba.core.registry import cpu_target
+from numba.extending import intrinsic
+
+# The CPU that Numba compiles for, which is also part of the key of its cache; features are "+avx2,-avx512f,...".
+_WIDE = "+avx512f" in cpu_target.target_context.codegen().magic_tuple()[2].split(",")
+# Floats a vector register, and the tiles that leave room in 32 of the wide registers or 16 of the others.
+LANES = 16 if _WIDE else 8
+_ROWS = 4
+_COLUMNS = 4 if _WIDE else 2
+_VECTORS = 4 if _WIDE else 2
+_BYTES = 4 * LANES
+
+_FLOAT, _INT32, _INT64 = ir.FloatType(), ir.IntType(32), ir.IntType(64)
+_VECTOR = ir.VectorType(_FLOAT, LANES)
+_ZERO = ir.Constant(_VECTOR, [0.0] * LANES)
+_FAST = {"nnan", "ninf", "nsz", "arcp", "contract", "reassoc"}
+
+
+def _compiled(**options):
+    """`njit` that keeps what it compiles, where there is a place for it; NaN and infinity are results, not errors."""
+
+    def decorate(function):
+        try:
+            return njit(cache=True, error_model="numpy", **options)(function)
+        except RuntimeError:  # neither this folder nor the user's can be written
+            return njit(error_model="numpy", **options)(function)
+
+    return decorate
+
+
+def _const(value):
+    return ir.Constant(_INT64, value)
+
+
+def _pointer(builder, address, kind):
+    return builder.inttoptr(address, kind.as_pointer())
+
+
+def _load(builder, address, kind=_VECTOR):
+    value = builder.load(_pointer(builder, address, kind))
+    value.align = 8 if kind is _INT64 else 4
+    return value
+
+
+def _store(builder, address, value):
+    builder.store(value, _pointer(builder, address, value.type)).align = 4
+
+
+def _shuffle(builder, a, b, places):
+    return builder.shuffle_vector(a, b, ir.Constant(ir.VectorType(_INT32, len(places)), places))
+
+
+def _fma(builder, a, b, c):
+    kind = ir.FunctionType(_VECTOR, [_VECTOR] * 3)
+    # One instruction where the CPU has it, two where it has not; `llvm.fma` would call a function there.
+    return builder.call(cgutils.get_or_insert_function(builder.module, kind, f"llvm.fmuladd.v{LANES}f32"), [a, b, c])
+
+
+def _accumulators(builder, count):
+    slots = [cgutils.alloca_once(builder, _VECTOR) for _ in range(count)]
+    for slot in slots:
+        builder.store(_ZERO, slot)
+    return slots
+
+
+@intrinsic
+def _dot_tile(typing_context, rows, columns, column_stride, row_bytes, out, out_stride):
+    """out[r, c] = row r . column c, for 4 rows and `_COLUMNS` columns.
+
+    `rows` is the address of 4 addresses of float rows; columns lie `column_stride` bytes apart from `columns` on; rows
+    and columns are `row_bytes` long, a multiple of a register; rows of `out` lie `out_stride` bytes apart.
+    """
+
+    def codegen(context, builder, signature, arguments):
+        rows, columns, column_stride, row_bytes, out, out_stride = arguments
+        left = [_load(builder, builder.add(rows, _const(8 * r)), _INT64) for r in range(_ROWS)]
+        right = [builder.add(columns, builder.mul(column_stride, _const(c))) for c in range(_COLUMNS)]
+        sums = _accumulators(builder, _ROWS * _COLUMNS)
+        with cgutils.for_range_slice(builder, _const(0), row_bytes, _const(_BYTES), inc=True) as (offset, _):
+            a = [_load(builder, builder.add(address, offset)) for address in left]
+            b = [_load(builder, builder.add(address, offset)) for address in right]
+            for place, slot in enumerate(sums):
+                value = _fma(builder, a[place // _COLUMNS], b[place % _COLUMNS], builder.load(slot))
+                builder.store(value, slot)
+        # Adds the lanes of all sums at once: each round halves the lanes of a sum and puts two sums in one register.
+        vectors, lanes = [builder.load(slot) for slot in sums], LANES
+        while lanes > 1:
+            half = lanes // 2
+            low = [lane for start in range(0, 2 * LANES, lanes) for lane in range(start, start + half)]
+            high = [lane + half for lane in low]
+            vectors = [
+                builder.fadd(_shuffle(builder, a, b, low), _shuffle(builder, a, b, high))
+                for a, b in zip(vectors[::2], vectors[1::2], strict=True)
+            ]
+            lanes = half
+        for r in range(_ROWS):
+            vector, first = vectors[r * _COLUMNS // LANES], r * _COLUMNS % LANES
+            part = _shuffle(builder, vector, vector, list(range(first, first + _COLUMNS)))
+            _store(builder, builder.add(out, builder.mul(out_stride, _const(r))), part)
+        return context.get_dummy_value()
+
+    return types.void(*[types.int64] * 6), codegen
+
+
+def _make_axpy_tile(vectors):
+    @intrinsic
+    def axpy_tile(typing_context, rows, weights, row_stride, source_stride, sources, count, offset):
+        """row r += sum over the `count` sources s of weights[r, s] * source s, for 4 rows, from byte `offset` on.
+
+        `rows` and `sources` are addresses of addresses of float rows, of which `vectors` registers are added;
+        weights[r, s] lies `r * row_stride + s * source_stride` bytes behind `weights`.
+        """
+
+        def codegen(context, builder, signature, arguments):
+            rows, weights, row_stride, source_stride, sources, count, offset = arguments
+            sums = _accumulators(builder, _ROWS * vectors)
+            strides = [builder.mul(row_stride, _const(r)) for r in range(_ROWS)]
+            with cgutils.for_range(builder, count) as loop:
+                source = _load(builder, builder.add(sources, builder.mul(loop.index, _const(8))), _INT64)
+                source = builder.add(source, offset)
+                values = [_load(builder, builder.add(source, _const(_BYTES * v))) for v in range(vectors)]
+                weight = builder.add(weights, builder.mul(loop.index, source_stride))
+                for r in range(_ROWS):
+                    scalar = _load(builder, builder.add(weight, strides[r]), _FLOAT)
+                    spread = builder.insert_element(ir.Constant(_VECTOR, ir.Undefined), scalar, ir.Constant(_INT32, 0))
+                    spread = _shuffle(builder, spread, spread, [0] * LANES)
+                    for v in range(vectors):
+                        slot = sums[r * vectors + v]
+                        builder.store(_fma(builder, spread, values[v], builder.load(slot)), slot)
+            for r in range(_ROWS):
+                row = builder.add(_load(builder, builder.add(rows, _const(8 * r)), _INT64), offset)
+                for v in range(vectors):
+                    address = builder.add(row, _const(_BYTES * v))
+                    total = builder.fadd(_load(builder, address), builder.load(sums[r * vectors + v]))
+                    _store(builder, address, total)
+            return context.get_dummy_value()
+
+        return types.void(*[types.int64] * 7), codegen
+
+    return axpy_tile
+
+
+_axpy_1, _axpy_2, _axpy_3, _axpy_4 = (_make_axpy_tile(vectors) for vectors in (1, 2, 3, 4))
+
+
+@_compiled(inline="never")
+def _dot_products(rows, num_rows, columns, column_stride, num_columns, row_bytes, out):
+    """out[r, c] = row r . column c; `num_rows` and `num_columns` are multiples of a tile's."""
+    for r in range(0, num_rows, _ROWS):
+        for c in range(0, num_columns, _COLUMNS):
+            place = out + 4 * (r * num_columns + c)
+            _dot_tile(rows + 8 * r, columns + c * column_stride, column_stride, row_bytes, place, 4 * num_columns)
+
+
+@_compiled(inline="never")
+def _add_products(rows, num_rows, weights, row_stride, source_stride, sources, num_sources, row_bytes):
+    """row r += sum over s of weights[r, s] * source s; `num_rows` is a multiple of 4."""
+    offset = 0
+    while offset < row_bytes:
+        # Panels of a few registers, so that all sources' parts stay in the first cache.
+        vectors = min((row_bytes - offset) // _BYTES, _VECTORS)
+        for r in range(0, num_rows, _ROWS):
+            place, weight = rows + 8 * r, weights + r * row_stride
+            if vectors == 4:
+                _axpy_4(place, weight, row_stride, source_stride, sources, num_sources, offset)
+            elif vectors == 3:
+                _axpy_3(place, weight, row_stride, source_stride, sources, num_sources, offset)
+            elif vectors == 2:
+                _axpy_2(place, weight, row_stride, source_stride, sources, num_sources, offset)
+            else:
+                _axpy_1(place, weight, row_stride, source_stride, sources, num_sources, offset)
+        offset += vectors * _BYTES
+
+
+# SplitMix64, as in `text.skip_gram_blocks`, in uint64 throughout: Numba would make floats of mixed signs.
+_GOLDEN, _FACTOR_1, _FACTOR_2 = (np.uint64(c) for c in (0x9E3779B97F4A7C15, 0xBF58476D1CE4E5B9, 0x94D049BB133111EB))
+_S27, _S30, _S31, _S32, _S40 = (np.uint64(c) for c in (27, 30, 31, 32, 40))
+
+
+@_compiled()
+def _draw(key, place):
+    x = key + _GOLDEN * np.uint64(place)
+    x = (x ^ (x >> _S30)) * _FACTOR_1
+    x = (x ^ (x >> _S27)) * _FACTOR_2
+    return x ^ (x >> _S31)
+
+
+@_compiled()
+def _kept(ids, keep, key, start, stop, chunk_start, chunk_stop, terms, places, sentence_starts, sentence_stops):
+    """Subsamples ids[start:stop]; returns how many are left, and the range of those that lie in the chunk."""
+    count = first = sentence = 0
+    last = -1
+    for place in range(start, stop):
+        if place == chunk_start:
+            first = count
+        if place == chunk_stop:
+            last = count
+        term = ids[place]
+        if term < 0:
+            for i in range(sentence, count):
+                sentence_stops[i] = count
+            sentence = count
+        elif np.float32(_draw(key, place) >> _S40) * np.float32(2.0**-24) < keep[term]:
+            terms[count] = term
+            places[count] = place
+            sentence_starts[count] = sentence
+            count += 1
+    for i in range(sentence, count):
+        sentence_stops[i] = count
+    return count, first, count if last < 0 else last
+
+
+@_compiled()
+def _nats(logits, total, positive, size):
+    loss = 0.0
+    for i in range(size):
+        if total[i] > 0:
+            x = np.float64(logits[i])
+            loss += total[i] * (max(x, 0.0) + math.log1p(math.exp(-abs(x)))) - positive[i] * x
+    return loss
+
+
+@_compiled(fastmath=_FAST)
+def _weights(logits, total, positive, size, learning_rate):
+    """Puts learning_rate * (positive - total * sigmoid(logits)) in the place of the logits.
+
+    Lambert's continued fraction gives tanh(x / 4), one doubling tanh(x / 2), and that the sigmoid, to 3e-7: a few
+    multiplications, which vectorise.
+    """
+    one, half = np.float32(1), np.float32(0.5)
+    for i in range(size):
+        z = min(max(logits[i], np.float32(-20)), np.float32(20)) * np.float32(0.25)
+        q = z * z
+        t = z * (np.float32(10395) + q * (np.float32(1260) + q * np.float32(21)))
+        t /= np.float32(10395) + q * (np.float32(4725) + q * (np.float32(210) + q))
+        t = (t + t) / (one + t * t)
+        logits[i] = learning_rate * (positive[i] - total[i] * (half + half * t))
+
+
+@_compiled(nogil=True)
+def train_chunks(
+    ids, chunk_starts, chunk_size, keys, learning_rates, keep, window, halo, block_size, summed_updates, loss_share,
+    path_starts, path_nodes, path_codes, vectors, nodes, width,
+    terms, places, sentence_starts, sentence_stops, contexts, addresses, column_of, uses, matrices, sums,
+):  # fmt: skip
+    """Trains on some chunks, one after the other; see `SkipGramEngine`, whose names these are.
+
+    Args:
+        ids: int32 [T].
+        chunk_starts: int64 [C].
+        keys: uint64 [C, 2]. Of the subsampling and of the reaches.
+        learning_rates: float32 [C].
+        loss_share: uint64. The loss of one block in `loss_share` is measured.
+        vectors, nodes: float32 [V, S] and [V - 1, S], S >= `width`, updated in place.
+        width: int. Floats that are used of each row, a multiple of `LANES`.
+        terms … matrices: Work space; `column_of` int64 [V] is below the first block's stamp, `uses` float32 [V] is 0.
+        sums: float64 [6], added to: nats, pairs whose nats are measured, pairs, (context, node) products, rows of both
+            tables, blocks.
+    """
+    row_bytes = 4 * width
+    total, positive, logits = matrices[0], matrices[1], matrices[2]
+    context_rows, vector_rows, node_rows = addresses[0], addresses[1], addresses[2]
+    context_base, context_stride = contexts.ctypes.data, contexts.strides[0]
+    vector_base, node_base, stride = vectors.ctypes.data, nodes.ctypes.data, vectors.strides[0]
+    for j in range(len(contexts)):
+        context_rows[j] = context_base + j * context_stride
+    one = np.float32(1)
+    for chunk in range(len(chunk_starts)):
+        start = chunk_starts[chunk]
+        stop = min(start + chunk_size, len(ids))
+        count, first_centre, end = _kept(
+            ids, keep, keys[chunk, 0], max(0, start - halo), min(len(ids), stop + halo), start, stop,
+            terms, places, sentence_starts, sentence_stops,
+        )  # fmt: skip
+        for first in range(first_centre, end, block_size):
+            last = min(first + block_size, end) - 1
+            draw = _draw(keys[chunk, 1], places[first])
+            reach = 1 + np.int64((draw >> _S32) % np.uint64(window))
+            low = max(first - reach, sentence_starts[first])
+            high = min(last + 1 + reach, sentence_stops[last])
+            num_contexts = high - low
+            n = (num_contexts + _ROWS - 1) // _ROWS * _ROWS
+            # The distinct nodes of the block's paths, numbered as they come.
+            sums[5] += 1
+            stamp = np.int64(sums[5]) << 20
+            num_nodes = 0
+            for centre in range(first, last + 1):
+                for step in range(path_starts[terms[centre]], path_starts[terms[centre] + 1]):
+                    node = path_nodes[step]
+                    if column_of[node] < stamp:
+                        column_of[node] = stamp + num_nodes
+                        node_rows[num_nodes] = node_base + node * stride
+                        num_nodes += 1
+            rows = (num_nodes + _ROWS - 1) // _ROWS * _ROWS
+            for u in range(num_nodes, rows):  # tiles are whole: their weights here are 0
+                node_rows[u] = node_rows[0]
+            # How often each node is in the path of a centre that a context reaches, and how often with code 0.
+            size = rows * n
+            for i in range(size):
+                total[i] = 0
+                positive[i] = 0
+            pairs = 0
+            for centre in range(first, last + 1):
+                begin = max(centre - reach, sentence_starts[centre]) - low
+                finish = min(centre + reach + 1, sentence_stops[centre]) - low
+                pairs += finish - begin - 1
+                for step in range(path_starts[terms[centre]], path_starts[terms[centre] + 1]):
+                    row = (column_of[path_nodes[step]] - stamp) * n
+                    for i in range(row + begin, row + finish):
+                        total[i] += one
+                    total[row + centre - low] -= one
+                    if path_codes[step] == 0:
+                        for i in range(row + begin, row + finish):
+                            positive[i] += one
+                        positive[row + centre - low] -= one
+            if pairs == 0:
+                continue
+            for j in range(num_contexts):
+                term = terms[low + j]
+                vector_rows[j] = vector_base + term * stride
+                source, target = vectors[term], contexts[j]
+                for d in range(width):
+                    target[d] = source[d]
+            for j in range(num_contexts, n):
+                vector_rows[j] = vector_rows[0]
+            _dot_products(node_rows.ctypes.data, rows, context_base, context_stride, n, row_bytes, logits.ctypes.data)
+            if (draw & np.uint64(0xFFFFFFFF)) % loss_share == 0:
+                sums[0] += _nats(logits, total, positive, size)
+                sums[1] += pairs
+            sums[2] += pairs
+            sums[3] += num_nodes * num_contexts
+            sums[4] += num_nodes + num_contexts
+            _weights(logits, total, positive, size, learning_rates[chunk])
+            # Gradients of vectors that are in many pairs are scaled: those of the contexts' terms in a copy,
+            context_weights = logits
+            scaled = False
+            for j in range(num_contexts):
+                place, reached = low + j, 0
+                for centre in range(max(first, place - reach), min(last, place + reach) + 1):
+                    reached += centre != place and sentence_starts[centre] == sentence_starts[place]
+                uses[terms[place]] += reached
+                scaled |= uses[terms[place]] > summed_updates
+            if scaled:
+                context_weights = positive
+                for j in range(num_contexts):
+                    scale = min(one, summed_updates / max(one, uses[terms[low + j]]))
+                    for i in range(j, num_nodes * n, n):
+                        positive[i] = scale * logits[i]
+                for i in range(num_nodes * n, size):
+                    positive[i] = 0
+            for j in range(num_contexts):
+                uses[terms[low + j]] = 0
+            _add_products(
+                vector_rows.ctypes.data, n, context_weights.ctypes.data, 4, 4 * n, node_rows.ctypes.data, num_nodes,
+                row_bytes,
+            )  # fmt: skip
+            # and those of the nodes in place, behind the contexts' update.
+            for u in range(num_nodes):
+                updates = np.float32(0)
+                for i in range(u * n, u * n + n):
+                    updates += total[i]
+                if updates > summed_updates:
+                    for i in range(u * n, u * n + n):
+                        logits[i] *= summed_updates / updates
+            _add_products(
+                node_rows.ctypes.data, rows, logits.ctypes.data, 4 * n, 4, context_rows.ctypes.data, num_contexts,
+                row_bytes,
+            )  # fmt: skip

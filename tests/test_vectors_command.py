@@ -1,0 +1,196 @@
+"""The command `python -m devise_tf.vectors`, as those who use it see it."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from absl import flags
+
+from devise_tf import vectors as command
+from devise_tf.text import load_vectors, save_vectors
+from devise_tf.text.packaged_vectors import load_npz, save_npz
+
+ROOT = Path(__file__).resolve().parents[1]
+TERMS = ["the", "cat", "dog", "snow_leopard", "snow", "leopard", "tiger", "red", "fox"]
+LABELS = "n1\tsnow leopard, ounce\nn2\tred fox\nn3\tokapi\nn4\tcat\nn5\tfelis, tiger\nn6\tdog\n"
+HIERARCHY = (
+    "thing animal\nanimal feline\nanimal canine\nfeline n1\ncanine n2\nfeline n4\nfeline n5\ncanine n6\nanimal n3\n"
+)
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    values = np.random.default_rng(0).normal(size=(len(TERMS), 6))
+    save_vectors("vectors.bin", TERMS, values, "word2vec_binary")
+    Path("labels.txt").write_text(LABELS)
+    Path("hierarchy.txt").write_text(HIERARCHY)
+    Path("vocabulary.txt").write_text("".join(f"{term}\t{20 - i}\n" for i, term in enumerate(TERMS)))
+    return tmp_path
+
+
+@pytest.fixture
+def call(monkeypatch, capsys):
+    """Runs the command in this process, with flags of its own; returns what it printed."""
+
+    def run(*arguments):
+        values = flags.FlagValues()
+        monkeypatch.setattr(flags, "FLAGS", values)
+        for name in ("DEFINE_string", "DEFINE_integer", "DEFINE_enum"):
+            define = getattr(flags, name)
+            while hasattr(define, "plain"):
+                define = define.plain
+
+            def bound(*args, _define=define, **kwargs):
+                return _define(*args, flag_values=values, **kwargs)
+
+            bound.plain = define
+            monkeypatch.setattr(flags, name, bound)
+        command.define_flags()
+        flags.DEFINE_integer("verbosity", 0, "")
+        command.main(values(["vectors", *map(str, arguments)]))
+        return capsys.readouterr().out
+
+    return run
+
+
+def start(*arguments, cwd, code=None):
+    run = ["-c", code] if code else ["-m", "devise_tf.vectors"]
+    return subprocess.run(
+        [sys.executable, *run, *map(str, arguments)],
+        env={**os.environ, "PYTHONPATH": str(ROOT), "PYTHONDONTWRITEBYTECODE": "1"},
+        cwd=cwd,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["nearest", "cat", "snow tiger", "--vectors=vectors.bin"]])
+def test_help_and_neighbours_need_no_tensorflow(folder, arguments):
+    code = (
+        "import runpy, sys\n"
+        "try:\n    runpy.run_module('devise_tf.vectors', run_name='__main__', alter_sys=True)\n"
+        "finally:\n    print('imported', 'tensorflow' in sys.modules, 'keras' in sys.modules)"
+    )
+    done = start(*arguments, cwd=folder, code=code)
+    assert "imported False False" in done.stdout and done.stderr == ""
+    if arguments == ["--help"]:
+        for name in command._COMMANDS:
+            assert f"python -m devise_tf.vectors {name}" in done.stdout
+        assert "--restrict: nearest, analogy, evaluate" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error"),
+    [
+        ([], "Error: The first argument must be one of nearest, similarity, "),
+        (["neighbours", "cat"], "Received: 'neighbours'\n"),
+        (["nearest", "cta", "--vectors=vectors.bin"], "Error: 'cta' is not among the 9 terms"),
+        (["nearest", "cat", "--vectors=nothing.bin"], "Error: There is no such vector file"),
+        (["nearest", "cat", "--vectors=a", "--model_dir=b"], "Error: Give --vectors or --model_dir, not both."),
+        (["nearest", "cat", "--k=0"], "FATAL Flags parsing error: flag --k=0"),
+    ],
+)
+def test_errors_are_one_line(folder, arguments, error):
+    done = start(*arguments, cwd=folder)
+    assert done.returncode == 1 and error in done.stderr and "Traceback" not in done.stderr
+    assert done.stdout == ""
+
+
+def test_nearest_similarity_analogy(folder, call):
+    out = call("nearest", "Snow Leopard", "snow tiger", "--model_dir=.", "--k=2").splitlines()
+    assert out[0] == "Snow Leopard (snow_leopard)" and out[3] == "snow tiger (composed of snow + tiger)"
+    assert len(out) == 6 and all(len(line.split()) == 2 for line in out[1:3] + out[4:])
+    assert call("similarity", "cat", "CAT", "--vectors=vectors.bin") == "cat (cat)\nCAT (cat)\ncosine 1.000\n"
+    out = call("analogy", "cat", "dog", "fox", "--vectors=vectors.bin", "--k=3", "--restrict=8").splitlines()
+    assert out[0] == "cat is to dog as fox is to" and len(out) == 4
+
+
+def test_evaluate(folder, call):
+    os.mkdir("bench")
+    for name in ("wordsim353.tsv", "simlex999.txt"):
+        Path("bench", name).write_text("cat\tdog\t9\nsnow\tred\t2\nfox\ttiger\t5\nno\tcat\t1\n")
+    Path("bench", "questions-words.txt").write_text(": family\ncat dog snow leopard\ncat dog no leopard\n")
+    out = call("evaluate", "--vectors=vectors.bin", "--benchmarks=bench", "--output=metrics.json")
+    metrics = json.loads(Path("metrics.json").read_text())
+    assert metrics["terms"] == 9 and metrics["dimension"] == 6
+    assert f"{metrics['simlex999']['spearman']:.3f}" in out
+    assert metrics["analogies"]["total"]["covered"] == 1 and metrics["analogies"]["total"]["questions"] == 2
+
+
+def test_coverage(folder, call):
+    out = call("coverage", "--model_dir=.", "--output=coverage.json")
+    assert out.splitlines()[-1] == "Missing: n3 (okapi)"
+    found = json.loads(Path("coverage.json").read_text())
+    assert found == {
+        "first_whole": ["n1", "n4", "n6"], "other_whole": ["n5"], "composed": ["n2"], "missing": ["n3"],
+    }  # fmt: skip
+
+
+def test_convert(folder, call):
+    assert call("convert", "vectors.bin", "all.glove").startswith("all.glove: 9 terms, dimension 6, glove, ")
+    np.testing.assert_array_equal(load_vectors("all.glove")[1], load_vectors("vectors.bin")[1])
+    out = call("convert", ".", "slice.npz", "--labels=labels.txt")
+    assert out.startswith("5 of 6 labels have a vector there.\nslice.npz: 6 terms")
+    terms, _, counts = load_npz("slice.npz")
+    assert terms == ["snow_leopard", "red", "fox", "cat", "tiger", "dog"]
+    assert counts.tolist() == [20 - TERMS.index(term) for term in terms]
+    call("convert", "vectors.bin", "first.npz", "--limit=3")
+    assert load_npz("first.npz")[0] == TERMS[:3] and load_npz("first.npz")[2] is None
+    Path("terms.txt").write_text("Snow leopard\ncat\t7\nnosuch\n")
+    out = call("convert", "vectors.bin", "some", "--format=word2vec_text", "--terms=terms.txt")
+    assert out.startswith("2 of 3 terms have a vector there.") and load_vectors("some")[0] == ["snow_leopard", "cat"]
+
+
+def test_packaged_vectors_are_the_default(folder, call, monkeypatch):
+    (folder / "package" / "skip_gram").mkdir(parents=True)
+    save_npz("package/skip_gram/small.npz", *load_vectors("vectors.bin"))
+    monkeypatch.setattr("importlib.resources.files", lambda package: folder / "package")
+    assert call("nearest", "cat") == call("nearest", "cat", "--vectors=small")
+    save_npz("package/skip_gram/other.npz", *load_vectors("vectors.bin"))
+    with pytest.raises(ValueError, match="comes with other, small"):
+        call("nearest", "cat")
+
+
+def test_projector(folder, call):
+    assert "5 vectors" in call("projector", "--model_dir=.", "--output=out")
+    lines = [line.split("\t") for line in Path("out/metadata.tsv").read_text().splitlines()]
+    assert lines[0] == ["term", "label", "group", "ancestor 1", "ancestor 2", "ancestor 3"]
+    assert ["red fox", "n2", "canine", "canine", "", ""] in lines
+    call("projector", "--vectors=vectors.bin", "--limit=4", "--output=out")
+    assert Path("out/metadata.tsv").read_text().splitlines() == TERMS[:4]
+
+
+def test_plot(folder, call):
+    assert call("plot", "--model_dir=.", "--output=a.png") == "a.png: 5 label vectors in 2 groups\n"
+    assert Path("a.png").read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error"),
+    [
+        (["similarity", "cat"], "similarity takes 2 arguments"),
+        (["nearest", "--vectors=vectors.bin"], "nearest takes an argument or more"),
+        (["nearest", "cat", "--seed=1"], "nearest takes --k, --model_dir, .* only. Received: --seed"),
+        (["convert", "vectors.bin", "out.npz", "--k=3"], "Received: --k"),
+        (["convert", "vectors.bin", "out"], "must end in .bin, "),
+        (["convert", "vectors.bin", "out.npz", "--terms=a", "--labels=b"], "--terms or --labels, not both"),
+        (["coverage", "--vectors=vectors.bin"], "needs the labels"),
+        (["plot", "--vectors=vectors.bin", "--labels=labels.txt", "--output=a.png"], "give --hierarchy=FILE"),
+        (["plot", "--model_dir=.", "--output=a.jpg"], "must name a .png file"),
+        (["plot", "--model_dir=."], "with --output"),
+        (["projector", "--labels=labels.txt", "--limit=3", "--output=o", "--vectors=vectors.bin"], "or --limit"),
+        (["evaluate", "--vectors=vectors.bin", "--benchmarks=nothing"], "lacks wordsim353.tsv"),
+        (["nearest", "cat", "--model_dir=nothing"], "holds no vectors.bin"),
+    ],
+)
+def test_errors(folder, call, arguments, error):
+    before = sorted(os.listdir())
+    with pytest.raises((ValueError, OSError), match=error):
+        call(*arguments)
+    assert sorted(os.listdir()) == before
