@@ -96,7 +96,7 @@ class SkipGramBlocks:
         tree: HuffmanTree,
         window: int = 5,
         sample: float = 1e-3,
-        block_size: int = 16,
+        block_size: int = 32,
         chunk_size: int = CHUNK,
         chunks_per_step: int = 1,
         summed_updates: float = 64.0,

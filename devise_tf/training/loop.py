@@ -220,9 +220,9 @@ def _sum_rows(gradient):
     """Sums the parts of each row of a sparse gradient: scattered one by one, they would add up in any order."""
     if not isinstance(gradient, tf.IndexedSlices):
         return gradient
-    rows, positions = tf.unique(gradient.indices)
-    values = tf.math.unsorted_segment_sum(gradient.values, positions, tf.size(rows))
-    return tf.IndexedSlices(values, rows, gradient.dense_shape)
+    order = tf.argsort(gradient.indices, stable=True)
+    rows, positions = tf.unique(tf.gather(gradient.indices, order))
+    return tf.IndexedSlices(tf.sparse.segment_sum(gradient.values, order, positions), rows, gradient.dense_shape)
 
 
 def _read(totals) -> dict[str, float]:
