@@ -9,17 +9,16 @@ are single blocks. The measures are those of `skip_gram_quality`.
 
 from absl import flags
 
-from devise_tf.benchmarks import harness
-from devise_tf.benchmarks.skip_gram_quality import MEASURES, run_once
+from devise_tf.benchmarks import harness, skip_gram_quality
+from devise_tf.benchmarks.skip_gram_quality import MEASURES, prepare_corpus, run_once
 from devise_tf.text.skip_gram_blocks import CHUNK
 
 
 def define_flags() -> None:
     harness.define_shared_flags(("keras", "devise_tf"))
     flags.adopt_module_key_flags(harness)  # for --help
-    flags.DEFINE_string("corpus", "", "Text: globs separated by commas (plain, .gz, .xz), or tfds:NAME.")
-    flags.DEFINE_integer("words", 2_000_000, "Words of the text; 0 for all.", 0)
-    flags.DEFINE_integer("min_count", 5, "Least occurrences of a term in the corpus.", 1)
+    skip_gram_quality.define_corpus_flags(words=2_000_000)
+    flags.adopt_module_key_flags(skip_gram_quality)
     flags.DEFINE_integer("dimension", 100, "Length of the vectors.", 1)
     flags.DEFINE_integer("window", 5, "Largest reach of the window, to either side.", 1)
     flags.DEFINE_integer("epochs", 1, "Passes over the text.", 1)
@@ -34,15 +33,7 @@ def main(argv: list[str]) -> None:
         raise ValueError("`corpus` must name text. Received: corpus=''")
     trainers = harness.chosen_trainers(options.trainers)
     harness.pin_cores(options.threads)
-    preparing = {
-        "pattern": options.corpus,
-        "work_dir": options.work_dir,
-        "words": options.words,
-        "min_count": options.min_count,
-        "hold_out": True,
-    }
-    corpus = harness.run_task("prepare", preparing)
-    print(f"{corpus['words']:,} words, {corpus['terms']:,} terms", flush=True)
+    corpus = prepare_corpus()
     settings = {name: options[name].value for name in ("dimension", "window", "sample", "epochs", "seed", "threads")}
     settings |= {"directory": corpus["directory"], "evaluate": True}
     sizes = [{"batch_size": int(size), "devices": options.devices} for size in options.batch_sizes]

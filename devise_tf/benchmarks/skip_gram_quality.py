@@ -37,13 +37,33 @@ MEASURES = (
 def define_flags() -> None:
     harness.define_shared_flags(("devise_tf", "gensim"))
     flags.adopt_module_key_flags(harness)  # for --help
-    flags.DEFINE_string("corpus", "", "Text: globs separated by commas (plain, .gz, .xz), or tfds:NAME.")
+    define_corpus_flags(words=0)
     flags.DEFINE_integer("dimension", 300, "Length of the vectors.", 1)
     flags.DEFINE_integer("window", 10, "Largest reach of the window, to either side.", 1)
     flags.DEFINE_integer("epochs", 3, "Passes over the text.", 1)
     flags.DEFINE_list("seeds", ["1", "2", "3"], "Seeds; each trainer runs with each.")
-    flags.DEFINE_integer("words", 0, "Words of the text; 0 for all.", 0)
+
+
+def define_corpus_flags(words: int) -> None:
+    """Defines the flags of `prepare_corpus`; `words` is the default of `--words`."""
+    flags.DEFINE_string("corpus", "", "Text: globs separated by commas (plain, .gz, .xz), or tfds:NAME.")
+    flags.DEFINE_integer("words", words, "Words of the text; 0 for all.", 0)
     flags.DEFINE_integer("min_count", 5, "Least occurrences of a term in the corpus.", 1)
+
+
+def prepare_corpus() -> dict:
+    """Prepares the corpus that the flags name, some of its sentences held out; see `tasks.prepare`."""
+    options = flags.FLAGS
+    preparing = {
+        "pattern": options.corpus,
+        "work_dir": options.work_dir,
+        "words": options.words,
+        "min_count": options.min_count,
+        "hold_out": True,
+    }
+    corpus = harness.run_task("prepare", preparing)
+    print(f"{corpus['words']:,} words, {corpus['terms']:,} terms", flush=True)
+    return corpus
 
 
 def run_once(trainer: str, settings: dict, work_dir: str) -> dict:
@@ -98,15 +118,7 @@ def main(argv: list[str]) -> None:
     if "fasttext" in trainers:
         raise ValueError(f"fastText keeps its tree to itself; leave it out. Received: trainers={trainers}")
     harness.pin_cores(options.threads)
-    preparing = {
-        "pattern": options.corpus,
-        "work_dir": options.work_dir,
-        "words": options.words,
-        "min_count": options.min_count,
-        "hold_out": True,
-    }
-    corpus = harness.run_task("prepare", preparing)
-    print(f"{corpus['words']:,} words, {corpus['terms']:,} terms", flush=True)
+    corpus = prepare_corpus()
     runs: dict[str, list[dict]] = {trainer: [] for trainer in trainers}
     for seed in map(int, options.seeds):
         for trainer in trainers:

@@ -128,15 +128,7 @@ class Hierarchy:
         Reference:
             - [WordNet file formats](https://wordnet.princeton.edu/documentation/wndb5wn)
         """
-        folders = [Path(directory).expanduser()] if directory else _wordnet_folders()
-        path = next((f / "data.noun" for f in folders if (f / "data.noun").is_file()), None)
-        if path is None:
-            raise FileNotFoundError(
-                f"No WordNet file `data.noun` in {', '.join(map(str, folders))}. Install it (Debian: `apt install "
-                "wordnet-base`; NLTK: `python -m nltk.downloader wordnet`, then unzip corpora/wordnet.zip), or name "
-                "its folder with `--hierarchy=wordnet:DIR`, or give a file of `parent child` lines instead. "
-                f"Received: directory={directory!r}"
-            )
+        path = find_wordnet(directory)
         parents = {}
         with open(path, encoding="utf-8") as file:
             for number, line in enumerate(file, 1):
@@ -175,6 +167,24 @@ def _noun_line(line: str) -> tuple[str, list[str]]:
     at = 4 + 2 * int(fields[3], 16)
     pointers = [fields[i : i + 4] for i in range(at + 1, at + 1 + 4 * int(fields[at]), 4)]
     return f"n{int(fields[0]):08d}", [f"n{int(p[1]):08d}" for p in pointers if p[0] in ("@", "@i") and p[2] == "n"]
+
+
+def find_wordnet(directory: str | os.PathLike | None = None) -> Path:
+    """The path of WordNet's `data.noun` in `directory`, or where Debian and NLTK put it.
+
+    Raises:
+        FileNotFoundError: it is not there.
+    """
+    folders = [Path(directory).expanduser()] if directory else _wordnet_folders()
+    path = next((f / "data.noun" for f in folders if (f / "data.noun").is_file()), None)
+    if path is None:
+        raise FileNotFoundError(
+            f"No WordNet file `data.noun` in {', '.join(map(str, folders))}. Install it (Debian: `apt install "
+            "wordnet-base`; NLTK: `python -m nltk.downloader wordnet`, then unzip corpora/wordnet.zip), or name "
+            "its folder with `--hierarchy=wordnet:DIR`, or give a file of `parent child` lines instead. "
+            f"Received: directory={directory!r}"
+        )
+    return path
 
 
 def _wordnet_folders() -> list[Path]:

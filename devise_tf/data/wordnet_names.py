@@ -1,9 +1,8 @@
 """Names of WordNet's noun synsets."""
 
 import os
-from pathlib import Path
 
-from devise_tf.data.hierarchy import _wordnet_folders
+from devise_tf.data.hierarchy import find_wordnet
 
 
 def wordnet_names(directory: str | os.PathLike | None = None) -> dict[str, str]:
@@ -15,9 +14,9 @@ def wordnet_names(directory: str | os.PathLike | None = None) -> dict[str, str]:
     Returns:
         The names; none if there is no such file.
     """
-    folders = [Path(directory).expanduser()] if directory else _wordnet_folders()
-    path = next((folder / "data.noun" for folder in folders if (folder / "data.noun").is_file()), None)
-    if path is None:
+    try:
+        path = find_wordnet(directory)
+    except FileNotFoundError:
         return {}
     with open(path, encoding="utf-8") as file:
         fields = (line.split(" ", 5) for line in file if not line.startswith(" "))  # the licence does

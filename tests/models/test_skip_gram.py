@@ -7,6 +7,7 @@ from devise_tf.data import ExampleOrder
 from devise_tf.models.skip_gram import SkipGram
 from devise_tf.text import HuffmanTree, SkipGramBlocks
 from devise_tf.training.phases import skip_gram_loss, skip_gram_phase
+from tests.text.word2vec_oracle import topics_corpus
 
 SIZE, DIMENSION = 30, 6
 
@@ -201,16 +202,6 @@ def train(phase, scaled=True):
             batch |= {name: tf.ones_like(batch[name]) for name in ("context_scales", "node_scales")}
         losses.append(float(step(batch)))
     return losses
-
-
-def topics_corpus(sentences, topics=4, words=6, seed=0):
-    """Sentences of one topic each, with two words that all topics share."""
-    rng = np.random.default_rng(seed)
-    topic = rng.integers(0, topics, sentences)[:, None]
-    ids = 2 + topic * words + rng.integers(0, words, (sentences, 9))
-    common = rng.random(ids.shape) < 0.3
-    ids[common] = rng.integers(0, 2, common.sum())
-    return np.concatenate([ids, np.full((sentences, 1), -1)], axis=1).ravel().astype(np.int32)
 
 
 def test_learns_topics():

@@ -70,3 +70,13 @@ def blocks_of_pairs(blocks, chunks, epochs, seed=0):
                         pairs.append((context, kept[i][1]))
             found.append((number, [kept[i][1] for i in block], pairs))
     return found
+
+
+def topics_corpus(sentences, topics=4, words=6, seed=0):
+    """Sentences of one topic each, with two words that all topics share."""
+    rng = np.random.default_rng(seed)
+    topic = rng.integers(0, topics, sentences)[:, None]
+    ids = 2 + topic * words + rng.integers(0, words, (sentences, 9))
+    common = rng.random(ids.shape) < 0.3
+    ids[common] = rng.integers(0, 2, common.sum())
+    return np.concatenate([ids, np.full((sentences, 1), -1)], axis=1).ravel().astype(np.int32)

@@ -14,7 +14,7 @@ from devise_tf.models.visual import build_visual_model, representation_model
 from devise_tf.text import HuffmanTree, SkipGramBlocks
 from devise_tf.training import ModelDir, Phase, make_strategy, phases, run_phase
 from tests.training import tiny_run
-from tests.training.tiny_run import SEEN, read_metrics
+from tests.training.tiny_run import SEEN, Interrupt, read_metrics
 
 BATCH, STEPS = 10, 6
 
@@ -40,17 +40,6 @@ class Record(keras.callbacks.Callback):
 
     def on_train_end(self, logs=None):
         self.calls.append("train ends")
-
-
-class Interrupt(keras.callbacks.Callback):
-    def __init__(self, batches):
-        super().__init__()
-        self.left = batches
-
-    def on_train_batch_end(self, batch, logs=None):
-        self.left -= 1
-        if not self.left:
-            raise KeyboardInterrupt
 
 
 def line_phase(steps=STEPS, learning_rate=0.1, dropout=0.0, momentum=0.9):

@@ -16,10 +16,10 @@ from devise_tf.models.skip_gram import SkipGram
 from devise_tf.training import Config, ModelDir, make_strategy, run_phase, skip_gram_engine, train
 from devise_tf.training.phases import skip_gram_phase
 from devise_tf.training.skip_gram_engine import BLOCKS, SkipGramEngine, available_cores
-from tests.text.word2vec_oracle import blocks_of_pairs, make_blocks, zipf_corpus
+from tests.text.word2vec_oracle import blocks_of_pairs, make_blocks, topics_corpus, zipf_corpus
 from tests.training import tiny_run
 from tests.training.engine_oracle import assert_engine_is_right, random_tables
-from tests.training.tiny_run import read_metrics
+from tests.training.tiny_run import Interrupt, read_metrics
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
@@ -201,17 +201,6 @@ def test_a_checkpoint_of_either_path_is_the_others(tmp_path):
 # Steps, threads and resuming
 
 
-class Interrupt(keras.callbacks.Callback):
-    def __init__(self, batches):
-        super().__init__()
-        self.left = batches
-
-    def on_train_batch_end(self, batch, logs=None):
-        self.left -= 1
-        if not self.left:
-            raise KeyboardInterrupt
-
-
 def test_one_thread_repeats_and_resumes_to_the_last_bit(tmp_path):
     ids, counts = zipf_corpus(60, 6000)
     blocks = make_blocks(ids, counts, sample=0.02, chunks_per_step=2, **BLOCKS)
@@ -289,16 +278,6 @@ def test_every_chunk_is_trained_once(monkeypatch, threads):
     expected = sorted((250 * int(c), keys[e], float(r)) for c, e, r in zip(chunks, epochs, rates, strict=True))
     assert sorted(item for call in calls for item in call) == expected
     assert max(map(len, calls)) == 40
-
-
-def topics_corpus(sentences, topics=4, words=6, seed=0):
-    """Sentences of one topic each, with two words that all topics share."""
-    rng = np.random.default_rng(seed)
-    topic = rng.integers(0, topics, sentences)[:, None]
-    ids = 2 + topic * words + rng.integers(0, words, (sentences, 9))
-    common = rng.random(ids.shape) < 0.3
-    ids[common] = rng.integers(0, 2, common.sum())
-    return np.concatenate([ids, np.full((sentences, 1), -1)], axis=1).ravel().astype(np.int32)
 
 
 def test_threads_learn_what_one_learns():

@@ -180,3 +180,16 @@ class KillAt(keras.callbacks.Callback):
         newest = read_metrics(self.model_dir)[-1]
         if (newest["phase"], newest["step"]) == self.goal:
             os.kill(os.getpid(), signal.SIGKILL)
+
+
+class Interrupt(keras.callbacks.Callback):
+    """Stops a run after some readings of the metrics, as Ctrl-C does."""
+
+    def __init__(self, batches):
+        super().__init__()
+        self.left = batches
+
+    def on_train_batch_end(self, batch, logs=None):
+        self.left -= 1
+        if not self.left:
+            raise KeyboardInterrupt
