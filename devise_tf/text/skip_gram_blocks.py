@@ -53,10 +53,10 @@ class SkipGramBlocks:
     through the centre's Huffman path, as in word2vec. What is kept and how far a window reaches depends on the seed,
     the pass over the corpus and the place in it alone, so that neighbouring chunks agree.
 
-    `block_size` consecutive centres form a block, and share one draw of the reach (each centre's reach is distributed
-    as in word2vec; those of neighbours are not independent). Their windows overlap and their paths share nodes, so that
-    all (context, centre, node) products of a block lie in one dense product between the vectors of its
-    `n = block_size + 2 * window` context positions and the vectors of its `U` distinct nodes:
+    At most `block_size` consecutive centres form a block, and share one draw of the reach (each centre's reach is
+    distributed as in word2vec; those of neighbours are not independent). Their windows overlap and their paths share
+    nodes, so that all (context, centre, node) products of a block lie in one dense product between the vectors of its
+    `n = b + 2 * window` context positions (`b` centres) and the vectors of its `U` distinct nodes:
 
     ```
     logits[j, u]  = vector(contexts[j]) . node(nodes[u])
@@ -77,7 +77,7 @@ class SkipGramBlocks:
         tree: `HuffmanTree` over the same terms.
         window: int. The largest reach of a window, to either side.
         sample: float. Subsampling threshold; 0 turns subsampling off.
-        block_size: int. Centres a block.
+        block_size: int. Most centres a block; those of a chunk are shared out evenly.
         chunk_size: int. Ids a chunk.
         chunks_per_step: int. Chunks in one step, over all devices; only the scales depend on it.
         summed_updates: float. The most updates to one vector that a step sums in full. 64 is stable at word2vec's
@@ -139,14 +139,15 @@ class SkipGramBlocks:
             seed: int. Of the random choices.
 
         Returns:
-            `contexts` int32 [G, n] (0 where there is none; the mask says so), `mask` uint8 [G, n, b], `nodes` int32
+            For `b` the centres of the largest block: `contexts` int32 [G, n] (0 where there is none; the mask says
+            so), `mask` uint8 [G, n, b], `nodes` int32
             [G, U] (padded with 0), `signs` int8 [G, b, U] (+1 for code 0, -1 for code 1, 0 for not on the path),
             `context_scales` float32 [G, n] and `node_scales` float32 [G, U], and `pairs` int64 scalar, the number of
             (context, centre) pairs. No block holds centres of two chunks.
         """
-        window, b = self.window, self.block_size
-        n = b + 2 * window
-        all_terms, all_sentences, all_centres, all_reaches, block_chunk = [], [], [], [], []
+        window = self.window
+        terms, sentences, reaches, starts, sizes, block_chunk = [], [], [], [], [], []
+        before = sentence = 0
         for number, (chunk, epoch) in enumerate(zip(chunks, epochs, strict=True)):
             start, keys = int(chunk) * self.chunk_size, draw_keys(seed, int(epoch))
             first, last = max(0, start - self.halo), start + self.chunk_size + self.halo
@@ -155,33 +156,37 @@ class SkipGramBlocks:
             uniforms = (_draws(keys[0], places) >> np.uint64(40)).astype(np.float32) * np.float32(2.0**-24)
             kept = np.flatnonzero((ids >= 0) & (uniforms < self.keep[ids]))
             low, high = np.searchsorted(kept + first, [start, start + self.chunk_size])
-            # `window` places before the first centre, and as many behind the last place of the last block.
-            blocks = max(1, -(-(high - low) // b))
-            around = np.arange(low - window, low + blocks * b + window)
-            inside = (around >= 0) & (around < len(kept))
-            around = kept[np.clip(around, 0, max(0, len(kept) - 1))] if len(kept) else np.zeros(len(around), int)
-            terms = np.where(inside, ids[around], -1)
-            sentences = np.where(inside, np.cumsum(ids < 0)[around], -1)
-            rows = np.arange(blocks)[:, None] * b + np.arange(n)
-            all_terms.append(terms[rows])
-            all_sentences.append(sentences[rows])
-            all_centres.append((np.arange(blocks * b) < high - low).reshape(blocks, b))
+            # Blocks of one size, as nearly as can be.
+            blocks = max(1, -(-(high - low) // self.block_size))
+            size = -(-(high - low) // blocks)
+            block_starts = low + size * np.arange(blocks)
             # All centres of a block share one reach, drawn at the place of the first.
-            draws = _draws(keys[1], first + around[window : window + blocks * b : b])
-            all_reaches.append(1 + ((draws >> np.uint64(32)) % np.uint64(window)).astype(np.int64))
-            block_chunk += [number] * blocks
-        terms, sentences, centres, reaches = map(np.concatenate, (all_terms, all_sentences, all_centres, all_reaches))
-        distance = np.abs(np.arange(n)[:, None] - window - np.arange(b)[None, :])  # [n, b]
+            draws = _draws(keys[1], places[kept[block_starts]] if size else np.zeros(1, int))
+            terms.append(ids[kept])
+            sentences.append(sentence + np.cumsum(ids < 0)[kept])
+            reaches.append(1 + ((draws >> np.uint64(32)) % np.uint64(window)).astype(np.int64))
+            starts.append(before + block_starts)
+            sizes.append(np.minimum(size, high - block_starts))
+            block_chunk.append(np.full(blocks, number))
+            before, sentence = before + len(kept), sentence + np.count_nonzero(ids < 0) + 1
+        reaches, starts, sizes, block_chunk = map(np.concatenate, (reaches, starts, sizes, block_chunk))
+        terms, sentences = np.concatenate([*terms, [-1]]), np.concatenate([*sentences, [-1]])
+        b = max(1, int(sizes.max()))
+        positions = starts[:, None] + np.arange(-window, b + window)
+        positions = np.where((positions >= 0) & (positions < before), positions, before)
+        terms, sentences = terms[positions], sentences[positions]  # -1 where there is none
+        centres = np.arange(b) < sizes[:, None]
+        distance = np.abs(np.arange(b + 2 * window)[:, None] - window - np.arange(b)[None, :])  # [n, b]
         mask = (
             (distance[None] <= reaches[:, None, None])
             & (distance[None] > 0)
             & (sentences[:, :, None] == sentences[:, None, window : window + b])
-            & (terms >= 0)[:, :, None]
             & centres[:, None, :]
         ).astype(np.uint8)
-        block_chunk, contexts = np.array(block_chunk), np.maximum(terms, 0).astype(np.int32)
-        nodes, signs = self._paths(np.where(centres, terms[:, window : window + b], -1).ravel())
-        context_scales = self._scales(block_chunk, contexts, mask.sum(axis=2), self._term_caps)
+        context_pairs = mask.sum(axis=2)
+        contexts = np.where(context_pairs > 0, terms, 0).astype(np.int32)
+        nodes, signs = self._paths(np.where(centres, terms[:, window : window + b], -1))
+        context_scales = self._scales(block_chunk, contexts, context_pairs, self._term_caps)
         # Pairs of each block and node: the pairs of the centres whose paths hold it.
         pairs = np.matmul(mask.sum(axis=1, dtype=np.float32)[:, None, :], np.abs(signs).astype(np.float32))[:, 0]
         return {
@@ -196,8 +201,9 @@ class SkipGramBlocks:
 
     def _paths(self, terms):
         """The distinct nodes [G, U] of the paths of each block, and each centre's signs on them, [G, b, U]."""
-        b, size = self.block_size, len(self.counts)
-        blocks = len(terms) // b
+        blocks, b = terms.shape
+        size = len(self.counts)
+        terms = terms.ravel()
         present = np.flatnonzero(terms >= 0)
         lengths = self.tree.lengths[terms[present]].astype(np.int64)
         centre = np.repeat(present, lengths)

@@ -16,13 +16,12 @@ from devise_tf.training.loop import Phase
 
 def skip_gram_batches(blocks: SkipGramBlocks, order: ExampleOrder, start: int, stop: int, context) -> tf.data.Dataset:
     """Batches of skip-gram blocks for one replica: `order`'s chunks in `order`'s order."""
-    n, b = blocks.block_size + 2 * blocks.window, blocks.block_size
     signature = {
-        "contexts": ((None, n), tf.int32),
-        "mask": ((None, n, b), tf.uint8),
+        "contexts": ((None, None), tf.int32),
+        "mask": ((None, None, None), tf.uint8),
         "nodes": ((None, None), tf.int32),
-        "signs": ((None, b, None), tf.int8),
-        "context_scales": ((None, n), tf.float32),
+        "signs": ((None, None, None), tf.int8),
+        "context_scales": ((None, None), tf.float32),
         "node_scales": ((None, None), tf.float32),
         "pairs": ((), tf.int64),
     }
@@ -107,12 +106,17 @@ class _EngineSteps:
         self.optimizer, self.schedule = optimizer, schedule
         # A second or so, so that threads seldom wait for each other.
         self.least_steps = math.ceil(1_000_000 / (order.global_batch_size * blocks.chunk_size))
+        self.contexts_per_step = 4
 
     def load(self):
         from devise_tf.training.skip_gram_engine import SkipGramEngine
 
-        tables = self.model.vectors(), self.model.node_vectors()
-        self.engine = SkipGramEngine(self.blocks, *tables, threads=self.threads, seed=self.order.seed)
+        self.engine = SkipGramEngine(
+            self.blocks, *self._tables(), self.threads, self.order.seed, contexts_per_step=self.contexts_per_step
+        )
+
+    def _tables(self):
+        return self.model.embedding.embeddings.value, self.model.hierarchical_softmax.nodes.value
 
     def take(self, start, stop):
         size = self.order.global_batch_size
@@ -124,8 +128,11 @@ class _EngineSteps:
         return {"loss": sums["nats"] / max(1.0, sums["measured_pairs"])}
 
     def store(self, step):
-        self.model.embedding.embeddings.assign(self.engine.vectors())
-        self.model.hierarchical_softmax.nodes.assign(self.engine.nodes())
+        from devise_tf.training.skip_gram_engine import row_slices
+
+        for table, trained in zip(self._tables(), (self.engine.vectors(), self.engine.nodes()), strict=True):
+            for rows in row_slices(len(trained)):
+                table[rows].assign(trained[rows])
         self.optimizer.iterations.assign(step)
 
 

@@ -228,7 +228,7 @@ def test_empty_chunk(why):
     blocks = make_blocks(ids, counts, sample=sample)
     batch = batch_of(blocks, [0])
     assert batch["pairs"] == 0 and not batch["mask"].any() and not batch["signs"].any()
-    assert batch["contexts"].shape == (1, 18) and batch["nodes"].shape == (1, 1)
+    assert batch["contexts"].shape == (1, 11) and batch["nodes"].shape == (1, 1)
     # Beside others it changes nothing.
     np.testing.assert_array_equal(batch_of(blocks, [0, 1])["pairs"], batch_of(blocks, [1])["pairs"])
 
@@ -283,3 +283,11 @@ def test_bad_arguments():
         make_blocks([0, 1], sample=-0.1)
     with pytest.raises(ValueError, match="holds no terms"):
         make_blocks([], counts=[1, 1])
+
+
+def test_blocks_of_a_chunk_are_as_even_as_can_be():
+    """No room is left for centres that there are not: 90 centres in blocks of at most 32 are three times 30."""
+    blocks = make_blocks(np.arange(90), window=2, block_size=32, chunk_size=90)
+    batch = batch_of(blocks, [0])
+    assert batch["contexts"].shape == (3, 34) and batch["mask"].shape == (3, 34, 30)
+    assert (batch["signs"] != 0).any(axis=2).sum() == 90

@@ -48,8 +48,10 @@ def kept_terms(blocks, epoch, seed):
     return kept
 
 
-def blocks_of_pairs(blocks, chunks, epochs, seed=0):
-    """The blocks of some chunks, in order: for each the chunk's place in `chunks`, the centres and word2vec's pairs."""
+def blocks_of_places(blocks, chunks, epochs, seed=0):
+    """The blocks of some chunks, in order: for each the chunk's place in `chunks`, the kept terms, and as places among
+    them the centres and word2vec's pairs of context and centre.
+    """
     found, memo = [], {}
     for number, (chunk, epoch) in enumerate(zip(chunks, epochs, strict=True)):
         if epoch not in memo:
@@ -58,18 +60,29 @@ def blocks_of_pairs(blocks, chunks, epochs, seed=0):
         key = splitmix(splitmix(splitmix(0, seed), epoch), 2)
         start, stop = chunk * blocks.chunk_size, (chunk + 1) * blocks.chunk_size
         centres = [i for i, (place, _, _) in enumerate(kept) if start <= place < stop]
-        for first in range(0, len(centres), blocks.block_size):
-            block, pairs = centres[first : first + blocks.block_size], []
+        # As few blocks as the size allows, and as even as they can be: of the same size, but the last.
+        count = -(-len(centres) // blocks.block_size)
+        size = next((size for size in range(1, len(centres) + 1) if size * count >= len(centres)), 1)
+        for first in range(0, len(centres), size):
+            block, pairs = centres[first : first + size], []
             reach = 1 + (splitmix(key, kept[block[0]][0]) >> 32) % blocks.window
             for i in block:
                 for a in range(-reach, reach + 1):
                     if a == 0 or not 0 <= i + a < len(kept):
                         continue
-                    place, context, sentence = kept[i + a]
+                    place, _, sentence = kept[i + a]
                     if sentence == kept[i][2] and start - blocks.halo <= place < stop + blocks.halo:
-                        pairs.append((context, kept[i][1]))
-            found.append((number, [kept[i][1] for i in block], pairs))
+                        pairs.append((i + a, i))
+            found.append((number, kept, block, pairs))
     return found
+
+
+def blocks_of_pairs(blocks, chunks, epochs, seed=0):
+    """The blocks of some chunks, in order: for each the chunk's place in `chunks`, the centres and word2vec's pairs."""
+    return [
+        (number, [kept[i][1] for i in block], [(kept[j][1], kept[i][1]) for j, i in pairs])
+        for number, kept, block, pairs in blocks_of_places(blocks, chunks, epochs, seed)
+    ]
 
 
 def topics_corpus(sentences, topics=4, words=6, seed=0):
