@@ -4,7 +4,10 @@
 
 Each run is a fresh process, and its measures are kept in `--work_dir`: the same command goes on where it was
 interrupted. gensim trains from lists of words, as its `corpus_file` mode lets the learning rate fall too slowly with
-several workers.
+several workers. It reads the text from its beginning to its end and lowers the learning rate by the share of the
+sentences, ours reads pieces of it in random order and lowers it by the share of the words: on a text whose parts differ
+in kind and in the length of their lines that is a difference of its own. `--shuffle` shows it: gensim on the same
+lines in random order.
 
 All measures are taken by the same code, from terms and vectors in the same order:
 - WordSim-353 and SimLex-999: Spearman's correlation of cosines with people's judgements;
@@ -34,6 +37,9 @@ MEASURES = (
 )
 
 
+_SHUFFLED = "gensim, shuffled"
+
+
 def define_flags() -> None:
     harness.define_shared_flags(("devise_tf", "gensim"))
     flags.adopt_module_key_flags(harness)  # for --help
@@ -42,6 +48,7 @@ def define_flags() -> None:
     flags.DEFINE_integer("window", 10, "Largest reach of the window, to either side.", 1)
     flags.DEFINE_integer("epochs", 3, "Passes over the text.", 1)
     flags.DEFINE_list("seeds", ["1", "2", "3"], "Seeds; each trainer runs with each.")
+    flags.DEFINE_bool("shuffle", False, "Run gensim on the lines in random order, too.")
 
 
 def define_corpus_flags(words: int) -> None:
@@ -117,6 +124,8 @@ def main(argv: list[str]) -> None:
     trainers = harness.chosen_trainers(options.trainers)
     if "fasttext" in trainers:
         raise ValueError(f"fastText keeps its tree to itself; leave it out. Received: trainers={trainers}")
+    if "gensim" in trainers and options.shuffle:
+        trainers.append(_SHUFFLED)
     harness.pin_cores(options.threads)
     corpus = prepare_corpus()
     runs: dict[str, list[dict]] = {trainer: [] for trainer in trainers}
@@ -130,10 +139,10 @@ def main(argv: list[str]) -> None:
                 "epochs": options.epochs,
                 "seed": seed,
                 "threads": options.threads,
-                "mode": "lists",
+                "mode": "shuffled_lists" if trainer == _SHUFFLED else "lists",
                 "evaluate": True,
             }
-            found = run_once(trainer, settings, options.work_dir)
+            found = run_once(trainer.partition(",")[0], settings, options.work_dir)
             runs[trainer].append(found)
             measures = ", ".join(f"{title} {found[name]:{form}}" for name, title, _, form in MEASURES)
             print(f"  {trainer}, seed {seed}: {measures}; {found['seconds']:.0f} s", flush=True)

@@ -8,6 +8,7 @@ and, of `evaluate`, the measures of quality.
 
 import json
 import os
+import random
 import re
 import sys
 import tempfile
@@ -23,6 +24,7 @@ from devise_tf.text import HuffmanTree
 # As in word2vec, gensim and `python -m devise_tf.train`; fastText takes the first only and goes to 0.
 _LEARNING_RATE, _FINAL_LEARNING_RATE = 0.025, 1e-4
 _WARM_UP_TERMS = 50
+_CHUNKS_A_STEP = 8
 
 
 def prepare(settings: dict) -> dict:
@@ -40,6 +42,52 @@ def tokenize(settings: dict) -> dict:
     """Writes the whole corpus as words."""
     path, words, lines = corpora.tokenized_text(**settings)
     return {"path": path, "words": words, "lines": lines}
+
+
+def text_stages(settings: dict) -> dict:
+    """Times, on one core, what comes before training; `words_per_second` of each stage."""
+    from devise_tf.benchmarks import harness
+    from devise_tf.data import LabelSet
+    from devise_tf.text import Corpus, Vocabulary, encode_corpus, find_phrases
+
+    harness.pin_cores(1)
+    corpus, seconds = Corpus(settings["pattern"]), {}
+    labels = LabelSet.load(settings["labels"]).normalized_terms() if settings["labels"] else []
+    terms = [term for label in labels for term in label]
+
+    def timed(name, function, *arguments, **options):
+        started = time.perf_counter()
+        result = function(*arguments, **options)
+        seconds[name] = time.perf_counter() - started
+        return result
+
+    timed("phrases", find_phrases, corpus, terms, 1)
+    vocabulary = timed("count", Vocabulary.build, corpus, min_count=settings["min_count"], label_terms=terms)
+    with tempfile.TemporaryDirectory(dir=settings["work_dir"]) as directory:
+        encoded = timed("encode", encode_corpus, corpus, vocabulary, os.path.join(directory, "corpus.ids"))
+        words = encoded.num_words
+    rates = {name: words / value for name, value in seconds.items()}
+    return {"words": words, "terms": len(vocabulary), "words_per_second": rates}
+
+
+def windows(settings: dict) -> dict:
+    """Times, on one core, subsampling and windows: within the engine, and as arrays for the Keras path."""
+    from devise_tf.benchmarks import harness
+    from devise_tf.text import SkipGramBlocks
+
+    harness.pin_cores(1)
+    prepared = corpora.Prepared.open(settings["directory"])
+    engine = train_devise_tf({**settings, "dimension": 1, "threads": 1})["words_per_second"]
+    counts = prepared.vocabulary().counts
+    tree = HuffmanTree.from_counts(counts)
+    blocks = SkipGramBlocks(prepared.ids(), counts, tree, settings["window"], settings["sample"])
+    order = np.random.default_rng(0).permutation(blocks.num_chunks)[:2000]
+    started = time.perf_counter()
+    for chunks in np.array_split(order, -(-len(order) // _CHUNKS_A_STEP)):
+        blocks.batch(chunks, np.zeros(len(chunks), int))
+    seconds = time.perf_counter() - started
+    words = sum(np.count_nonzero(blocks.ids[c * blocks.chunk_size :][: blocks.chunk_size] >= 0) for c in order)
+    return {"words_per_second": {"engine": engine, "keras": words / seconds}}
 
 
 def train_devise_tf(settings: dict) -> dict:
@@ -158,7 +206,7 @@ def train_gensim(settings: dict) -> dict:
 
     Modes: `corpus_file` reads the text within its threads; `lists` trains from lists of words in memory and
     `line_sentence` from the file, both through one Python thread that hands out jobs of 10,000 words, which is the
-    most that gensim takes.
+    most that gensim takes. `shuffled_lists` are the same lines in random order.
     """
     from gensim.models.word2vec import LineSentence, Word2Vec
 
@@ -167,8 +215,10 @@ def train_gensim(settings: dict) -> dict:
     started = time.perf_counter()
     if mode == "corpus_file":
         corpus = {"corpus_file": path}
-    elif mode == "lists":
+    elif mode in ("lists", "shuffled_lists"):
         corpus = {"corpus_iterable": list(LineSentence(path))}
+        if mode == "shuffled_lists":
+            random.Random(settings["seed"]).shuffle(corpus["corpus_iterable"])
     else:
         corpus = {"corpus_iterable": LineSentence(path)}
     model = Word2Vec(**_gensim_arguments(settings), min_count=1)
@@ -352,6 +402,8 @@ TASKS = {
     "prepare": prepare,
     "prepare_zipf": prepare_zipf,
     "tokenize": tokenize,
+    "text_stages": text_stages,
+    "windows": windows,
     "devise_tf": train_devise_tf,
     "keras": train_keras,
     "gensim": train_gensim,

@@ -143,6 +143,8 @@ def run_phase(
         for _ in tf.range(count):
             strategy.run(replica_step, args=(next(iterator),))
 
+    # Within one call of a function TensorFlow's collectives keep their shapes, and those of sparse gradients vary.
+    steps_a_call = log_every if strategy.num_replicas_in_sync == 1 else 1
     stepper = phase.stepper
     if stepper is None:
         dataset = strategy.distribute_datasets_from_function(lambda context: phase.dataset(done, phase.steps, context))
@@ -183,7 +185,8 @@ def run_phase(
             callback_list.on_epoch_begin(epoch)
         count = min(log_every - done % log_every, phase.steps - done)
         if stepper is None:
-            run_steps(iterator, tf.constant(count))
+            for start in range(0, count, steps_a_call):
+                run_steps(iterator, tf.constant(min(steps_a_call, count - start)))
             logs = _read(totals)
         else:
             logs = stepper.take(done, done + count)

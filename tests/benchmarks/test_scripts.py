@@ -10,7 +10,7 @@ import sys
 import numpy as np
 import pytest
 
-from devise_tf.benchmarks import skip_gram_growth, skip_gram_quality, skip_gram_speed
+from devise_tf.benchmarks import skip_gram_growth, skip_gram_input, skip_gram_quality, skip_gram_speed
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 needs_gensim = pytest.mark.skipif(importlib.util.find_spec("gensim") is None, reason="compares with gensim")
@@ -108,9 +108,11 @@ def test_quality_goes_on_where_it_was(corpus, tmp_path):
         assert first[trainer][0]["nats"] == pytest.approx(np.log(18), abs=0.1)
     assert first["devise_tf"][0]["held_out_pairs"] == first["gensim"][0]["held_out_pairs"] > 0
     assert first["devise_tf"][0]["wordsim353_coverage"] == first["gensim"][0]["wordsim353_coverage"] > 0
-    again = run("skip_gram_quality", *arguments, "--seeds=1,2")
+    again = run("skip_gram_quality", *arguments, "--seeds=1,2", "--shuffle")
     assert again.returncode == 0, again.stderr
     second = result(output)["runs"]
+    shuffled = second.pop("gensim, shuffled")
+    assert len(shuffled) == 2 and shuffled[0]["nats"] != second["gensim"][0]["nats"]
     assert [second[trainer][0] for trainer in second] == [first[trainer][0] for trainer in second]  # times as well
     assert [len(second[trainer]) for trainer in second] == [2, 2]
     assert "devise_tf against gensim" in again.stdout
@@ -128,11 +130,32 @@ def test_growth(tmp_path):
     assert "Growth with vocabulary" in found.stdout and "Growth with words" in found.stdout
 
 
+@pytest.mark.slow
+def test_input(corpus, tmp_path):
+    output, labels = tmp_path / "input.json", tmp_path / "labels.txt"
+    labels.write_text("n1\tcar train, boy\n")
+    arguments = [
+        f"--corpus={corpus}",
+        f"--work_dir={tmp_path}",
+        f"--output={output}",
+        f"--labels={labels}",
+    ]
+    found = run("skip_gram_input", "--configurations=16x3", *arguments)
+    assert found.returncode == 0, found.stderr
+    stages = result(output)["stages"]
+    assert stages["words"] == 12_000 and stages["terms"] == 19  # "car train" is one
+    rates = [*stages["words_per_second"].values(), *result(output)["configurations"][0]["windows"].values()]
+    assert len(rates) == 5 and min(rates) > 0
+    assert "| training, 16-D, window 3 " in found.stdout
+    assert skip_gram_input.together([2.0, 2.0]) == 1.0
+
+
 @pytest.mark.parametrize(
     "script, arguments, message",
     [
         ("skip_gram_speed", [], "`corpus` must name text"),
         ("skip_gram_speed", ["--corpus=x", "--configurations=100"], "Received: '100'"),
+        ("skip_gram_input", [], "`corpus` must name text"),
         ("skip_gram_growth", ["--axes=depth"], "Received: 'depth'"),
         ("skip_gram_quality", ["--corpus=x", "--seeds=a"], "Received: seeds=\\['a'\\]"),
     ],

@@ -1,0 +1,89 @@
+"""Whether skip-gram training ever waits for its text: words a second of each stage on one core, beside training's.
+
+  python -m devise_tf.benchmarks.skip_gram_input --corpus='text/*.xz' --output=input.json
+
+**Stages**, each on one core, raw words of the text a second:
+- phrases: one pass that looks for collocations (`--phrases` of the command line takes as many passes as it says);
+- count: reading, decompressing, tokenizing, and counting the vocabulary;
+- encode: the same, but for the term ids, which are written to a file and mapped from then on;
+- windows: subsampling, windows and Huffman paths inside the engine, told by training vectors of one dimension, so that
+  it is an upper bound of the time;
+- blocks: the same as arrays, for the Keras path.
+
+Phrases, count and encode come once, windows or blocks in every epoch. Training is the engine's on `--threads` cores, in
+a fresh process, an epoch of `--words` words.
+"""
+
+from absl import flags
+
+from devise_tf.benchmarks import harness
+from devise_tf.benchmarks.skip_gram_speed import parse_configuration
+
+_ONCE = ("count", "encode")
+
+
+def define_flags() -> None:
+    harness.define_shared_flags(("devise_tf",))
+    flags.adopt_module_key_flags(harness)  # for --help
+    flags.DEFINE_string("corpus", "", "Text: globs separated by commas (plain, .gz, .xz), or tfds:NAME.")
+    flags.DEFINE_string("labels", "", "File of labels whose terms are kept whole.")
+    flags.DEFINE_list("configurations", ["100x5", "500x10"], "DIMENSIONxWINDOW, window a side.")
+    flags.DEFINE_integer("words", 4_000_000, "Words that are trained on; 0 for all.", 0)
+    flags.DEFINE_integer("min_count", 5, "Least occurrences of a term in the corpus.", 1)
+
+
+def together(rates: list[float]) -> float:
+    """The rate of stages that follow each other."""
+    return 1 / sum(1 / rate for rate in rates)
+
+
+def main(argv: list[str]) -> None:
+    options = flags.FLAGS
+    if not options.corpus:
+        raise ValueError("`corpus` must name text. Received: corpus=''")
+    configurations = [parse_configuration(configuration) for configuration in options.configurations]
+    common = {"pattern": options.corpus, "work_dir": options.work_dir, "min_count": options.min_count}
+    stages = harness.run_task("text_stages", {**common, "labels": options.labels})
+    print(f"{stages['words']:,} words, {stages['terms']:,} terms", flush=True)
+    harness.pin_cores(options.threads)
+    corpus = harness.run_task("prepare", {**common, "words": options.words})
+    rows = [[name, f"{rate / 1000:,.0f}", "", "", ""] for name, rate in stages["words_per_second"].items()]
+    results = []
+    for dimension, window in configurations:
+        settings = {
+            "window": window,
+            "sample": options.sample,
+            "epochs": 1,
+            "seed": 1,
+            "directory": corpus["directory"],
+        }
+        windows = harness.run_task("windows", settings)["words_per_second"]
+        runs = [
+            harness.run_trainer("devise_tf", {**settings, "dimension": dimension, "threads": options.threads})
+            for _ in range(3)
+        ]
+        training = max(run["words_per_second"] for run in runs)
+        once = [stages["words_per_second"][name] for name in _ONCE]
+        all_stages = [*once, windows["engine"]]
+        results.append({"dimension": dimension, "window": window, "windows": windows, "training": runs})
+        rows.append([f"windows, {window} a side", f"{windows['engine'] / 1000:,.0f}", "", "", ""])
+        rows.append([f"blocks, {window} a side", f"{windows['keras'] / 1000:,.0f}", "", "", ""])
+        ratios = [together(all_stages), together([*all_stages, stages["words_per_second"]["phrases"]])]
+        rows.append(
+            [
+                f"training, {dimension}-D, window {window}",
+                f"{training / 1000:,.0f}",
+                f"{windows['engine'] / training:.1f}",
+                *(f"{rate / training:.1f}" for rate in ratios),
+            ]
+        )
+        value = {"machine": harness.machine(), "corpus": corpus, "stages": stages, "configurations": results}
+        harness.write_json(options.output, value)
+    header = ["", "k words/s", "windows / training", "count, encode, windows / training", "and one pass for phrases"]
+    print(
+        f"\n{options.threads} threads train, one core does each other stage\n\n{harness.markdown_table(header, rows)}"
+    )
+
+
+if __name__ == "__main__":
+    harness.run_command_line(define_flags, main)
