@@ -10,16 +10,21 @@
   it is an upper bound of the time;
 - blocks: the same as arrays, for the Keras path.
 
-Phrases, count and encode come once, windows or blocks in every epoch. Training is the engine's on `--threads` cores, in
-a fresh process, an epoch of `--words` words.
+Phrases, count and encode come once, each in a process of its own, whose peak memory is given; windows or blocks come in
+every epoch. Training is the engine's on `--threads` cores, the fastest of three runs over `--words` words. The ratios
+are the rates of windows, of count, encode and windows one after the other, and of these and a pass for phrases, over
+training's.
 """
+
+import tempfile
 
 from absl import flags
 
 from devise_tf.benchmarks import harness
 from devise_tf.benchmarks.skip_gram_speed import parse_configuration
 
-_ONCE = ("count", "encode")
+_ONCE = ("phrases", "count", "encode")
+_MEGABYTE = 1 << 20
 
 
 def define_flags() -> None:
@@ -42,12 +47,21 @@ def main(argv: list[str]) -> None:
     if not options.corpus:
         raise ValueError("`corpus` must name text. Received: corpus=''")
     configurations = [parse_configuration(configuration) for configuration in options.configurations]
-    common = {"pattern": options.corpus, "work_dir": options.work_dir, "min_count": options.min_count}
-    stages = harness.run_task("text_stages", {**common, "labels": options.labels})
-    print(f"{stages['words']:,} words, {stages['terms']:,} terms", flush=True)
+    common = {"pattern": options.corpus, "work_dir": options.work_dir}
+    whole = harness.run_task("tokenize", common)
+    stages = {}
+    with tempfile.TemporaryDirectory(dir=options.work_dir) as directory:
+        settings = {**common, "labels": options.labels, "min_count": options.min_count, "words": whole["words"]}
+        for stage in _ONCE:
+            stages[stage] = harness.run_task("text_stage", {**settings, "stage": stage, "directory": directory})
+    print(f"{whole['words']:,} words, {stages['encode']['terms']:,} terms", flush=True)
     harness.pin_cores(options.threads)
-    corpus = harness.run_task("prepare", {**common, "words": options.words})
-    rows = [[name, f"{rate / 1000:,.0f}", "", "", ""] for name, rate in stages["words_per_second"].items()]
+    settings = {**common, "min_count": options.min_count, "words": options.words}
+    corpus = harness.run_task("prepare", settings)
+    rows = [
+        [name, f"{stage['words_per_second'] / 1000:,.0f}", f"{stage['peak_bytes'] / _MEGABYTE:,.0f}", "", "", ""]
+        for name, stage in stages.items()
+    ]
     results = []
     for dimension, window in configurations:
         settings = {
@@ -63,23 +77,23 @@ def main(argv: list[str]) -> None:
             for _ in range(3)
         ]
         training = max(run["words_per_second"] for run in runs)
-        once = [stages["words_per_second"][name] for name in _ONCE]
-        all_stages = [*once, windows["engine"]]
+        phrases, *once = (stages[name]["words_per_second"] for name in _ONCE)
+        once.append(windows["engine"])
         results.append({"dimension": dimension, "window": window, "windows": windows, "training": runs})
-        rows.append([f"windows, {window} a side", f"{windows['engine'] / 1000:,.0f}", "", "", ""])
-        rows.append([f"blocks, {window} a side", f"{windows['keras'] / 1000:,.0f}", "", "", ""])
-        ratios = [together(all_stages), together([*all_stages, stages["words_per_second"]["phrases"]])]
+        rows.append([f"windows, {window} a side", f"{windows['engine'] / 1000:,.0f}", "", "", "", ""])
+        rows.append([f"blocks, {window} a side", f"{windows['keras'] / 1000:,.0f}", "", "", "", ""])
+        ratios = [windows["engine"], together(once), together([*once, phrases])]
         rows.append(
             [
                 f"training, {dimension}-D, window {window}",
                 f"{training / 1000:,.0f}",
-                f"{windows['engine'] / training:.1f}",
+                "",
                 *(f"{rate / training:.1f}" for rate in ratios),
             ]
         )
-        value = {"machine": harness.machine(), "corpus": corpus, "stages": stages, "configurations": results}
+        value = {"machine": harness.machine(), "words": whole["words"], "stages": stages, "configurations": results}
         harness.write_json(options.output, value)
-    header = ["", "k words/s", "windows / training", "count, encode, windows / training", "and one pass for phrases"]
+    header = ["", "k words/s", "peak memory, MiB", "windows / training", "all / training", "with a pass for phrases"]
     print(
         f"\n{options.threads} threads train, one core does each other stage\n\n{harness.markdown_table(header, rows)}"
     )

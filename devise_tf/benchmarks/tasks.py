@@ -44,30 +44,31 @@ def tokenize(settings: dict) -> dict:
     return {"path": path, "words": words, "lines": lines}
 
 
-def text_stages(settings: dict) -> dict:
-    """Times, on one core, what comes before training; `words_per_second` of each stage."""
+def text_stage(settings: dict) -> dict:
+    """Times, on one core, `stage`: phrases (one pass), count or encode, which takes the vocabulary that count leaves in
+    `directory`; gives `words_per_second` and the number of `terms`.
+    """
     from devise_tf.benchmarks import harness
-    from devise_tf.data import LabelSet
     from devise_tf.text import Corpus, Vocabulary, encode_corpus, find_phrases
+    from devise_tf.text.tokenizer import normalize_term
 
     harness.pin_cores(1)
-    corpus, seconds = Corpus(settings["pattern"]), {}
-    labels = LabelSet.load(settings["labels"]).normalized_terms() if settings["labels"] else []
-    terms = [term for label in labels for term in label]
-
-    def timed(name, function, *arguments, **options):
-        started = time.perf_counter()
-        result = function(*arguments, **options)
-        seconds[name] = time.perf_counter() - started
-        return result
-
-    timed("phrases", find_phrases, corpus, terms, 1)
-    vocabulary = timed("count", Vocabulary.build, corpus, min_count=settings["min_count"], label_terms=terms)
-    with tempfile.TemporaryDirectory(dir=settings["work_dir"]) as directory:
-        encoded = timed("encode", encode_corpus, corpus, vocabulary, os.path.join(directory, "corpus.ids"))
-        words = encoded.num_words
-    rates = {name: words / value for name, value in seconds.items()}
-    return {"words": words, "terms": len(vocabulary), "words_per_second": rates}
+    corpus, stage, label_terms = Corpus(settings["pattern"]), settings["stage"], []
+    if settings["labels"]:  # not by `LabelSet`: `devise_tf.data` brings TensorFlow into the memory that is measured
+        with open(settings["labels"], encoding="utf-8") as file:
+            listed = (term for line in file for term in line.partition("\t")[2].split(","))
+            label_terms = list(filter(None, map(normalize_term, listed)))
+    path, ids = (os.path.join(settings["directory"], name) for name in ("vocabulary.txt", "corpus.ids"))
+    found = Vocabulary.load(path) if stage == "encode" else []
+    started = time.perf_counter()
+    if stage == "phrases":
+        found = find_phrases(corpus, label_terms, passes=1)
+    elif stage == "count":
+        found = Vocabulary.build(corpus, min_count=settings["min_count"], label_terms=label_terms)
+        found.save(path)
+    else:
+        encode_corpus(corpus, found, ids)
+    return {"words_per_second": settings["words"] / (time.perf_counter() - started), "terms": len(found)}
 
 
 def windows(settings: dict) -> dict:
@@ -402,7 +403,7 @@ TASKS = {
     "prepare": prepare,
     "prepare_zipf": prepare_zipf,
     "tokenize": tokenize,
-    "text_stages": text_stages,
+    "text_stage": text_stage,
     "windows": windows,
     "devise_tf": train_devise_tf,
     "keras": train_keras,

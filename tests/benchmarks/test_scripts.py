@@ -142,9 +142,11 @@ def test_input(corpus, tmp_path):
     ]
     found = run("skip_gram_input", "--configurations=16x3", *arguments)
     assert found.returncode == 0, found.stderr
-    stages = result(output)["stages"]
-    assert stages["words"] == 12_000 and stages["terms"] == 19  # "car train" is one
-    rates = [*stages["words_per_second"].values(), *result(output)["configurations"][0]["windows"].values()]
+    measured = result(output)
+    assert measured["words"] == 12_000 and measured["stages"]["encode"]["terms"] == 19  # "car train" is one
+    assert list(measured["stages"]) == ["phrases", "count", "encode"]
+    rates = [stage["words_per_second"] for stage in measured["stages"].values()]
+    rates += measured["configurations"][0]["windows"].values()
     assert len(rates) == 5 and min(rates) > 0
     assert "| training, 16-D, window 3 " in found.stdout
     assert skip_gram_input.together([2.0, 2.0]) == 1.0
