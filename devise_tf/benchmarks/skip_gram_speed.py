@@ -16,7 +16,8 @@ within each pair. Words are those of the text before subsampling.
   own form, lists of words in memory, lines of a file) each is tried once on a shorter text and the fastest is taken.
 - fasttext: it reads and encodes while it trains. Its own final rate is taken, which leaves out the vocabulary pass.
 - keras: random stretches of the text, `--keras_words` of it, from its first to its last but one reading of the loss,
-  so without tracing and checkpoints.
+  so without tracing and checkpoints. Its rate grows with `--keras_batch_size`; `skip_gram_batch_size` measures at what
+  cost.
 
 **How long.** `--words=0` measures each trainer on a short text first, and takes so many words that the fastest runs
 for `--seconds`, as far as the corpus goes.
@@ -36,6 +37,7 @@ import tempfile
 from absl import flags
 
 from devise_tf.benchmarks import harness
+from devise_tf.text.skip_gram_blocks import CHUNK
 
 _SLOW = ("fasttext", "keras")
 _MEGABYTE = 1 << 20
@@ -52,6 +54,7 @@ def define_flags() -> None:
     flags.DEFINE_float("seconds", 22, "With --words=0: what the fastest run is to take.", 0)
     flags.DEFINE_integer("trial_words", 1_000_000, "Words of the runs before, which choose gensim's mode.", 1000)
     flags.DEFINE_integer("keras_words", 1_500_000, "Words after which keras stops: its rate is the same by then.", 1)
+    flags.DEFINE_integer("keras_batch_size", 2, f"Chunks of {CHUNK} words that a step of keras sums.", 1)
     flags.DEFINE_enum("gensim_mode", "fastest", ["fastest", *harness.GENSIM_MODES], "How gensim takes its corpus.")
     flags.DEFINE_integer("min_count", 5, "Least occurrences of a term in the corpus.", 1)
     flags.DEFINE_bool("whole_run", False, "Compare first runs, from text to vectors.")
@@ -101,6 +104,7 @@ def measure(configuration: str, trainers: list[str], options: flags.FlagValues) 
                 continue
             settings = {**common, "directory": corpus["directory"], "mode": mode, "seed": pair + 1}
             settings["share"] = min(1.0, options.keras_words / corpus["words"])
+            settings["batch_size"] = options.keras_batch_size
             found = harness.run_trainer(trainer, settings)
             runs[trainer].append(found)
             print(
