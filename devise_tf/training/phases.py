@@ -106,14 +106,11 @@ class _EngineSteps:
         self.optimizer, self.schedule = optimizer, schedule
         # A second or so, so that threads seldom wait for each other.
         self.least_steps = math.ceil(1_000_000 / (order.global_batch_size * blocks.chunk_size))
-        self.contexts_per_step = 4
 
     def load(self):
         from devise_tf.training.skip_gram_engine import SkipGramEngine
 
-        self.engine = SkipGramEngine(
-            self.blocks, *self._tables(), self.threads, self.order.seed, contexts_per_step=self.contexts_per_step
-        )
+        self.engine = SkipGramEngine(self.blocks, *self._tables(), threads=self.threads, seed=self.order.seed)
 
     def _tables(self):
         return self.model.embedding.embeddings.value, self.model.hierarchical_softmax.nodes.value

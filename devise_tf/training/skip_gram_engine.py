@@ -8,8 +8,8 @@ import numpy as np
 from devise_tf.text.skip_gram_blocks import SkipGramBlocks, draw_keys
 from devise_tf.training.skip_gram_kernels import LANES, train_chunks
 
-# The arguments of `SkipGramBlocks` that suit this engine: small steps learn more from each pair.
-BLOCKS = {"block_size": 2}
+# The arguments of `SkipGramBlocks` that suit this engine: small steps learn a little more from each pair.
+BLOCKS = {"block_size": 4, "summed_updates": 32.0}
 _SLICE_ROWS = 16_384
 _PIECE_IDS = 10_000  # ids that a thread takes at a time
 
@@ -28,11 +28,10 @@ class SkipGramEngine:
     """Trains term and node vectors by stochastic gradient descent, without locks, on all cores of a CPU.
 
     It computes what `SkipGram.block_loss` and plain SGD compute on the blocks of `SkipGramBlocks`, with one
-    difference: *a few context positions of a block are a step of their own*, applied before the next ones are read,
-    where the Keras path sums a step's gradients over all blocks of its chunks. So `summed_updates` bounds the updates
-    that one such step sums. With one thread, `contexts_per_step=0` and chunks of one block the two take the same
-    steps. Several threads share the tables and write to them without locks, so that runs differ a little from each
-    other; one thread repeats exactly.
+    difference: *each block is a step of its own*, applied before the next one is read, where the Keras path sums a
+    step's gradients over all blocks of its chunks. So `summed_updates` bounds the updates that one block sums. With
+    one thread and chunks of one block the two take the same steps. Several threads share the tables and write to them
+    without locks, so that runs differ a little from each other; one thread repeats exactly.
 
     Args:
         blocks: `SkipGramBlocks`: corpus, tree, window, subsampling; its blocks are the engine's.
@@ -40,30 +39,21 @@ class SkipGramEngine:
         nodes: float32 [V - 1, D], the same. Node vectors to start from; copied.
         threads: int. Threads; 0 for one a core that this process may use.
         seed: int. Of subsampling and windows.
-        contexts_per_step: int. Context positions of a block that are trained on together, a multiple of 4; 0 for all.
 
     Attributes:
         pairs: (context, centre) pairs trained so far.
         operations: Multiplications and additions of the three matrix products so far.
-        bytes: Bytes of table rows that were read and written so far, each row once a step.
+        bytes: Bytes of table rows that were read and written so far, each row once a block.
 
     Raises:
-        ValueError: The tables do not fit the vocabulary, or a number is out of its range.
+        ValueError: The tables do not fit the vocabulary.
 
     Reference:
         Ji et al., 2016, [Parallelizing Word2Vec in Shared and Distributed Memory](https://arxiv.org/abs/1604.04661);
         Recht et al., 2011, [Hogwild!](https://arxiv.org/abs/1106.5730).
     """
 
-    def __init__(
-        self,
-        blocks: SkipGramBlocks,
-        vectors: np.ndarray,
-        nodes: np.ndarray,
-        threads: int = 0,
-        seed: int = 0,
-        contexts_per_step: int = 4,
-    ):
+    def __init__(self, blocks: SkipGramBlocks, vectors: np.ndarray, nodes: np.ndarray, threads: int = 0, seed: int = 0):
         size = len(blocks.counts)
         if len(vectors.shape) != 2 or vectors.shape[0] != size or nodes.shape != (size - 1, vectors.shape[1]):
             raise ValueError(
@@ -72,10 +62,6 @@ class SkipGramEngine:
             )
         if threads < 0:
             raise ValueError(f"`threads` must not be negative. Received: threads={threads}")
-        if contexts_per_step < 0 or contexts_per_step % 4:
-            raise ValueError(
-                f"`contexts_per_step` must be a multiple of 4, or 0. Received: contexts_per_step={contexts_per_step}"
-            )
         self.blocks, self.seed = blocks, seed
         self.pairs = self.operations = self.bytes = 0.0
         self.threads = threads or available_cores()
@@ -90,7 +76,6 @@ class SkipGramEngine:
         longest = int(blocks.tree.lengths.max())
         positions = -(-(blocks.block_size + 2 * blocks.window) // 4) * 4
         columns = min(blocks.block_size * longest, size) + 4
-        self._group_size = contexts_per_step or positions
         around = blocks.chunk_size + 2 * blocks.halo
         self._space = [
             (
@@ -118,7 +103,8 @@ class SkipGramEngine:
             measured: int. The loss is measured on one block in `measured`, chosen by chance.
 
         Returns:
-            `nats` and `measured_pairs`, the summed loss before each step and the number of pairs that it is of.
+            `nats` and `measured_pairs`, the summed loss before each block's update and the number of pairs that it is
+            of.
         """
         blocks = self.blocks
         starts = np.asarray(chunks, np.int64) * blocks.chunk_size
@@ -148,8 +134,8 @@ class SkipGramEngine:
                 part = slice(first, first + piece)
                 train_chunks(
                     blocks.ids, starts[part], blocks.chunk_size, keys[part], rates[part], blocks.keep, blocks.window,
-                    blocks.halo, blocks.block_size, self._group_size, np.float32(blocks.summed_updates),
-                    np.uint64(measured), blocks.path_starts, blocks.path_nodes, blocks.path_codes,
+                    blocks.halo, blocks.block_size, np.float32(blocks.summed_updates), np.uint64(measured),
+                    blocks.path_starts, blocks.path_nodes, blocks.path_codes,
                     self._vectors, self._nodes, self.width,
                     terms, places[0], places[1], places[2], contexts, addresses, column_of, uses, matrices, sums,
                 )  # fmt: skip

@@ -255,8 +255,8 @@ def _weights(logits, total, positive, size, learning_rate):
 
 @_compiled(nogil=True)
 def train_chunks(
-    ids, chunk_starts, chunk_size, keys, learning_rates, keep, window, halo, block_size, group_size,
-    summed_updates, loss_share, path_starts, path_nodes, path_codes, vectors, nodes, width,
+    ids, chunk_starts, chunk_size, keys, learning_rates, keep, window, halo, block_size, summed_updates, loss_share,
+    path_starts, path_nodes, path_codes, vectors, nodes, width,
     terms, places, sentence_starts, sentence_stops, contexts, addresses, column_of, uses, matrices, sums,
 ):  # fmt: skip
     """Trains on some chunks, one after the other; see `SkipGramEngine`, whose names these are.
@@ -266,13 +266,12 @@ def train_chunks(
         chunk_starts: int64 [C].
         keys: uint64 [C, 2]. Of the subsampling and of the reaches.
         learning_rates: float32 [C].
-        group_size: int. Context positions that are trained on together, a multiple of 4.
         loss_share: uint64. The loss of one block in `loss_share` is measured.
         vectors, nodes: float32 [V, S] and [V - 1, S], S >= `width`, updated in place.
         width: int. Floats that are used of each row, a multiple of `LANES`.
         terms … matrices: Work space; `column_of` int64 [V] is below the first block's stamp, `uses` float32 [V] is 0.
         sums: float64 [6], added to: nats, pairs whose nats are measured, pairs, (context, node) products, rows of both
-            tables, each once a group, blocks.
+            tables, blocks.
     """
     row_bytes = 4 * width
     total, positive, logits = matrices[0], matrices[1], matrices[2]
@@ -281,7 +280,7 @@ def train_chunks(
     vector_base, node_base, stride = vectors.ctypes.data, nodes.ctypes.data, vectors.strides[0]
     for j in range(len(contexts)):
         context_rows[j] = context_base + j * context_stride
-    zero, one = np.float32(0), np.float32(1)
+    one = np.float32(1)
     for chunk in range(len(chunk_starts)):
         start = chunk_starts[chunk]
         stop = min(start + chunk_size, len(ids))
@@ -314,8 +313,7 @@ def train_chunks(
             rows = (num_nodes + _ROWS - 1) // _ROWS * _ROWS
             for u in range(num_nodes, rows):  # tiles are whole: their weights here are 0
                 node_rows[u] = node_rows[0]
-            # How often each node is in the path of a centre that a context reaches, and how often with code 0: a matrix
-            # of nodes by contexts for each group of contexts.
+            # How often each node is in the path of a centre that a context reaches, and how often with code 0.
             size = rows * n
             for i in range(size):
                 total[i] = 0
@@ -326,75 +324,64 @@ def train_chunks(
                 finish = min(centre + reach + 1, sentence_stops[centre]) - low
                 pairs += finish - begin - 1
                 for step in range(path_starts[terms[centre]], path_starts[terms[centre] + 1]):
-                    u = column_of[path_nodes[step]] - stamp
-                    code_0 = one if path_codes[step] == 0 else zero
-                    for j in range(begin, finish):
-                        if j != centre - low:
-                            group = j // group_size * group_size
-                            i = group * rows + u * min(group_size, n - group) + j - group
-                            total[i] += one
-                            positive[i] += code_0
+                    row = (column_of[path_nodes[step]] - stamp) * n
+                    for i in range(row + begin, row + finish):
+                        total[i] += one
+                    total[row + centre - low] -= one
+                    if path_codes[step] == 0:
+                        for i in range(row + begin, row + finish):
+                            positive[i] += one
+                        positive[row + centre - low] -= one
             if pairs == 0:
                 continue
-            measured = (draw & np.uint64(0xFFFFFFFF)) % loss_share == 0
-            sums[1] += pairs if measured else 0
-            sums[2] += pairs
-            sums[3] += num_nodes * num_contexts
             for j in range(num_contexts):
-                vector_rows[j] = vector_base + terms[low + j] * stride
+                term = terms[low + j]
+                vector_rows[j] = vector_base + term * stride
+                source, target = vectors[term], contexts[j]
+                for d in range(width):
+                    target[d] = source[d]
             for j in range(num_contexts, n):
                 vector_rows[j] = vector_rows[0]
-            for group in range(0, n, group_size):
-                columns = min(group_size, n - group)
-                stop_context = min(group + columns, num_contexts)
-                sums[4] += num_nodes + stop_context - group
-                for j in range(group, stop_context):
-                    source, target = vectors[terms[low + j]], contexts[j]
-                    for d in range(width):
-                        target[d] = source[d]
-                part = slice(group * rows, (group + columns) * rows)
-                weights, in_paths, with_code_0 = logits[part], total[part], positive[part]
-                _dot_products(
-                    node_rows.ctypes.data, rows, context_base + group * context_stride, context_stride, columns,
-                    row_bytes, weights.ctypes.data,
-                )  # fmt: skip
-                if measured:
-                    sums[0] += _nats(weights, in_paths, with_code_0, len(weights))
-                _weights(weights, in_paths, with_code_0, len(weights), learning_rates[chunk])
-                # Gradients of vectors that are in many pairs are scaled: those of the contexts' terms in a copy,
-                context_weights = weights
-                may_be_many = (stop_context - group) * (last - first + 1) > summed_updates
-                if may_be_many:
-                    scaled = False
-                    for j in range(group, stop_context):
-                        place, reached = low + j, 0
-                        for centre in range(max(first, place - reach), min(last, place + reach) + 1):
-                            reached += centre != place and sentence_starts[centre] == sentence_starts[place]
-                        uses[terms[place]] += reached
-                        scaled |= uses[terms[place]] > summed_updates
-                    if scaled:
-                        context_weights = with_code_0
-                        context_weights[:] = 0
-                        for j in range(group, stop_context):
-                            scale = min(one, summed_updates / max(one, uses[terms[low + j]]))
-                            for i in range(j - group, num_nodes * columns, columns):
-                                context_weights[i] = scale * weights[i]
-                    for j in range(group, stop_context):
-                        uses[terms[low + j]] = 0
-                _add_products(
-                    vector_rows.ctypes.data + 8 * group, columns, context_weights.ctypes.data, 4, 4 * columns,
-                    node_rows.ctypes.data, num_nodes, row_bytes,
-                )  # fmt: skip
-                # and those of the nodes in place, behind the contexts' update.
-                if may_be_many:
-                    for u in range(num_nodes):
-                        updates = zero
-                        for i in range(u * columns, (u + 1) * columns):
-                            updates += in_paths[i]
-                        if updates > summed_updates:
-                            for i in range(u * columns, (u + 1) * columns):
-                                weights[i] *= summed_updates / updates
-                _add_products(
-                    node_rows.ctypes.data, rows, weights.ctypes.data, 4 * columns, 4,
-                    context_rows.ctypes.data + 8 * group, stop_context - group, row_bytes,
-                )  # fmt: skip
+            _dot_products(node_rows.ctypes.data, rows, context_base, context_stride, n, row_bytes, logits.ctypes.data)
+            if (draw & np.uint64(0xFFFFFFFF)) % loss_share == 0:
+                sums[0] += _nats(logits, total, positive, size)
+                sums[1] += pairs
+            sums[2] += pairs
+            sums[3] += num_nodes * num_contexts
+            sums[4] += num_nodes + num_contexts
+            _weights(logits, total, positive, size, learning_rates[chunk])
+            # Gradients of vectors that are in many pairs are scaled: those of the contexts' terms in a copy,
+            context_weights = logits
+            scaled = False
+            for j in range(num_contexts):
+                place, reached = low + j, 0
+                for centre in range(max(first, place - reach), min(last, place + reach) + 1):
+                    reached += centre != place and sentence_starts[centre] == sentence_starts[place]
+                uses[terms[place]] += reached
+                scaled |= uses[terms[place]] > summed_updates
+            if scaled:
+                context_weights = positive
+                for j in range(num_contexts):
+                    scale = min(one, summed_updates / max(one, uses[terms[low + j]]))
+                    for i in range(j, num_nodes * n, n):
+                        positive[i] = scale * logits[i]
+                for i in range(num_nodes * n, size):
+                    positive[i] = 0
+            for j in range(num_contexts):
+                uses[terms[low + j]] = 0
+            _add_products(
+                vector_rows.ctypes.data, n, context_weights.ctypes.data, 4, 4 * n, node_rows.ctypes.data, num_nodes,
+                row_bytes,
+            )  # fmt: skip
+            # and those of the nodes in place, behind the contexts' update.
+            for u in range(num_nodes):
+                updates = np.float32(0)
+                for i in range(u * n, u * n + n):
+                    updates += total[i]
+                if updates > summed_updates:
+                    for i in range(u * n, u * n + n):
+                        logits[i] *= summed_updates / updates
+            _add_products(
+                node_rows.ctypes.data, rows, logits.ctypes.data, 4 * n, 4, context_rows.ctypes.data, num_contexts,
+                row_bytes,
+            )  # fmt: skip

@@ -1,9 +1,9 @@
-"""Skip-gram training from the formula, in float64, step after step; without TensorFlow, so that it starts fast."""
+"""Skip-gram training from the formula, in float64, block after block; without TensorFlow, so that it starts fast."""
 
 import numpy as np
 
 from devise_tf.training.skip_gram_engine import SkipGramEngine
-from tests.text.word2vec_oracle import blocks_of_places, make_blocks, zipf_corpus
+from tests.text.word2vec_oracle import blocks_of_pairs, make_blocks, zipf_corpus
 
 
 def random_tables(blocks, dimension, seed=0):
@@ -13,25 +13,13 @@ def random_tables(blocks, dimension, seed=0):
     return tuple((rng.normal(size=(rows, dimension)) / dimension**0.25).astype("float32") for rows in (size, size - 1))
 
 
-def steps_of_pairs(blocks, chunks, epochs, seed, contexts_per_step):
-    """For each step the chunk's place in `chunks` and its pairs: those of a few neighbouring contexts of a block."""
-    for number, kept, centres, pairs in blocks_of_places(blocks, chunks, epochs, seed):
-        first = min([centres[0], *(j for j, i in pairs if i == centres[0])])
-        steps = {}
-        for j, i in pairs:
-            step = (j - first) // contexts_per_step if contexts_per_step else 0
-            steps.setdefault(step, []).append((kept[j][1], kept[i][1]))
-        for step in sorted(steps):
-            yield number, steps[step]
-
-
-def train_by_formula(blocks, vectors, nodes, chunks, epochs, rates, seed=0, contexts_per_step=4):
-    """The tables after all steps, the sum of the losses before each step, and the number of pairs."""
+def train_by_formula(blocks, vectors, nodes, chunks, epochs, rates, seed=0):
+    """The tables after all blocks, the sum of the losses before each block's update, and the number of pairs."""
     vectors, nodes = vectors.astype(float), nodes.astype(float)
     tree, summed, total_loss, total_pairs = blocks.tree, blocks.summed_updates, 0.0, 0
     paths = [tree.nodes[term, :length] for term, length in enumerate(tree.lengths)]
     signs = [1.0 - 2.0 * tree.codes[term, :length] for term, length in enumerate(tree.lengths)]
-    for number, pairs in steps_of_pairs(blocks, chunks, epochs, seed, contexts_per_step):
+    for number, _, pairs in blocks_of_pairs(blocks, chunks, epochs, seed):
         vector_updates, node_updates = np.zeros_like(vectors), np.zeros_like(nodes)
         vector_pairs, node_pairs = np.zeros(len(vectors)), np.zeros(len(nodes))
         for context, centre in pairs:
@@ -49,7 +37,7 @@ def train_by_formula(blocks, vectors, nodes, chunks, epochs, rates, seed=0, cont
     return vectors, nodes, total_loss, total_pairs
 
 
-def assert_engine_is_right(dimension, size=40, length=700, rate=0.1, scale=1.0, contexts_per_step=4, **arguments):
+def assert_engine_is_right(dimension, size=40, length=700, rate=0.1, scale=1.0, **arguments):
     """Trains some passes over some chunks, in two calls, and compares tables, loss and pairs with the formula's."""
     ids, counts = zipf_corpus(size, length)
     blocks = make_blocks(ids, counts, **arguments)
@@ -57,10 +45,9 @@ def assert_engine_is_right(dimension, size=40, length=700, rate=0.1, scale=1.0, 
     rng = np.random.default_rng(2)
     chunks = np.concatenate([rng.permutation(blocks.num_chunks) for _ in range(2)])
     epochs, rates = np.repeat([0, 1], blocks.num_chunks), np.linspace(rate, rate / 2, len(chunks))
-    engine = SkipGramEngine(blocks, *tables, threads=1, seed=9, contexts_per_step=contexts_per_step)
+    engine = SkipGramEngine(blocks, *tables, threads=1, seed=9)
     sums = [engine.train(chunks[part], epochs[part], rates[part], measured=1) for part in (slice(0, 3), slice(3, None))]
-    order = chunks.tolist(), epochs.tolist(), rates
-    vectors, nodes, loss, pairs = train_by_formula(blocks, *tables, *order, 9, contexts_per_step)
+    vectors, nodes, loss, pairs = train_by_formula(blocks, *tables, chunks.tolist(), epochs.tolist(), rates, seed=9)
     assert sum(s["measured_pairs"] for s in sums) == engine.pairs == pairs
     np.testing.assert_allclose(sum(s["nats"] for s in sums), loss, rtol=1e-5)
     for value, expected, first in ((engine.vectors(), vectors, tables[0]), (engine.nodes(), nodes, tables[1])):

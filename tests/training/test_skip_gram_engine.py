@@ -34,24 +34,23 @@ def every(blocks, rate=0.05, epoch=0):
 
 
 @pytest.mark.parametrize(
-    ("dimension", "window", "block_size", "chunk_size", "summed", "sample", "contexts"),
+    ("dimension", "window", "block_size", "chunk_size", "summed", "sample"),
     [
-        (1, 3, 4, 30, 1e9, 0, 4),
-        (6, 2, 5, 5, 4.0, 0.01, 0),
-        (16, 5, 1, 250, 1e9, 0.01, 4),
-        (16, 1, 4, 1, 32.0, 0, 0),
-        (40, 7, 4, 250, 20.0, 0, 8),
-        (40, 7, 4, 250, 3.0, 0.01, 4),
-        (100, 5, 4, 250, 32.0, 0.01, 0),
-        (128, 3, 16, 100, 10.0, 0.01, 12),
-        (300, 10, 4, 250, 16.0, 0.01, 0),
-        (300, 10, 2, 250, 64.0, 0, 4),
-        (20, 4, 300, 250, 6.0, 0, 0),
+        (1, 3, 4, 30, 1e9, 0),
+        (6, 2, 5, 5, 4.0, 0.01),
+        (16, 5, 1, 250, 1e9, 0.01),
+        (16, 1, 4, 1, 32.0, 0),
+        (40, 7, 4, 250, 20.0, 0),
+        (100, 5, 4, 250, 32.0, 0.01),
+        (128, 3, 16, 100, 10.0, 0.01),
+        (300, 10, 4, 250, 16.0, 0.01),
+        (20, 4, 300, 250, 6.0, 0),
     ],
 )
-def test_equals_the_formula(dimension, window, block_size, chunk_size, summed, sample, contexts):
-    sizes = {"block_size": block_size, "chunk_size": chunk_size, "contexts_per_step": contexts}
-    assert_engine_is_right(dimension, window=window, summed_updates=summed, sample=sample, **sizes)
+def test_equals_the_formula(dimension, window, block_size, chunk_size, summed, sample):
+    assert_engine_is_right(
+        dimension, window=window, block_size=block_size, chunk_size=chunk_size, summed_updates=summed, sample=sample
+    )
 
 
 def test_a_vocabulary_of_two_terms():
@@ -141,9 +140,6 @@ def test_bad_arguments():
             SkipGramEngine(blocks, *bad)
     with pytest.raises(ValueError, match="Received: threads=-1"):
         SkipGramEngine(blocks, vectors, nodes, threads=-1)
-    for contexts in (-4, 6):
-        with pytest.raises(ValueError, match=f"a multiple of 4, or 0. Received: contexts_per_step={contexts}"):
-            SkipGramEngine(blocks, vectors, nodes, contexts_per_step=contexts)
     assert SkipGramEngine(blocks, vectors, nodes).threads == available_cores() >= 1
     engine = SkipGramEngine(blocks, vectors, nodes, threads=1)
     for bad, error in (
@@ -160,13 +156,13 @@ def test_bad_arguments():
 # Against the Keras path
 
 
-def run_steps(directory, blocks, threads, dimension=6, epochs=1.5, callbacks=(), stepper=None, **options):
-    """Runs the phase, whose stepper gets these attributes; returns the model."""
+def run_steps(directory, blocks, threads, dimension=6, epochs=1.5, callbacks=(), least_steps=None, **options):
+    """Runs the phase; returns the model."""
     keras.utils.set_random_seed(0)
     model = SkipGram(blocks.counts, dimension)
     phase = skip_gram_phase(model, blocks, epochs, learning_rate=0.1, seed=4, threads=threads)
-    for name, value in (stepper or {}).items() if threads else ():
-        setattr(phase.stepper, name, value)
+    if least_steps:
+        phase.stepper.least_steps = least_steps
     options = {"log_every": 10**6} | options
     run_phase(phase, make_strategy(), ModelDir(str(directory)), verbose=0, callbacks=callbacks, **options)
     return model
@@ -177,8 +173,7 @@ def test_equals_the_keras_path(tmp_path, dimension, summed):
     """Chunks of one block, one a step: the same steps. The two differ by rounding alone."""
     ids, counts = zipf_corpus(40, 1000)
     blocks = make_blocks(ids, counts, window=3, sample=0.02, block_size=5, chunk_size=5, summed_updates=summed)
-    whole = {"contexts_per_step": 0}
-    models = [run_steps(tmp_path / str(threads), blocks, threads, dimension, stepper=whole) for threads in (None, 1)]
+    models = [run_steps(tmp_path / str(threads), blocks, threads, dimension) for threads in (None, 1)]
     assert np.abs(models[0].node_vectors()).max() > 0.1
     for name in ("vectors", "node_vectors"):
         expected = getattr(models[0], name)()
@@ -192,14 +187,13 @@ def test_a_checkpoint_of_either_path_is_the_others(tmp_path):
     """A run begun where Numba is goes on where it is not, and the other way round."""
     ids, counts = zipf_corpus(40, 500)
     blocks = make_blocks(ids, counts, block_size=5, chunk_size=5)
-    stepper = {"contexts_per_step": 0, "least_steps": 1}
-    expected = run_steps(tmp_path / "whole", blocks, 1, stepper=stepper)
+    expected = run_steps(tmp_path / "whole", blocks, 1)
     for first, second in ((None, 1), (1, None)):
         directory = tmp_path / f"{first}"
         with pytest.raises(KeyboardInterrupt):
             options = {"log_every": 60, "checkpoint_seconds": 0.0, "callbacks": [Interrupt(1)]}
-            run_steps(directory, blocks, first, stepper=stepper, **options)
-        model = run_steps(directory, blocks, second, stepper=stepper)
+            run_steps(directory, blocks, first, least_steps=first, **options)
+        model = run_steps(directory, blocks, second)
         np.testing.assert_allclose(model.vectors(), expected.vectors(), rtol=0, atol=1e-5)
         assert [line["step"] for line in read_metrics(directory)] == [60, 150]
 
@@ -210,7 +204,7 @@ def test_a_checkpoint_of_either_path_is_the_others(tmp_path):
 def test_one_thread_repeats_and_resumes_to_the_last_bit(tmp_path):
     ids, counts = zipf_corpus(60, 6000)
     blocks = make_blocks(ids, counts, sample=0.02, chunks_per_step=2, **BLOCKS)
-    options = {"stepper": {"least_steps": 4}, "log_every": 1, "checkpoint_seconds": 0.0}
+    options = {"least_steps": 4, "log_every": 1, "checkpoint_seconds": 0.0}
     models = [run_steps(tmp_path / name, blocks, 1, epochs=3, **options) for name in ("first", "second")]
     for stop in (1, 3):
         with pytest.raises(KeyboardInterrupt):
