@@ -374,8 +374,8 @@ def machine_limits(settings: dict) -> dict:
     bytes read and bytes written together."""
     threads, size = settings["threads"], settings["size"]
     ones = [[np.ones((size, size), np.float32) for _ in range(3)] for _ in range(threads)]
-    # As many bytes as lie far outside any cache.
-    long = [[np.zeros(settings["copy_bytes"] // 4, np.float32) for _ in range(2)] for _ in range(threads)]
+    # As many bytes as lie far outside any cache; ones, because pages of zeros that nobody wrote are all the same page.
+    long = [[np.ones(settings["copy_bytes"] // 4, np.float32) for _ in range(2)] for _ in range(threads)]
     gemm = _best_seconds([lambda a=a: np.dot(a[0], a[1], out=a[2]) for a in ones])
     copy = _best_seconds([lambda a=a: np.copyto(a[0], a[1]) for a in long])
     return {
