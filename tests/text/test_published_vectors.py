@@ -52,7 +52,7 @@ def test_neighbours_of_label_terms_make_sense(vectors):
     """A word is nearer to its like than to a thing of another kind, multi-word terms included."""
     for term, near, far in [
         ("tiger", "leopard", "piano"),
-        ("snow leopard", "tiger", "sports car"),
+        ("electric guitar", "violin", "volcano"),
         ("golden retriever", "terrier", "volcano"),
         ("grand piano", "violin", "goldfish"),
         ("sports car", "truck", "broccoli"),
