@@ -60,8 +60,8 @@ def settings_of(path):
     return values
 
 
-def test_every_model_has_a_card():
-    folders = {path.parent for path in (ROOT / "models").glob("*/*") if path.suffix in (".py", ".flags")}
+def test_every_model_and_list_has_a_card():
+    folders = {path.parent for path in (ROOT / "models").glob("*/*") if path.suffix in (".py", ".flags", ".txt")}
     assert {path.parent for path in CARDS} == folders
 
 
