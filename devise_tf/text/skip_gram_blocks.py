@@ -183,10 +183,9 @@ class SkipGramBlocks:
             & (sentences[:, :, None] == sentences[:, None, window : window + b])
             & centres[:, None, :]
         ).astype(np.uint8)
-        context_pairs = mask.sum(axis=2)
-        contexts = np.where(context_pairs > 0, terms, 0).astype(np.int32)
+        contexts = np.maximum(terms, 0).astype(np.int32)
         nodes, signs = self._paths(np.where(centres, terms[:, window : window + b], -1))
-        context_scales = self._scales(block_chunk, contexts, context_pairs, self._term_caps)
+        context_scales = self._scales(block_chunk, contexts, mask.sum(axis=2), self._term_caps)
         # Pairs of each block and node: the pairs of the centres whose paths hold it.
         pairs = np.matmul(mask.sum(axis=1, dtype=np.float32)[:, None, :], np.abs(signs).astype(np.float32))[:, 0]
         return {
