@@ -35,8 +35,6 @@ MEASURES = (
     ("analogies", "analogies", 1, ".3f"),
     ("nats", "nats a pair", -1, ".4f"),
 )
-
-
 _SHUFFLED = "gensim, shuffled"
 
 
@@ -142,7 +140,7 @@ def main(argv: list[str]) -> None:
                 "mode": "shuffled_lists" if trainer == _SHUFFLED else "lists",
                 "evaluate": True,
             }
-            found = run_once(trainer.partition(",")[0], settings, options.work_dir)
+            found = run_once("gensim" if trainer == _SHUFFLED else trainer, settings, options.work_dir)
             runs[trainer].append(found)
             measures = ", ".join(f"{title} {found[name]:{form}}" for name, title, _, form in MEASURES)
             print(f"  {trainer}, seed {seed}: {measures}; {found['seconds']:.0f} s", flush=True)

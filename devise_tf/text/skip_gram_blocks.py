@@ -183,7 +183,9 @@ class SkipGramBlocks:
             & (sentences[:, :, None] == sentences[:, None, window : window + b])
             & centres[:, None, :]
         ).astype(np.uint8)
-        contexts = np.maximum(terms, 0).astype(np.int32)
+        used = mask.any(axis=2)
+        used[:, window : window + b] |= centres
+        contexts = np.where(used, terms, 0).astype(np.int32)  # no row of the table is touched without need
         nodes, signs = self._paths(np.where(centres, terms[:, window : window + b], -1))
         context_scales = self._scales(block_chunk, contexts, mask.sum(axis=2), self._term_caps)
         # Pairs of each block and node: the pairs of the centres whose paths hold it.
