@@ -1,0 +1,155 @@
+"""What labels are to an exported model: how their text becomes a vector, and how that is scored."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import tensorflow as tf
+
+# Of one request, over all its rows: 64k vectors of 500 dimensions are 128 MiB.
+MAX_REQUEST_LABELS = 65_536
+
+
+def split_label_text(texts: tf.Tensor) -> tf.RaggedTensor:
+    """The words of label texts, as `devise_tf.text.tokenize` gives them, by TensorFlow's core operations.
+
+    Args:
+        texts: String tensor [L].
+
+    Returns:
+        Ragged string tensor [L, words]; a text without a letter and a number has none.
+    """
+    texts = tf.strings.lower(texts, encoding="utf-8")
+    return tf.strings.split(tf.strings.regex_replace(texts, r"[^\p{L}\p{N}]+", " "))
+
+
+class LabelSpace(tf.Module):
+    """The labels that are answered without being asked for, and the terms that requests may name.
+
+    Args:
+        texts: The label texts that are answered, [L].
+        terms: Normalized terms ("snow_leopard") that have a row, V different ones.
+        terms_file: Where they may be written, a line each; it becomes an asset of the SavedModel.
+    """
+
+    def __init__(self, texts: Sequence[str], terms: Sequence[str], terms_file: str, name: str = "labels"):
+        super().__init__(name=name)
+        with open(terms_file, "w", encoding="utf-8", newline="\n") as file:
+            file.writelines(f"{term}\n" for term in terms)
+        # Without a static length: another list of labels is another checkpoint under the same graph.
+        self.texts = tf.Variable(np.array([text.encode() for text in texts], object), shape=[None], trainable=False)
+        self.table = tf.lookup.StaticHashTable(
+            tf.lookup.TextFileInitializer(
+                terms_file,
+                tf.string,
+                tf.lookup.TextFileIndex.WHOLE_LINE,
+                tf.int64,
+                tf.lookup.TextFileIndex.LINE_NUMBER,
+            ),
+            default_value=-1,
+        )
+
+    def _find(self, texts):
+        """Rows of whole terms [L], the words, rows of the words [all words], and how many of them have one [L]."""
+        words = split_label_text(texts)
+        rows = self.table.lookup(tf.strings.reduce_join(words, axis=1, separator="_"))
+        word_rows = self.table.lookup(words.flat_values)
+        found = tf.math.unsorted_segment_sum(
+            tf.cast(word_rows >= 0, tf.int32), words.value_rowids(), tf.shape(texts)[0]
+        )
+        return rows, words, word_rows, found
+
+
+class WordVectorLabels(LabelSpace):
+    """Labels as unit-norm vectors: of a whole term, else the mean of its words' vectors, as in training.
+
+    Args:
+        texts: The label texts that are answered, [L].
+        label_vectors: float32 [L, D], their vectors, unit norm.
+        terms: Normalized terms that requests may name.
+        term_vectors: float32 [V, D], their vectors, none of them zero.
+        terms_file: See `LabelSpace`.
+    """
+
+    def __init__(self, texts, label_vectors, terms, term_vectors, terms_file):
+        super().__init__(texts, terms, terms_file)
+        dimension = term_vectors.shape[1]
+        self.label_vectors = tf.Variable(label_vectors, shape=[None, dimension], trainable=False)
+        self.term_vectors = tf.Variable(term_vectors, shape=[None, dimension], trainable=False)
+
+    def answer_scores(self, embedding: tf.Tensor) -> tf.Tensor:
+        """Scores of the labels that are answered: [N, D] -> [N, L]."""
+        return tf.matmul(embedding, self.label_vectors, transpose_b=True)
+
+    def embed(self, texts: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+        """Vectors of label texts.
+
+        Args:
+            texts: String tensor [L].
+
+        Returns:
+            Unit-norm vectors float32 [L, D], zero for a text that misses a word's vector; the number of its words
+            that are known, int32 [L], all of them where the term is found whole; and of its words, int32 [L].
+        """
+        rows, words, word_rows, found = self._find(texts)
+        count = tf.cast(words.row_lengths(), tf.int32)
+        whole = rows >= 0
+        sums = tf.math.unsorted_segment_sum(
+            tf.gather(self.term_vectors, tf.maximum(word_rows, 0)), words.value_rowids(), tf.shape(texts)[0]
+        )
+        vectors = tf.where(whole[:, None], tf.gather(self.term_vectors, tf.maximum(rows, 0)), sums)
+        known_tokens = tf.where(whole, count, found)
+        known = (known_tokens == count) & (count > 0)
+        return unit_norm(tf.where(known[:, None], vectors, 0.0))[0], known_tokens, count
+
+    def scores(self, embedding: tf.Tensor, texts: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """Scores of label lists: embeddings [N, D], texts [N or 1, M] -> scores [N, M], known [N or 1, M]."""
+        vectors, known_tokens, count = self.embed(tf.reshape(texts, [-1]))
+        shape = tf.shape(texts)
+        vectors = tf.reshape(vectors, tf.concat([shape, [self.term_vectors.shape[1]]], 0))
+        known = tf.reshape((known_tokens == count) & (count > 0), shape)
+        return tf.matmul(vectors, embedding[:, :, None])[:, :, 0], known
+
+
+class TrainedLabels(LabelSpace):
+    """Labels as the outputs of a softmax: the terms of trained labels, and no others.
+
+    Args:
+        texts: The label texts that are answered, [L].
+        columns: int [L], their outputs.
+        terms: Normalized terms that requests may name.
+        term_columns: int [V], the outputs that they stand for.
+        num_columns: Number of outputs, D.
+        terms_file: See `LabelSpace`.
+    """
+
+    def __init__(self, texts, columns, terms, term_columns, num_columns, terms_file):
+        super().__init__(texts, terms, terms_file)
+        self.num_columns = num_columns
+        self.label_columns = tf.Variable(np.asarray(columns, np.int32), shape=[None], trainable=False)
+        self.term_columns = tf.Variable(np.asarray(term_columns, np.int32), shape=[None], trainable=False)
+
+    def answer_scores(self, embedding: tf.Tensor) -> tf.Tensor:
+        """Scores of the labels that are answered: [N, D] -> [N, L]."""
+        return tf.gather(embedding, self.label_columns, axis=1)
+
+    def _columns(self, texts):
+        rows, words, _, _ = self._find(texts)
+        return tf.where(rows >= 0, tf.gather(self.term_columns, tf.maximum(rows, 0)), -1), words
+
+    def embed(self, texts: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+        """One-hot vectors of label texts, zero for others; see `WordVectorLabels.embed`."""
+        columns, words = self._columns(texts)
+        count = tf.cast(words.row_lengths(), tf.int32)
+        return tf.one_hot(columns, self.num_columns), tf.where(columns >= 0, count, 0), count
+
+    def scores(self, embedding: tf.Tensor, texts: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """Scores of label lists: embeddings [N, D], texts [N or 1, M] -> scores [N, M], known [N or 1, M]."""
+        columns = tf.reshape(self._columns(tf.reshape(texts, [-1]))[0], tf.shape(texts))
+        places = tf.broadcast_to(tf.maximum(columns, 0), [tf.shape(embedding)[0], tf.shape(texts)[1]])
+        return tf.gather(embedding, places, batch_dims=1), columns >= 0
+
+
+def unit_norm(vectors: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    """Vectors [N, D] brought to unit norm, and their norms [N]; a zero vector stays zero."""
+    norms = tf.norm(vectors, axis=1)
+    return tf.math.divide_no_nan(vectors, norms[:, None]), norms

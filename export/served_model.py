@@ -1,0 +1,220 @@
+"""A trained model behind the six signatures that an export serves."""
+
+import dataclasses
+from collections.abc import Callable
+
+import keras
+import tensorflow as tf
+
+from devise_tf.data.decode_image import decode_image, resize_and_crop
+from devise_tf.export.label_space import MAX_REQUEST_LABELS, LabelSpace, unit_norm
+
+_MAX_REQUEST_IMAGES = 65_536
+
+
+@dataclasses.dataclass(frozen=True)
+class Batching:
+    """In-graph batching: requests that run at the same time share a run of the network.
+
+    It is round the network alone, after the images are decoded, so that a bad image fails alone and requests may ask
+    for label lists of any length.
+
+    Attributes:
+        max_batch_size: Most images of one run.
+        timeout_micros: How long the first image of a batch waits for others, microseconds.
+        threads: Batches that run at the same time.
+    """
+
+    max_batch_size: int = 32
+    timeout_micros: int = 1_000
+    threads: int = 2
+
+    def __post_init__(self):
+        if self.max_batch_size < 1 or self.timeout_micros < 0 or self.threads < 1:
+            raise ValueError(
+                "`max_batch_size` and `threads` must be at least 1, `timeout_micros` at least 0. "
+                f"Received: {self.max_batch_size=}, {self.timeout_micros=}, {self.threads=}"
+            )
+
+
+class ServedModel(tf.Module):
+    """A visual model and its labels, to be saved by `tf.saved_model.save(model, path, model.signatures())`.
+
+    `embedding` is DeViSE's projection brought to unit norm, or a softmax model's probabilities; a label's score is
+    the dot product of the two: a cosine, or the label's probability.
+
+    | signature | inputs | outputs |
+    |---|---|---|
+    | `serving_default` | `image_bytes` string [N] | `labels` string [N, k] best first, `scores` float32 [N, k] |
+    | `embed_image` | `image_bytes` string [N] | `embedding` float32 [N, D], `norm` float32 [N] |
+    | `embed_label` | `labels` string [N] | `embedding` float32 [N, D], `known_tokens`, `num_tokens` int32 [N] |
+    | `classify` | `image_bytes` string [N], `labels` string [N or 1, M] | `labels` string [N, M] best first, `scores` float32, `known` bool, `indices` int32, all [N, M] |
+    | `embed_pixels` | `pixels` float32 [N, S, S, 3] in 0..255 | `embedding` float32 [N, D] |
+    | `classify_examples` | `inputs` string [N], `tf.Example` with `image/encoded` | `classes` string, `scores` float32, [N, k] |
+
+    `norm` is the length of the projection (of the probabilities, for a softmax). Labels that are not known score -1.
+    Images are JPEG, PNG, GIF or BMP, prepared as for evaluation.
+
+    Args:
+        network: Keras model from pixels float32 [N, S, S, 3] in 0..255: a DeViSE model, or one that gives logits.
+        labels: What its labels are.
+        probabilities: Whether `network` gives the logits of a softmax.
+        image_size: S.
+        resize_size: Shorter side of the image that the centre is cut from, pixels.
+        k: Number of labels that `serving_default` answers; fewer where there are fewer.
+        batching: In-graph batching, or None.
+
+    Raises:
+        ValueError: `k` is below 1.
+    """  # noqa: E501
+
+    def __init__(
+        self,
+        network: keras.Model,
+        labels: LabelSpace,
+        probabilities: bool,
+        image_size: int,
+        resize_size: int,
+        k: int = 5,
+        batching: Batching | None = None,
+    ):
+        super().__init__(name="served_model")
+        if k < 1:
+            raise ValueError(f"`k` must be at least 1. Received: k={k}")
+        self.labels = labels
+        self.probabilities = probabilities
+        self.image_size, self.resize_size, self.k = image_size, resize_size, k
+        # A Keras model that is an attribute is saved in a way that TF Serving loads and then cannot run: its variables
+        # have other names there. Its variables themselves, and the function in a closure, work.
+        self.weights = [variable.value for variable in network.weights]
+        spec = tf.TensorSpec([None, image_size, image_size, 3], tf.float32, name="pixels")
+
+        # One function for all signatures: each would hold a copy of the network's graph otherwise.
+        @tf.function(input_signature=[spec])
+        def run(pixels):
+            return tf.cast(network(pixels, training=False), tf.float32)
+
+        width = run.get_concrete_function().structured_outputs.shape[-1]
+        self._run_alone = _if_any(run, width)
+        self._run = _if_any(_in_batches(run, spec, batching), width) if batching else self._run_alone
+
+        @tf.function(input_signature=[_strings("image_bytes")])
+        def prepare(image_bytes):
+            return tf.map_fn(
+                lambda encoded: resize_and_crop(decode_image(encoded), image_size, resize_size),
+                image_bytes,
+                fn_output_signature=tf.TensorSpec(spec.shape[1:], tf.float32),
+            )
+
+        self._prepare = prepare
+        # For converters, which want no branches.
+        self.embed = tf.function(lambda pixels: self._brought_to_scale(run(pixels))[0], input_signature=[spec])
+
+    def signatures(self) -> dict[str, Callable]:
+        """The signatures as functions, by name."""
+
+        @tf.function(input_signature=[_strings("image_bytes")])
+        def serving_default(image_bytes):
+            labels, scores = self._answers(self._embedding(self._prepare(image_bytes))[0])
+            return {"labels": labels, "scores": scores}
+
+        @tf.function(input_signature=[_strings("image_bytes")])
+        def embed_image(image_bytes):
+            embedding, norm = self._embedding(self._prepare(image_bytes))
+            return {"embedding": embedding, "norm": norm}
+
+        @tf.function(input_signature=[_strings("labels")])
+        def embed_label(labels):
+            with tf.control_dependencies([_check_count(labels)]):
+                embedding, known_tokens, num_tokens = self.labels.embed(tf.identity(labels))
+            return {"embedding": embedding, "known_tokens": known_tokens, "num_tokens": num_tokens}
+
+        @tf.function(input_signature=[_strings("image_bytes"), tf.TensorSpec([None, None], tf.string, name="labels")])
+        def classify(image_bytes, labels):
+            return self._classify(image_bytes, labels)
+
+        @tf.function(input_signature=self.embed.input_signature)
+        def embed_pixels(pixels):
+            return {"embedding": self._embedding(pixels, self._run_alone)[0]}
+
+        @tf.function(input_signature=[_strings("inputs")])
+        def classify_examples(inputs):
+            features = tf.io.parse_example(inputs, {"image/encoded": tf.io.FixedLenFeature([], tf.string)})
+            labels, scores = self._answers(self._embedding(self._prepare(features["image/encoded"]))[0])
+            return {"classes": labels, "scores": scores}
+
+        functions = (serving_default, embed_image, embed_label, classify, embed_pixels, classify_examples)
+        return {function.__name__: function for function in functions}
+
+    def _embedding(self, pixels, run=None):
+        return self._brought_to_scale((run or self._run)(pixels))
+
+    def _brought_to_scale(self, outputs):
+        if self.probabilities:
+            embedding = tf.nn.softmax(outputs)
+            return embedding, tf.norm(embedding, axis=1)
+        return unit_norm(outputs)
+
+    def _answers(self, embedding):
+        scores = self.labels.answer_scores(embedding)
+        scores, places = tf.math.top_k(scores, tf.minimum(self.k, tf.shape(scores)[1]))
+        return tf.gather(self.labels.texts, places), scores
+
+    def _classify(self, image_bytes, labels):
+        images, rows, columns = tf.shape(image_bytes)[0], tf.shape(labels)[0], tf.shape(labels)[1]
+        fits = tf.raw_ops.Assert(
+            condition=tf.equal(rows, images) | tf.equal(rows, 1),
+            data=["`labels` must have one row an image, or one for all. Received: rows, images =", rows, images],
+        )
+        with tf.control_dependencies([fits, _check_count(labels)]):
+            labels = tf.identity(labels)
+        embedding, _ = self._embedding(self._prepare(image_bytes))
+        scores, known = self.labels.scores(embedding, labels)
+        # A zero vector would score 0, and beat labels that are known.
+        scores = tf.where(known, scores, -1.0)
+        scores, indices = tf.math.top_k(scores, columns)
+        known, labels = (tf.broadcast_to(values, [images, columns]) for values in (known, labels))
+        return {
+            "labels": tf.gather(labels, indices, batch_dims=1),
+            "scores": scores,
+            "known": tf.gather(known, indices, batch_dims=1),
+            "indices": indices,
+        }
+
+
+def _strings(name):
+    return tf.TensorSpec([None], tf.string, name=name)
+
+
+def _check_count(labels):
+    return tf.raw_ops.Assert(
+        condition=tf.size(labels) <= MAX_REQUEST_LABELS,
+        data=[f"a request may hold at most {MAX_REQUEST_LABELS} labels. Received:", tf.size(labels)],
+    )
+
+
+def _if_any(run, width):
+    """`run` for any number of images: networks, and batches that wait for company, know no empty batch."""
+
+    def run_if_any(pixels):
+        outputs = tf.cond(tf.shape(pixels)[0] > 0, lambda: run(pixels), lambda: tf.zeros([0, width]))
+        return tf.ensure_shape(outputs, [None, width])
+
+    return run_if_any
+
+
+def _in_batches(run, spec, batching):
+    @tf.nondifferentiable_batch_function(
+        num_batch_threads=batching.threads,
+        # This bounds a request, which is split; the last of the allowed sizes bounds a batch. All are allowed, since a
+        # batch is filled up to the next of them.
+        max_batch_size=_MAX_REQUEST_IMAGES,
+        allowed_batch_sizes=list(range(1, batching.max_batch_size + 1)),
+        batch_timeout_micros=batching.timeout_micros,
+        max_enqueued_batches=1_000,
+        enable_large_batch_splitting=True,
+    )
+    def run_batch(pixels):
+        return run(tf.ensure_shape(pixels, spec.shape))
+
+    return run_batch

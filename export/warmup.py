@@ -1,0 +1,105 @@
+"""Warm-up requests: what TF Serving runs on a new version before it takes requests."""
+
+import os
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import tensorflow as tf
+from tensorflow_serving.apis import classification_pb2, predict_pb2, prediction_log_pb2
+
+WARMUP_FILE = "assets.extra/tf_serving_warmup_requests"
+MAX_RECORDS = 1_000  # TF Serving refuses a file with more
+BATCH_SIZES = (1, 8)
+
+
+def warmup_inputs(label_texts: Sequence[str], image_size: int) -> list[tuple[str, dict[str, np.ndarray]]]:
+    """Inputs of every signature, in batches of 1 and of 8.
+
+    Args:
+        label_texts: Some labels, at least one.
+        image_size: Side of the pixels.
+
+    Returns:
+        Pairs of a signature's name and its inputs by name; strings as object arrays of bytes.
+    """
+    images = [_photo(seed, "png" if seed % 4 == 3 else "jpeg") for seed in range(max(BATCH_SIZES))]
+    requests = []
+    for size in BATCH_SIZES:
+        batch = np.array(images[:size], object)
+        texts = [text.encode() for text in label_texts]
+        row = [texts[i % len(texts)] for i in range(5)] + [b"no such label \xe2\x80\x93 0"]
+        examples = [
+            tf.train.Example(
+                features=tf.train.Features(
+                    feature={"image/encoded": tf.train.Feature(bytes_list=tf.train.BytesList(value=[image]))}
+                )
+            ).SerializeToString()
+            for image in images[:size]
+        ]
+        pixels = np.full((size, image_size, image_size, 3), 127.5, np.float32)
+        if size == 1:  # a record of one value for all is small, one of many is not
+            pixels = np.random.default_rng(0).uniform(0, 255, pixels.shape).astype(np.float32)
+        requests += [
+            ("serving_default", {"image_bytes": batch}),
+            ("embed_image", {"image_bytes": batch}),
+            ("embed_label", {"labels": np.array([row[i % len(row)] for i in range(size)], object)}),
+            ("classify", {"image_bytes": batch, "labels": np.array([row] * size, object)}),
+            ("embed_pixels", {"pixels": pixels}),
+            ("classify_examples", {"inputs": np.array(examples, object)}),
+        ]
+    return requests
+
+
+def write_warmup(version_dir: str, requests: Sequence[tuple[str, Mapping[str, np.ndarray]]]) -> int:
+    """Writes the warm-up file of a version and reads it again; returns how many records it has.
+
+    Raises:
+        ValueError: There are none, or more than TF Serving takes.
+        OSError: Not all came back: a truncated file reads as a shorter one, and would pass.
+    """
+    logs = [_log(signature, inputs) for signature, inputs in requests]
+    # The Classify API has a form of its own, through the same signature.
+    logs += [_classify_log(inputs["inputs"]) for signature, inputs in requests if signature == "classify_examples"]
+    if not 0 < len(logs) < MAX_RECORDS:
+        raise ValueError(f"Warm-up needs 1 to {MAX_RECORDS - 1} records. Received: {len(logs)}")
+    path = os.path.join(version_dir, WARMUP_FILE)
+    os.makedirs(os.path.dirname(path), exist_ok=True)
+    with tf.io.TFRecordWriter(path) as writer:
+        for log in logs:
+            writer.write(log.SerializeToString())
+    if read_warmup(version_dir) != logs:
+        raise OSError(f"The warm-up records did not come back as they were written; is the disk full? Received: {path}")
+    return len(logs)
+
+
+def read_warmup(version_dir: str) -> list[prediction_log_pb2.PredictionLog]:
+    """The warm-up records of a version."""
+    path = os.path.join(version_dir, WARMUP_FILE)
+    return [prediction_log_pb2.PredictionLog.FromString(record.numpy()) for record in tf.data.TFRecordDataset(path)]
+
+
+def _log(signature, inputs):
+    request = predict_pb2.PredictRequest()
+    request.model_spec.name = "devise"
+    request.model_spec.signature_name = signature
+    for name, value in inputs.items():
+        same = value.dtype != object and (value == value.flat[0]).all()
+        request.inputs[name].CopyFrom(tf.make_tensor_proto(value.flat[0] if same else value, shape=value.shape))
+    return prediction_log_pb2.PredictionLog(predict_log=prediction_log_pb2.PredictLog(request=request))
+
+
+def _classify_log(examples):
+    request = classification_pb2.ClassificationRequest()
+    request.model_spec.name = "devise"
+    request.model_spec.signature_name = "classify_examples"
+    request.input.example_list.examples.extend(tf.train.Example.FromString(example) for example in examples)
+    return prediction_log_pb2.PredictionLog(classify_log=prediction_log_pb2.ClassifyLog(request=request))
+
+
+def _photo(seed, form):
+    """A small smooth picture with some noise, as a photo has."""
+    random = np.random.default_rng(seed)
+    coarse = tf.constant(random.uniform(0, 255, (1, 5, 6, 3)), tf.float32)
+    smooth = tf.image.resize(coarse, (72 + 8 * seed, 96), "bicubic")[0]
+    noisy = tf.cast(tf.clip_by_value(smooth + random.normal(0, 4, smooth.shape), 0, 255), tf.uint8)
+    return (tf.io.encode_png if form == "png" else tf.io.encode_jpeg)(noisy).numpy()

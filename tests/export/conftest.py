@@ -1,0 +1,19 @@
+import pytest
+
+
+@pytest.fixture(scope="session")
+def tiny_model_dir(tmp_path_factory):
+    """A model directory of a DeViSE model with random weights."""
+    from tests.export.tiny_model_dir import make_model_dir
+
+    return make_model_dir(tmp_path_factory.mktemp("tiny") / "run")
+
+
+@pytest.fixture(scope="session")
+def tiny_export(tiny_model_dir, tmp_path_factory):
+    """A base path with one exported version, `1`. Not to be changed: copy it."""
+    from devise_tf.export.saved_model import ExportSettings, export_model
+
+    base = tmp_path_factory.mktemp("export") / "devise"
+    export_model(tiny_model_dir, str(base), ExportSettings(k=3))
+    return str(base)

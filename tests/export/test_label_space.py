@@ -1,0 +1,104 @@
+"""Label text in the graph against the tokenizer and the label vectors of training."""
+
+import os
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+import devise_tf.models
+from devise_tf.data import LabelSet, make_label_vectors
+from devise_tf.data.hierarchy import find_wordnet
+from devise_tf.export.label_space import TrainedLabels, WordVectorLabels, split_label_text
+from devise_tf.text import tokenize
+
+ODD_TEXTS = [
+    "", " ", "-", "Snow-Leopard", "  snow\tleopard\n", "ÅNGSTRÖM", "ΣΊΣΥΦΟΣ", "İstanbul", "don't", "a_b", "naïve café",
+    "雪豹", "x²", "Ⅷ", "e\u0301", "1,000", "🐆", "ǅ", "\u2028cat\u2029", "a" * 10_000,
+]  # fmt: skip
+
+
+def words_in_graph(texts):
+    return [[word.decode() for word in row] for row in split_label_text(tf.constant(texts)).to_list()]
+
+
+def test_words_are_the_tokenizers():
+    assert words_in_graph(ODD_TEXTS) == [tokenize(text) for text in ODD_TEXTS]
+
+
+def test_words_of_every_label_of_imagenet():
+    path = os.path.join(os.path.dirname(devise_tf.models.__file__), "imagenet", "labels_21k.txt")
+    texts = [term for terms in LabelSet.load(path).terms for term in terms]
+    assert len(texts) > 21_841
+    assert words_in_graph(texts) == [tokenize(text) for text in texts]
+
+
+def test_words_of_every_noun_of_wordnet():
+    try:
+        nouns = find_wordnet()
+    except FileNotFoundError:
+        pytest.skip("WordNet is not installed")
+    texts = []
+    for line in nouns.read_text(encoding="utf-8").splitlines():
+        if not line.startswith(" "):  # the licence
+            fields = line.split()
+            texts += [fields[4 + 2 * i].replace("_", " ") for i in range(int(fields[3], 16))]
+    assert len(texts) > 140_000
+    assert words_in_graph(texts) == [tokenize(text) for text in texts]
+
+
+@pytest.fixture
+def space(tmp_path):
+    rng = np.random.default_rng(0)
+    terms = ["snow_leopard", "leopard", "cat", "red", "panda", "polar", "2"]
+    vectors = rng.normal(size=(len(terms), 4)).astype(np.float32)
+    unit = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+    return terms, vectors, WordVectorLabels(["cat"], unit[2:3], terms, vectors, str(tmp_path / "terms.txt"))
+
+
+def test_vectors_are_those_of_training(space):
+    terms, vectors, labels = space
+    texts = ["Snow Leopard", "red panda", "cat", "polar leopard", "CAT 2", "red red panda"]
+    expected = make_label_vectors(LabelSet([str(i) for i in range(6)], [[text] for text in texts]), terms, vectors)
+    embedding, known, count = labels.embed(tf.constant(texts))
+    np.testing.assert_allclose(embedding, expected.vectors, atol=1e-6)
+    assert known.numpy().tolist() == count.numpy().tolist() == [2, 2, 1, 2, 2, 3]
+
+
+def test_texts_that_miss_a_word_have_no_vector(space):
+    embedding, known, count = space[2].embed(tf.constant(["snow", "snow cat", "", "!", "no such thing"]))
+    assert not embedding.numpy().any()
+    assert known.numpy().tolist() == [0, 1, 0, 0, 0]
+    assert count.numpy().tolist() == [1, 2, 0, 0, 3]
+
+
+def test_scores_are_dot_products(space):
+    terms, vectors, labels = space
+    queries = np.random.default_rng(1).normal(size=(2, 4)).astype(np.float32)
+    scores, known = labels.scores(tf.constant(queries), tf.constant([["cat", "?", "red panda"], ["panda", "2", "cat"]]))
+
+    def unit(*names):
+        total = sum(vectors[terms.index(name)] for name in names)
+        return total / np.linalg.norm(total)
+
+    assert known.numpy().tolist() == [[True, False, True], [True, True, True]]
+    expected = [
+        [queries[0] @ unit("cat"), 0.0, queries[0] @ unit("red", "panda")],
+        [queries[1] @ unit("panda"), queries[1] @ unit("2"), queries[1] @ unit("cat")],
+    ]
+    np.testing.assert_allclose(scores, expected, atol=1e-6)
+    shared, known = labels.scores(tf.constant(queries), tf.constant([["cat", "2"]]))
+    np.testing.assert_allclose(shared, [[q @ unit("cat"), q @ unit("2")] for q in queries], atol=1e-6)
+    assert known.numpy().tolist() == [[True, True]]
+
+
+def test_trained_labels_know_their_terms_only(tmp_path):
+    labels = TrainedLabels(["dog", "cat"], [1, 0], ["cat", "dog", "hound"], [0, 1, 1], 2, str(tmp_path / "terms.txt"))
+    embedding, known, count = labels.embed(tf.constant(["Cat", "hound", "cat dog"]))
+    np.testing.assert_array_equal(embedding, [[1, 0], [0, 1], [0, 0]])
+    assert (known.numpy().tolist(), count.numpy().tolist()) == ([1, 1, 0], [1, 1, 2])
+    probabilities = tf.constant([[0.25, 0.75], [0.5, 0.5]])
+    np.testing.assert_array_equal(labels.answer_scores(probabilities), [[0.75, 0.25], [0.5, 0.5]])
+    scores, known = labels.scores(probabilities, tf.constant([["hound", "zebra", "cat"]]))
+    assert known.numpy().tolist() == [[True, False, True]]
+    np.testing.assert_array_equal(scores.numpy()[:, ::2], [[0.75, 0.25], [0.5, 0.5]])
