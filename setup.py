@@ -10,6 +10,7 @@ _ROOT = os.path.dirname(os.path.abspath(__file__))
 
 _PLOTS = ["matplotlib>=3.8", "scikit-learn>=1.4"]
 _BEAM = ["apache-beam>=2.77"]
+_SERVING = ["aiohttp>=3.10", "prometheus-client>=0.20"]
 
 
 def _read(name):
@@ -38,7 +39,12 @@ setup(
     license_files=["LICENSE"],
     packages=packages,
     package_dir=package_dir,
-    package_data={"": ["**/*.flags", "**/*.txt", "**/*.md", "**/*.tsv", "**/*.npz"]},
+    package_data={
+        "": [
+            f"**/*.{ending}"
+            for ending in ("flags", "txt", "md", "tsv", "npz", "html", "config", "yaml", "json", "pbtxt")
+        ]
+    },
     zip_safe=False,
     python_requires=">=3.11",
     install_requires=[
@@ -51,6 +57,8 @@ setup(
         "absl-py>=2.0",
         "pillow>=10.0",
         "tensorboard>=2.18",
+        # Messages of TF Serving: an export's warm-up requests, and those of the client and the server.
+        "tensorflow-serving-api>=2.18",
         "tensorflow-datasets>=4.9.7",
         # TFDS imports it when it prepares a set, and does not declare it.
         "importlib_resources",
@@ -60,7 +68,8 @@ setup(
     extras_require={
         "plots": _PLOTS,
         "beam": _BEAM,
-        "test": ["pytest>=8.0", "ruff>=0.8", "build>=1.0", "setuptools>=64", "wheel", "gensim>=4.3", *_PLOTS, *_BEAM],
+        "serving": _SERVING,
+        "test": ["pytest>=8.0", "ruff>=0.8", "build>=1.0", "setuptools>=64", "wheel", "gensim>=4.3", *_PLOTS, *_BEAM, *_SERVING],
     },
     classifiers=[
         "Intended Audience :: Developers",
