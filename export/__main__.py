@@ -44,7 +44,7 @@ def define_flags() -> None:
         "they are of that space, else the terms that the export has.",
     )
     flags.DEFINE_string("litert", None, "Write the newest version's network as a LiteRT file (float32).")
-    flags.DEFINE_string("int8", None, "Write it as a LiteRT file in 8-bit integers; needs --representative.")
+    flags.DEFINE_string("int8", None, "Write it as a LiteRT file in 8-bit integers; needs --representative (200 images of it are used).")
     flags.DEFINE_string("onnx", None, "Write it as an ONNX file.")
     flags.DEFINE_string("representative", None, "int8: images that are like those to come, folder:DIR or tfds:NAME.")
 
@@ -92,8 +92,9 @@ def main(argv: list[str]) -> None:
 
 def _convert(export_dir: str, forms: list[str]) -> None:
     from devise_tf.data import open_images
-    from devise_tf.export.convert import sample_pixels, to_litert, to_onnx
+    from devise_tf.export.convert import to_litert, to_onnx
     from devise_tf.export.publish import newest_version
+    from devise_tf.export.sample_pixels import sample_pixels
 
     values = flags.FLAGS
     version = newest_version(export_dir)
@@ -104,8 +105,8 @@ def _convert(export_dir: str, forms: list[str]) -> None:
         elif form == "litert":
             found = to_litert(version, path)
         else:
-            kind = open_images(values.representative, "train", None)
-            found = to_litert(version, path, (pixels for pixels, _ in sample_pixels(kind, 200, version)))
+            batches = sample_pixels(open_images(values.representative, "train"), 200, version)
+            found = to_litert(version, path, [image for pixels, _ in batches for image in pixels])
         print(
             f"{path}: {found['bytes']:,} bytes; differs from the SavedModel by {found['max_difference']:.1e} at most, "
             f"mean cosine {found['mean_cosine']:.5f}",
@@ -118,7 +119,7 @@ def run() -> None:
     define_flags()
     try:
         app.run(main)
-    except (ValueError, OSError, RuntimeError) as error:
+    except (ValueError, OSError, RuntimeError, ModuleNotFoundError) as error:
         sys.exit(f"Error: {error}")
 
 

@@ -10,13 +10,14 @@ from collections.abc import Mapping, Sequence
 import keras
 import numpy as np
 import tensorflow as tf
+from tensorflow.core.protobuf import saved_model_pb2
 
 import devise_tf
 from devise_tf.data import LabelSet, load_ids, make_label_vectors
 from devise_tf.export.label_space import LabelSpace, TrainedLabels, WordVectorLabels
 from devise_tf.export.publish import newest_version, publish
 from devise_tf.export.served_model import Batching, ServedModel
-from devise_tf.export.verify import MANIFEST_FILE, checksums, verify_in_fresh_process
+from devise_tf.export.verify import MANIFEST_FILE, XLA_ATTRIBUTE, checksums, verify_in_fresh_process
 from devise_tf.export.warmup import warmup_inputs, write_warmup
 from devise_tf.models import devise, visual  # noqa: F401 (Keras finds their classes by name)
 from devise_tf.text import load_vectors, tokenize
@@ -119,6 +120,7 @@ def write_version(model: ServedModel, labels: LabelSet, directory: str, facts: M
     # The model's own answers, before it is saved.
     expected = [signatures[name](**inputs) for name, inputs in requests]
     tf.saved_model.save(model, directory, signatures)
+    _without_xla(directory)
     manifest = {
         **facts,
         "image_size": model.image_size,
@@ -357,6 +359,27 @@ def _rewrite(checkpoint, prefix: str, changed: Mapping[str, np.ndarray]) -> None
     )
     shutil.rmtree(folder)
     os.rename(fresh, folder)
+
+
+def _without_xla(directory: str) -> None:
+    """Takes back what makes functions need XLA, which Keras asks for in grouped convolutions.
+
+    Stock TF Serving has XLA for CPUs switched off and refuses such functions; the kernels without it give the same.
+    """
+    path = os.path.join(directory, "saved_model.pb")
+    with open(path, "rb") as file:
+        saved = saved_model_pb2.SavedModel.FromString(file.read())
+    found = [
+        attributes
+        for function in saved.meta_graphs[0].graph_def.library.function
+        for attributes in (function.attr, *(node.attr for node in function.node_def))
+        if XLA_ATTRIBUTE in attributes
+    ]
+    for attributes in found:
+        del attributes[XLA_ATTRIBUTE]
+    if found:
+        with open(path, "wb") as file:
+            file.write(saved.SerializeToString(deterministic=True))
 
 
 def _finish(directory, labels, requests, expected, manifest) -> None:

@@ -15,6 +15,7 @@ import numpy as np
 
 TOLERANCE = 1e-5
 MANIFEST_FILE = "assets.extra/devise.json"
+XLA_ATTRIBUTE = "_XlaMustCompile"
 SIGNATURES = {
     "serving_default": (["image_bytes"], ["labels", "scores"]),
     "embed_image": (["image_bytes"], ["embedding", "norm"]),
@@ -98,6 +99,8 @@ def verify(version_dir: str, expected: str | None = None) -> int:
             meta = tf.compat.v1.saved_model.load(session, ["serve"], version_dir)
         except (tf.errors.OpError, ValueError) as error:
             raise VerificationError(f"TF Serving could not load it: {error}") from error
+        if any(function.attr[XLA_ATTRIBUTE].b for function in meta.graph_def.library.function):
+            raise VerificationError("It needs XLA, which stock TF Serving has switched off on CPUs.")
         signatures = {name: meta.signature_def[name] for name in meta.signature_def if not name.startswith("__")}
         names = {name: (sorted(s.inputs), sorted(s.outputs)) for name, s in signatures.items()}
         if names != {name: (sorted(i), sorted(o)) for name, (i, o) in SIGNATURES.items()}:

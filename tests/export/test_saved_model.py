@@ -13,6 +13,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from tensorflow.core.protobuf import saved_model_pb2
 
 from devise_tf.data import LabelSet
 from devise_tf.export.saved_model import ExportSettings, export_model, relabel
@@ -196,6 +197,17 @@ def test_a_naive_export_does_not_pass(tiny_model_dir, tiny_export, tmp_path, mon
     pathlib.Path(version, MANIFEST_FILE).write_text(json.dumps(manifest))
     monkeypatch.setattr("devise_tf.export.verify.SIGNATURES", {"embed_pixels": (["pixels"], ["embedding"])})
     with pytest.raises(VerificationError, match="embed_pixels cannot be run as TF Serving would.*"):
+        verify(version)
+
+
+def test_a_function_that_needs_xla_does_not_pass(tiny_export, tmp_path):
+    version = copy_of(f"{tiny_export}/1", tmp_path / "1")
+    path = pathlib.Path(version, "saved_model.pb")
+    saved = saved_model_pb2.SavedModel.FromString(path.read_bytes())
+    saved.meta_graphs[0].graph_def.library.function[0].attr["_XlaMustCompile"].b = True
+    path.write_bytes(saved.SerializeToString())
+    pathlib.Path(version, MANIFEST_FILE).write_text(json.dumps({**manifest_of(version), "files": checksums(version)}))
+    with pytest.raises(VerificationError, match="needs XLA"):
         verify(version)
 
 

@@ -1,0 +1,41 @@
+"""Pixels of images, as an exported version sees them."""
+
+import json
+import os
+from collections.abc import Iterator
+
+import numpy as np
+import tensorflow as tf
+
+from devise_tf.data import BadImages, ImageSource, image_dataset
+from devise_tf.export.verify import MANIFEST_FILE
+
+_BATCH = 64
+
+
+def sample_pixels(source: ImageSource, count: int, version_dir: str) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Some images of a source, prepared as an exported version does it: for `to_litert` and `compare`.
+
+    Args:
+        source: The images.
+        count: How many, evenly spaced over the source's order; all where it has no more, or for 0. Those that cannot
+            be read are logged and left out.
+        version_dir: Directory of an exported version, local.
+
+    Yields:
+        Pairs of up to 64 images' pixels, float32 [N, S, S, 3], and labels, int32 [N].
+    """
+    with open(os.path.join(version_dir, MANIFEST_FILE), encoding="utf-8") as file:
+        manifest = json.load(file)
+    places = np.linspace(0, len(source) - 1, min(count or len(source), len(source))).round().astype(np.int64)
+    dataset = image_dataset(
+        source,
+        tf.data.Dataset.from_tensor_slices(places),
+        manifest["image_size"],
+        manifest["resize_size"],
+        training=False,
+        bad_images=BadImages(source),
+    )
+    for batch in dataset.batch(_BATCH).as_numpy_iterator():
+        good = batch["weight"] > 0
+        yield batch["image"][good], batch["label"][good]

@@ -1,0 +1,377 @@
+"""The files for TensorFlow Serving: what it parses is parsed as it does, and what can be sent is sent."""
+
+import base64
+import glob
+import io
+import json
+import os
+import re
+import shutil
+import subprocess
+import urllib.request
+
+import grpc
+import numpy as np
+import pytest
+from google.protobuf import descriptor_pb2, descriptor_pool, message_factory, text_format
+from PIL import Image
+from tensorflow_serving.apis import (
+    get_model_metadata_pb2,
+    get_model_status_pb2,
+    model_service_pb2_grpc,
+    predict_pb2,
+    prediction_service_pb2_grpc,
+)
+from tensorflow_serving.config import model_server_config_pb2
+
+import devise_tf.export
+
+FOLDER = os.path.join(os.path.dirname(devise_tf.export.__file__), "serving")
+README = os.path.join(FOLDER, "README.md")
+
+# The inputs of the signatures, with their ranks; all are strings.
+INPUTS = {
+    "serving_default": {"image_bytes": 1},
+    "embed_image": {"image_bytes": 1},
+    "embed_label": {"labels": 1},
+    "classify": {"image_bytes": 1, "labels": 2},
+    "classify_examples": {"inputs": 1},
+}
+OUTPUTS = {
+    "serving_default": {"labels", "scores"},
+    "embed_image": {"embedding", "norm"},
+    "embed_label": {"embedding", "known_tokens", "num_tokens"},
+    "classify": {"labels", "scores", "known", "indices"},
+}
+REST = {
+    "predict_rows": ("serving_default", "predictions", 2),
+    "predict_columns": ("serving_default", "outputs", 2),
+    "classify_rows": ("classify", "predictions", 2),
+    "classify_columns": ("classify", "outputs", 2),
+    "embed_image": ("embed_image", "outputs", 1),
+    "embed_label": ("embed_label", "outputs", 4),
+    "classify_examples": ("classify_examples", "results", 2),
+}
+GRPC = {"predict": "serving_default", "classify": "classify", "embed_label": "embed_label"}
+
+
+def _text(name):
+    with open(os.path.join(FOLDER, name), encoding="utf-8") as file:
+        return file.read()
+
+
+def _code(language):
+    return re.findall(rf"^```{language}\n(.*?)^```", _text("README.md"), re.MULTILINE | re.DOTALL)
+
+
+def _model_config(text):
+    [config] = text_format.Parse(text, model_server_config_pb2.ModelServerConfig()).model_config_list.config
+    return config
+
+
+def test_models_config():
+    config = _model_config(_text("models.config"))
+    assert (config.name, config.base_path, config.model_platform) == ("devise", "/models/devise", "tensorflow")
+    assert not config.HasField("model_version_policy") and not config.version_labels
+
+
+def test_examples_in_models_config():
+    examples = re.findall(r"^#( {4}\w.*)$", _text("models.config"), re.MULTILINE)
+    latest, specific, *labels = examples
+    assert len(labels) == 2
+
+    def with_lines(*lines):
+        text = _text("models.config")
+        for line in lines:
+            text = text.replace(f"#{line}", line)
+        return _model_config(text)
+
+    assert with_lines(latest).model_version_policy.latest.num_versions == 2
+    config = with_lines(specific, *labels)
+    assert list(config.model_version_policy.specific.versions) == [1, 2]
+    assert dict(config.version_labels) == {"stable": 1, "canary": 2}
+
+
+@pytest.fixture(scope="module")
+def messages():
+    """The messages that the package of TensorFlow Serving's API lacks, as its `.proto` files declare them."""
+    field = descriptor_pb2.FieldDescriptorProto
+    file = descriptor_pb2.FileDescriptorProto(
+        name="configs.proto",
+        package="tensorflow.serving",
+        syntax="proto3",
+        dependency=["google/protobuf/wrappers.proto"],
+    )
+
+    def declare(name, **fields):
+        message = file.message_type.add(name=name)
+        for field_name, (number, kind, type_name, label) in fields.items():
+            message.field.add(name=field_name, number=number, type=kind, type_name=type_name, label=label)
+
+    def value(number, kind):
+        return number, field.TYPE_MESSAGE, f".google.protobuf.{kind}Value", field.LABEL_OPTIONAL
+
+    # tensorflow_serving/servables/tensorflow/session_bundle_config.proto
+    declare(
+        "BatchingParameters",
+        max_batch_size=value(1, "Int64"),
+        batch_timeout_micros=value(2, "Int64"),
+        max_enqueued_batches=value(3, "Int64"),
+        num_batch_threads=value(4, "Int64"),
+        thread_pool_name=value(5, "String"),
+        allowed_batch_sizes=(6, field.TYPE_INT64, None, field.LABEL_REPEATED),
+        pad_variable_length_inputs=(7, field.TYPE_BOOL, None, field.LABEL_OPTIONAL),
+    )
+    # tensorflow_serving/config/monitoring_config.proto
+    declare(
+        "PrometheusConfig",
+        enable=(1, field.TYPE_BOOL, None, field.LABEL_OPTIONAL),
+        path=(2, field.TYPE_STRING, None, field.LABEL_OPTIONAL),
+    )
+    declare(
+        "MonitoringConfig",
+        prometheus_config=(1, field.TYPE_MESSAGE, ".tensorflow.serving.PrometheusConfig", field.LABEL_OPTIONAL),
+    )
+    pool = descriptor_pool.DescriptorPool()
+    wrappers = descriptor_pb2.FileDescriptorProto()
+    descriptor_pool.Default().FindFileByName("google/protobuf/wrappers.proto").CopyToProto(wrappers)
+    pool.Add(wrappers)
+    pool.Add(file)
+
+    def message(name):
+        return message_factory.GetMessageClass(pool.FindMessageTypeByName(f"tensorflow.serving.{name}"))()
+
+    return message
+
+
+def test_batching_config(messages):
+    config = text_format.Parse(_text("batching.config"), messages("BatchingParameters"))
+    assert config.max_batch_size.value == 32
+    assert config.batch_timeout_micros.value == 1000
+    assert config.num_batch_threads.value == 4
+    assert config.max_enqueued_batches.value == 100
+    assert not config.pad_variable_length_inputs and not config.allowed_batch_sizes
+
+
+def test_monitoring_config(messages):
+    config = text_format.Parse(_text("monitoring.config"), messages("MonitoringConfig"))
+    assert config.prometheus_config.enable
+    assert config.prometheus_config.path == "/monitoring/prometheus/metrics"
+    assert config.prometheus_config.path in _text("README.md")
+
+
+def test_yaml_files():
+    """The lines that matter; the layout, by two spaces a level, is the only one that the files use."""
+    compose, kserve = _text("compose.yaml"), _text("kserve.yaml")
+    for text in (compose, kserve):
+        assert "\t" not in text
+        for line in text.splitlines():
+            assert (len(line) - len(line.lstrip())) % 2 == 0
+    [image] = re.findall(r"^    image: (\S+)$", compose, re.MULTILINE)
+    assert re.fullmatch(r"tensorflow/serving:\d+\.\d+\.\d+", image)
+    assert image in _text("README.md")
+    assert f'runtimeVersion: "{image.partition(":")[2]}"' in kserve
+    assert re.findall(r'^      - "(\S+)"', compose, re.MULTILINE) == ["127.0.0.1:8500:8500", "127.0.0.1:8501:8501"]
+    assert compose.count("read_only: true") == compose.count("type: bind") == 2
+    assert "    restart: unless-stopped\n" in compose
+    for path in re.findall(r"=/config/(\S+)", compose):
+        assert os.path.isfile(os.path.join(FOLDER, path))
+    assert f"target: {_model_config(_text('models.config')).base_path}\n" in compose
+    for line in (
+        "apiVersion: serving.kserve.io/v1beta1",
+        "kind: InferenceService",
+        "  name: devise",
+        "      modelFormat:\n        name: tensorflow",
+        "      storageUri: gs://",
+    ):
+        assert f"\n{line}" in kserve
+
+
+def _image_size(encoded):
+    with Image.open(io.BytesIO(encoded)) as image:
+        image.load()
+        return image.size
+
+
+def test_every_request_is_tested():
+    names = sorted(os.path.basename(path) for path in glob.glob(os.path.join(FOLDER, "requests", "*")))
+    assert names == sorted([f"{n}.json" for n in REST] + [f"{n}.pbtxt" for n in [*GRPC, "status", "metadata"]])
+
+
+@pytest.mark.parametrize("name", REST)
+def test_json_fits_the_signature(name):
+    body = json.loads(_text(f"requests/{name}.json"))
+    signature = body.pop("signature_name", "serving_default")
+    assert signature == REST[name][0]
+    if signature == "classify_examples":
+        assert list(body) == ["examples"]
+        rows = [{"inputs": example.pop("image/encoded")} for example in body["examples"] if example]
+        assert not any(body["examples"])
+    elif name.endswith("_rows"):
+        assert list(body) == ["instances"]
+        rows = body["instances"]
+    else:
+        assert list(body) == ["inputs"]
+        columns = body["inputs"]
+        assert columns.keys() == INPUTS[signature].keys()
+        count = max(len(column) for column in columns.values())
+        rows = [{key: column[i if len(column) > 1 else 0] for key, column in columns.items()} for i in range(count)]
+    assert len(rows) == REST[name][2]
+    for row in rows:
+        assert row.keys() == INPUTS[signature].keys()
+        for key, rank in INPUTS[signature].items():
+            if key == "labels":
+                labels = row[key] if rank == 2 else [row[key]]
+                assert labels and all(isinstance(label, str) for label in labels)
+            else:
+                assert list(row[key]) == ["b64"]
+                assert _image_size(base64.b64decode(row[key]["b64"], validate=True)) == (48, 36)
+    assert len({len(row.get("labels", [])) for row in rows if signature == "classify"}) <= 1
+
+
+@pytest.mark.parametrize("name", GRPC)
+def test_pbtxt_fits_the_signature(name):
+    text = _text(f"requests/{name}.pbtxt")
+    assert "# proto-message: tensorflow.serving.PredictRequest\n" in text
+    request = text_format.Parse(text, predict_pb2.PredictRequest())
+    signature = GRPC[name]
+    assert (request.model_spec.name, request.model_spec.signature_name) == ("devise", signature)
+    assert request.inputs.keys() == INPUTS[signature].keys()
+    for key, rank in INPUTS[signature].items():
+        tensor = request.inputs[key]
+        shape = [dimension.size for dimension in tensor.tensor_shape.dim]
+        assert tensor.dtype == 7  # DT_STRING
+        assert len(shape) == rank
+        assert np.prod(shape) == len(tensor.string_val)
+        if key == "image_bytes":
+            assert {_image_size(encoded) for encoded in tensor.string_val} == {(48, 36)}
+
+
+def test_pbtxt_about_the_model():
+    request = text_format.Parse(_text("requests/status.pbtxt"), get_model_status_pb2.GetModelStatusRequest())
+    assert request.model_spec.name == "devise"
+    request = text_format.Parse(_text("requests/metadata.pbtxt"), get_model_metadata_pb2.GetModelMetadataRequest())
+    assert request.model_spec.name == "devise"
+    assert list(request.metadata_field) == ["signature_def"]
+
+
+def test_readme():
+    text = _text("README.md")
+    assert len(text.splitlines()) < 120
+    for name in os.listdir(FOLDER):
+        assert name == "README.md" or f"`{name}" in text
+
+
+# By a server with TensorFlow Serving's interfaces.
+
+
+@pytest.fixture(scope="module")
+def server(tiny_export):
+    from devise_tf.export.server.server import Server
+
+    with Server(tiny_export, model_name="devise", rest_port=0, grpc_port=0) as server:
+        yield server
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", REST)
+def test_json_is_answered(server, name):
+    signature, key, rows = REST[name]
+    url = f"{server.rest_address}/v1/models/devise:{'classify' if key == 'results' else 'predict'}"
+    body = _text(f"requests/{name}.json").encode()
+    with urllib.request.urlopen(urllib.request.Request(url, body), timeout=60) as response:
+        answer = json.load(response)
+    assert list(answer) == [key]
+    if key == "predictions":
+        assert len(answer[key]) == rows
+        assert all(row.keys() == OUTPUTS[signature] for row in answer[key])
+    elif key == "outputs":
+        assert answer[key].keys() == OUTPUTS[signature]
+        assert all(len(column) == rows for column in answer[key].values())
+    else:
+        assert [len(row) for row in answer[key]] == [3, 3]  # the export's k
+    if signature == "classify":
+        known = answer[key][1]["known"] if key == "predictions" else answer[key]["known"][1]
+        assert known == ([True, True, False] if key == "predictions" else [True, True, True])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", GRPC)
+def test_pbtxt_is_answered(server, name):
+    request = text_format.Parse(_text(f"requests/{name}.pbtxt"), predict_pb2.PredictRequest())
+    with grpc.insecure_channel(server.grpc_address) as channel:
+        response = prediction_service_pb2_grpc.PredictionServiceStub(channel).Predict(request, timeout=60)
+    assert response.outputs.keys() == OUTPUTS[GRPC[name]]
+
+
+@pytest.mark.slow
+def test_questions_about_the_model_are_answered(server):
+    status = text_format.Parse(_text("requests/status.pbtxt"), get_model_status_pb2.GetModelStatusRequest())
+    metadata = text_format.Parse(_text("requests/metadata.pbtxt"), get_model_metadata_pb2.GetModelMetadataRequest())
+    with grpc.insecure_channel(server.grpc_address) as channel:
+        answer = model_service_pb2_grpc.ModelServiceStub(channel).GetModelStatus(status, timeout=60)
+        assert [version.state for version in answer.model_version_status] == [30]  # AVAILABLE
+        answer = prediction_service_pb2_grpc.PredictionServiceStub(channel).GetModelMetadata(metadata, timeout=60)
+    signatures = get_model_metadata_pb2.SignatureDefMap.FromString(answer.metadata["signature_def"].value)
+    for name, inputs in INPUTS.items():
+        found = signatures.signature_def[name].inputs
+        assert {key: len(info.tensor_shape.dim) for key, info in found.items()} == inputs
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(shutil.which("bash") is None, reason="there is no bash")
+def test_health_check(server, free_port):
+    """The command of `compose.yaml`, at the ports of this server and of none."""
+    [command] = re.findall(r"- -c\n        - >-\n((?:          .*\n)+)", _text("compose.yaml"))
+    command = " ".join(line.strip() for line in command.splitlines())
+    for port, status in ((server.rest_address.rpartition(":")[2], 0), (free_port, 1)):
+        done = subprocess.run(["bash", "-c", command.replace("/8501", f"/{port}")], capture_output=True, timeout=60)
+        assert done.returncode == status
+    done = subprocess.run(
+        [
+            "bash",
+            "-c",
+            command.replace("/8501", f"/{server.rest_address.rpartition(':')[2]}").replace("devise", "other"),
+        ],
+        capture_output=True,
+        timeout=60,
+    )
+    assert done.returncode == 1
+
+
+@pytest.fixture
+def free_port():
+    import socket
+
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(shutil.which("curl") is None, reason="there is no curl")
+def test_curl_lines_of_the_readme(server, tmp_path):
+    from tests.export.tiny_model_dir import photo
+
+    (tmp_path / "photo.jpg").write_bytes(photo(1))
+    shutil.copytree(os.path.join(FOLDER, "requests"), tmp_path / "requests")
+    blocks = [block for block in _code("sh") if "curl" in block]
+    assert len(blocks) == 2
+    for block in blocks:
+        block = block.replace("127.0.0.1:8501", server.rest_address.removeprefix("http://"))
+        block = block.replace("curl ", "curl -sS --fail-with-body ")
+        done = subprocess.run(
+            ["bash", "-e", "-o", "pipefail", "-c", block], cwd=tmp_path, capture_output=True, text=True, timeout=60
+        )
+        assert (done.returncode, done.stderr) == (0, ""), done.stdout
+        for expected in ("predictions", "outputs", "results", "AVAILABLE", "signature_def") if "@pred" in block else ():
+            assert expected in done.stdout
+
+
+@pytest.mark.slow
+def test_python_of_the_readme(server, monkeypatch, capsys):
+    [code] = _code("python")
+    monkeypatch.chdir(FOLDER)
+    exec(compile(code.replace("127.0.0.1:8500", server.grpc_address), README, "exec"), {})
+    printed = capsys.readouterr().out
+    assert 'string_val: "red panda"' in printed and 'key: "indices"' in printed
