@@ -44,9 +44,11 @@ def define_flags() -> None:
         "they are of that space, else the terms that the export has.",
     )
     flags.DEFINE_string("litert", None, "Write the newest version's network as a LiteRT file (float32).")
-    flags.DEFINE_string("int8", None, "Write it as a LiteRT file in 8-bit integers; needs --representative (200 images of it are used).")
+    flags.DEFINE_string("int8", None, "Write it as a LiteRT file in 8-bit integers; needs --representative.")
     flags.DEFINE_string("onnx", None, "Write it as an ONNX file.")
-    flags.DEFINE_string("representative", None, "int8: images that are like those to come, folder:DIR or tfds:NAME.")
+    flags.DEFINE_string(
+        "representative", None, "int8: images like those to come, folder:DIR or tfds:NAME; 200 are used."
+    )
 
 
 def main(argv: list[str]) -> None:

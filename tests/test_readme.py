@@ -12,7 +12,7 @@ from devise_tf.training import Config
 
 ROOT = Path(__file__).resolve().parents[1]
 CARDS = sorted((ROOT / "models").glob("*/README.md"))
-DOCUMENTS = [ROOT / "README.md", ROOT / "BUILD.md", *CARDS, *sorted((ROOT / "models").glob("*/[A-Z]*.md"))]
+DOCUMENTS = [ROOT / "README.md", ROOT / "BUILD.md", ROOT / "export" / "README.md", *CARDS, *sorted((ROOT / "models").glob("*/[A-Z]*.md"))]
 DOCUMENTS = list(dict.fromkeys(DOCUMENTS))
 FLAGFILES = sorted((ROOT / "models").rglob("*.flags"))
 # Flags of the command line that are no settings.
@@ -38,13 +38,16 @@ def snippets():
 def named_flags(text):
     """Names behind `--`. Commands of other programs, and tables of Apache Beam's flags, are left out."""
     others = re.compile(r"^.*(\b(apt|pytest|ruff|git|pip|tensorboard)\b|Runner).*$", re.MULTILINE)
-    return set(re.findall(r"(?<![\w-])--([a-z][a-z_]*)", others.sub("", text)))
+    return set(re.findall(r"(?<![\w-])--([a-z][a-z0-9_]*)", others.sub("", text)))
 
 
 def flags_of(module):
     """The flags that one of the package's other commands defines."""
-    source = (ROOT / module.replace(".", "/")).with_suffix(".py").read_text(encoding="utf-8")
-    return set(re.findall(r"(?:DEFINE_\w+\(|add_argument\()\s*\"(?:--)?([a-z_]+)\"", source))
+    path = ROOT / module.removeprefix("devise_tf.") / "__main__.py"
+    if not path.is_file():
+        path = (ROOT / module.replace(".", "/")).with_suffix(".py")
+    source = path.read_text(encoding="utf-8")
+    return set(re.findall(r"(?:DEFINE_\w+\(|add_argument\()\s*\"(?:--)?([a-z0-9_]+)\"", source))
 
 
 def settings_of(path):
@@ -74,7 +77,8 @@ def test_snippets_run(code):
 def test_flags_exist(path):
     text = path.read_text(encoding="utf-8")
     commands = {module for module in re.findall(r"\b(devise_tf(?:\.\w+)+)", text) if "benchmarks" in module}
-    commands |= {module for module in ("devise_tf.vectors", "devise_tf.text.beam") if module in text}
+    others = ("vectors", "text.beam", "export", "serve", "serving_client")
+    commands |= {f"devise_tf.{name}" for name in others if re.search(rf"-m devise_tf\.{name}\b", text)}
     if any("benchmarks" in module for module in commands):
         commands.add("devise_tf.benchmarks.harness")
     known = set().union(SETTINGS, COMMAND_FLAGS, *map(flags_of, commands))

@@ -158,11 +158,10 @@ def outputs_of_document(body: bytes, expected: dict[str, np.ndarray]) -> dict[st
     """The outputs of an answer in JSON, of the kinds of those expected."""
     found = json.loads(body)["outputs"]
     found = found if isinstance(found, dict) and found.keys() == expected.keys() else {next(iter(expected)): found}
-    arrays = {}
-    for name, value in found.items():
-        kind = expected[name].dtype
-        array = np.array(value, object if kind == object else kind)
-        arrays[name] = np.vectorize(str.encode, otypes=[object])(array) if kind == object and array.size else array
+    arrays = {name: np.array(value, expected[name].dtype) for name, value in found.items()}
+    for name, array in arrays.items():
+        if array.dtype.kind == "O" and array.size:
+            arrays[name] = np.vectorize(str.encode, otypes=[object])(array)
     return arrays
 
 
@@ -211,8 +210,9 @@ def bad_requests(image: bytes) -> list[tuple[str, bytes]]:
     ]
     found = [("grpc", message(*request)) for request in inputs] + [("grpc", b"\xff\xff\xff"), ("grpc", b"")]
     bodies = [
-        b"", b"{", b"[]", b"{}", b"null", b'{"instances": 3}', b'{"instances": []}', b'{"inputs": {"image_bytes": [1]}}',
-        b'{"instances": [{"b64": "!"}]}', b'{"instances": [{"image_bytes": {"b64": "AAAA"}}, {}]}', b"\xff\xfe", b"[" * 5000,
+        b"", b"{", b"[]", b"{}", b"null", b"\xff\xfe", b"[" * 5000, b'{"instances": 3}', b'{"instances": []}',
+        b'{"inputs": {"image_bytes": [1]}}', b'{"instances": [{"b64": "!"}]}',
+        b'{"instances": [{"image_bytes": {"b64": "AAAA"}}, {}]}',
         b'{"signature_name": "classify", "inputs": {"image_bytes": ["a"], "labels": [["a"], ["b", "c"]]}}',
         b'{"signature_name": "embed_label", "inputs": [[["a"]]]}', b'{"signature_name": 7, "instances": ["a"]}',
         b'{"signature_name": "embed_pixels", "inputs": [[[[1e999]]]]}',
@@ -225,14 +225,16 @@ def damaged(chance: random.Random, body: bytes) -> bytes:
     data = bytearray(body)
     for _ in range(chance.choice((1, 1, 1, 2, 20))):
         place = chance.randrange(len(data)) if data else 0
-        head = min(place, chance.choice((len(data), 64)))  # what is in front matters most
+        head = min(place, chance.choice((len(data), 64)))  # what stands in front matters most
         kind = chance.choice((0, 1, 1, 1, 2, 3, 4, 5))
         if kind == 0:
             del data[place:]
         elif kind == 1:
             data[head : head + 1] = bytes([chance.randrange(256)])
         elif kind == 2:
-            data[head : head + 4] = chance.choice((b"\xff\xff\xff\xff", b"\0\0\0\0", b"\x7f\xff\xff\xff", b"\x80\0\0\0"))
+            data[head : head + 4] = chance.choice(
+                (b"\xff\xff\xff\xff", b"\0\0\0\0", b"\x7f\xff\xff\xff", b"\x80\0\0\0")
+            )
         elif kind == 3:
             data[place:place] = data[place : place + chance.randrange(1, 200)]
         elif kind == 4:
@@ -305,7 +307,8 @@ def load(caller: Caller, reference: Reference, pid: int, texts: list[str]) -> di
         time.sleep(1)
         memory.append(memory_of(pid))
         if sys.stderr.isatty():
-            print(f"\r{time.monotonic() - started:5.0f} s, {sum(tally.counts.values())} requests", end="", file=sys.stderr)
+            passed = time.monotonic() - started
+            print(f"\r{passed:5.0f} s, {sum(tally.counts.values())} requests", end="", file=sys.stderr)
     percentiles = np.percentile(np.array(tally.seconds) * 1e3, [50, 95, 99]).tolist()
     parts = [float(np.median(part)) for part in np.array_split(memory, 5)]
     return {
@@ -319,9 +322,8 @@ def load(caller: Caller, reference: Reference, pid: int, texts: list[str]) -> di
 
 def fuzz(caller: Caller, reference: Reference, texts: list[str]) -> dict:
     """The damaged requests; returns their figures."""
-    from google.protobuf.message import DecodeError
-
     import tensorflow as tf
+    from google.protobuf.message import DecodeError
     from tensorflow_serving.apis import predict_pb2
 
     values, tally = flags.FLAGS, Tally()
