@@ -84,9 +84,6 @@ class ServedModel(tf.Module):
         self.labels = labels
         self.probabilities = probabilities
         self.image_size, self.resize_size, self.k = image_size, resize_size, k
-        # A Keras model that is an attribute is saved in a way that TF Serving loads and then cannot run: its variables
-        # have other names there. Its variables themselves, and the function in a closure, work.
-        self.weights = [variable.value for variable in network.weights]
         spec = tf.TensorSpec([None, image_size, image_size, 3], tf.float32, name="pixels")
 
         # One function for all signatures: each would hold a copy of the network's graph otherwise.
@@ -94,7 +91,11 @@ class ServedModel(tf.Module):
         def run(pixels):
             return tf.cast(network(pixels, training=False), tf.float32)
 
-        width = run.get_concrete_function().structured_outputs.shape[-1]
+        traced = run.get_concrete_function()
+        width = traced.structured_outputs.shape[-1]
+        # A Keras model that is an attribute is saved in a way that TF Serving loads and then cannot run: its variables
+        # have other names there. The function in a closure, and the variables that it reads, work.
+        self.weights = list(traced.variables)
         self._run_alone = _if_any(run, width)
         self._run = _if_any(_in_batches(run, spec, batching), width) if batching else self._run_alone
 

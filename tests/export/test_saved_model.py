@@ -19,11 +19,8 @@ from devise_tf.data import LabelSet
 from devise_tf.export.saved_model import ExportSettings, export_model, relabel
 from devise_tf.export.verify import MANIFEST_FILE, VerificationError, checksums, verify, verify_in_fresh_process
 from devise_tf.export.warmup import WARMUP_FILE, read_warmup
-from devise_tf.models import visual
 from devise_tf.text import load_vectors, save_vectors
 from tests.export.tiny_model_dir import DIMENSION, IMAGE_SIZE, LABELS, TERMS, make_model_dir, photo
-
-visual.PRESETS.setdefault("alexnet_tiny", {"builder": "alexnet", "width": 1 / 16})
 
 STRING, FLOAT, INT, BOOL = tf.string, tf.float32, tf.int32, tf.bool
 GOLDEN = {

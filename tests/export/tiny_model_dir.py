@@ -7,10 +7,14 @@ import numpy as np
 from PIL import Image
 
 from devise_tf.data import LabelSet, make_label_vectors
+from devise_tf.models import visual
 from devise_tf.models.devise import DeViSE
 from devise_tf.models.visual import build_visual_model, representation_model
 from devise_tf.text import load_vectors, save_vectors
 
+# As few layers as have all that the presets have: tracing graphs is nearly all that an export of them does.
+visual.PRESETS.setdefault("resnet_tiny", {"builder": "resnet", "widths": (8, 16), "blocks": (1, 1), "stem_stride": 2})
+visual.PRESETS.setdefault("alexnet_tiny", {"builder": "alexnet", "width": 1 / 16})
 IMAGE_SIZE, RESIZE_SIZE, DIMENSION = 24, 28, 8
 LABELS = {
     "n1": ["snow leopard", "ounce"],
@@ -23,7 +27,7 @@ UNSEEN = ["n5"]
 TERMS = ["the", "red", "panda", "cat", "dog", "zebra", "snow_leopard", "leopard", "polar", "bear", "café", "ångström"]
 
 
-def make_model_dir(directory, visual_model="resnet_micro"):
+def make_model_dir(directory, visual_model="resnet_tiny"):
     """Writes `flags.txt`, labels, vectors, `cnn.keras` and `devise.keras`; returns the directory as a string."""
     directory.mkdir(parents=True, exist_ok=True)
     keras.utils.set_random_seed(1)
