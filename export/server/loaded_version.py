@@ -1,0 +1,158 @@
+"""One version of a model in memory."""
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import tensorflow as tf
+from tensorflow.core.framework import types_pb2
+from tensorflow.core.protobuf import config_pb2, meta_graph_pb2
+
+from devise_tf.export.server.request_error import from_tensorflow, invalid
+from devise_tf.export.server.tensors import NUMPY_TYPES, dtype_name
+
+_MAX_CALLABLES = 64
+
+
+@dataclasses.dataclass(frozen=True)
+class Tensor:
+    """A named input or output: the graph's name, `DataType`, and shape (None: any size; None as a whole: any rank)."""
+
+    name: str
+    dtype: int
+    shape: tuple[int | None, ...] | None
+
+
+@dataclasses.dataclass(frozen=True)
+class Signature:
+    """Inputs and outputs by name, in the order of their names."""
+
+    inputs: dict[str, Tensor]
+    outputs: dict[str, Tensor]
+
+
+class LoadedVersion:
+    """A SavedModel in a v1 Session, which is how TF Serving loads it: what runs here runs there.
+
+    `tf.saved_model.load` is more lenient; models that only it can run are found out here.
+
+    Args:
+        path: Directory of the version, local or what else `tf.io.gfile` reaches.
+        number: The version.
+
+    Attributes:
+        number: The version.
+        path: Its directory.
+        signatures: The signatures that can be run, by name.
+        signature_defs: All of them as they are stored, by name.
+        users: Number of requests that are using it; kept by `ModelVersions`.
+
+    Raises:
+        OSError, ValueError, RuntimeError, tf.errors.OpError: What TensorFlow raises for a model that it cannot load.
+    """
+
+    def __init__(self, path: str, number: int):
+        self.number, self.path, self.users = number, path, 0
+        self._session = tf.compat.v1.Session(graph=tf.Graph())
+        self._callables = {}
+        try:
+            meta_graph = tf.compat.v1.saved_model.load(self._session, [tf.saved_model.SERVING], path)
+        except BaseException:
+            self._session.close()
+            raise
+        self.signature_defs: dict[str, meta_graph_pb2.SignatureDef] = dict(meta_graph.signature_def)
+        # The initialization that TensorFlow 2 stores beside the signatures has an output without a type.
+        self.signatures = {
+            name: Signature(_tensors(stored.inputs), _tensors(stored.outputs))
+            for name, stored in self.signature_defs.items()
+            if all(output.dtype != types_pb2.DT_INVALID for output in stored.outputs.values())
+        }
+
+    def run(
+        self, signature: Signature, inputs: Mapping[str, np.ndarray], outputs: Sequence[str] = ()
+    ) -> dict[str, np.ndarray]:
+        """Runs a signature; any number of threads may.
+
+        Args:
+            signature: One of `signatures`.
+            inputs: Arrays by name, all that the signature has.
+            outputs: Names of the outputs to compute; all by default.
+
+        Returns:
+            Arrays by name; strings are `bytes` in object arrays.
+
+        Raises:
+            RequestError: INVALID_ARGUMENT where the inputs do not fit, else the code of the session's error.
+        """
+        check_input_names(signature, inputs.keys())
+        for name, tensor in signature.inputs.items():
+            _check_input(name, tensor, inputs[name])
+        names = tuple(outputs) or tuple(signature.outputs)
+        try:
+            values = self._callable(signature, names)(*(inputs[name] for name in signature.inputs))
+        except (tf.errors.OpError, UnicodeDecodeError) as error:
+            raise from_tensorflow(error) from None
+        return dict(zip(names, values, strict=True))
+
+    def _callable(self, signature, outputs):
+        key = (id(signature), outputs)
+        found = self._callables.get(key)
+        if found is None:
+            options = config_pb2.CallableOptions()
+            options.feed.extend(tensor.name for tensor in signature.inputs.values())
+            options.fetch.extend(signature.outputs[name].name for name in outputs)
+            if len(self._callables) >= _MAX_CALLABLES:  # clients choose the outputs
+                self._callables.clear()
+            # `make_callable` and `run` look every feed and fetch up again, in Python, for as long as a small network
+            # takes; and they add lines of Python to the errors.
+            found = self._callables[key] = self._session._make_callable_from_options(options)
+        return found
+
+    def close(self) -> None:
+        """Frees what the version holds. Nothing may be running."""
+        self._callables.clear()
+        self._session.close()
+
+
+def check_input_names(signature: Signature, names: Sequence[str]) -> None:
+    """Raises INVALID_ARGUMENT, in TF Serving's words, unless a request has the signature's inputs."""
+    expected, received = signature.inputs.keys(), set(names)
+    if received != expected:
+        raise invalid(
+            f"input size does not match signature: {len(received)}!={len(expected)} len({_set(received)}) != "
+            f"len({_set(expected)}). Sent extra: {_set(received - expected)}. "
+            f"Missing but required: {_set(expected - received)}."
+        )
+
+
+def _tensors(stored):
+    return {
+        name: Tensor(
+            info.name,
+            info.dtype,
+            None
+            if info.tensor_shape.unknown_rank
+            else tuple(dim.size if dim.size >= 0 else None for dim in info.tensor_shape.dim),
+        )
+        for name, info in sorted(stored.items())
+    }
+
+
+def _check_input(name, tensor, array):
+    if array.dtype != NUMPY_TYPES.get(tensor.dtype):
+        raise invalid(f"Expects {name} to be {dtype_name(tensor.dtype)} but {_type_name(array)} is provided")
+    fits = tensor.shape is None or (
+        len(tensor.shape) == array.ndim
+        and all(size is None or size == got for size, got in zip(tensor.shape, array.shape, strict=True))
+    )
+    if not fits:
+        shape = ",".join("?" if size is None else str(size) for size in tensor.shape)
+        raise invalid(f"Expects {name} to have the shape [{shape}]. Received: {list(array.shape)}")
+
+
+def _type_name(array):
+    return "string" if array.dtype == object else dtype_name(tf.as_dtype(array.dtype).as_datatype_enum)
+
+
+def _set(names):
+    return "{" + ",".join(sorted(names)) + "}"

@@ -1,0 +1,67 @@
+"""Errors that requests are answered with."""
+
+import re
+
+# As TF Serving answers them, in the order of the codes' numbers.
+_HTTP_STATUS = {
+    "OK": 200,
+    "CANCELLED": 499,
+    "UNKNOWN": 500,
+    "INVALID_ARGUMENT": 400,
+    "DEADLINE_EXCEEDED": 504,
+    "NOT_FOUND": 404,
+    "ALREADY_EXISTS": 409,
+    "PERMISSION_DENIED": 403,
+    "RESOURCE_EXHAUSTED": 429,
+    "FAILED_PRECONDITION": 400,
+    "ABORTED": 409,
+    "OUT_OF_RANGE": 400,
+    "UNIMPLEMENTED": 501,
+    "INTERNAL": 500,
+    "UNAVAILABLE": 503,
+    "DATA_LOSS": 500,
+    "UNAUTHENTICATED": 401,
+}
+_CODES = list(_HTTP_STATUS)
+# gRPC sends the message as a header, three bytes for a byte that is not ASCII, and clients take 8 KiB of headers.
+_MAX_CHARACTERS = 600
+
+
+class RequestError(Exception):
+    """A request cannot be answered.
+
+    Args:
+        code: Name of a gRPC status code.
+        message: What was wrong; it is cut after 600 characters.
+        http_status: What a REST client gets; by default what TF Serving makes of `code`.
+    """
+
+    def __init__(self, code: str, message: str, http_status: int | None = None):
+        super().__init__(shorten(message, _MAX_CHARACTERS))
+        self.code = code
+        self.http_status = http_status or _HTTP_STATUS[code]
+
+
+def invalid(message: str) -> RequestError:
+    """The error of a request that can never be answered, whatever the server's state."""
+    return RequestError("INVALID_ARGUMENT", message)
+
+
+def from_tensorflow(error: Exception) -> RequestError:
+    """What a caller is told of an error of TensorFlow's: its code, and its text without the nodes of the graph."""
+    from tensorflow.errors import OpError
+
+    if isinstance(error, UnicodeDecodeError):
+        # TensorFlow's message repeats bytes of the request, and it failed to make Python's text of them.
+        code, text = "INVALID_ARGUMENT", error.object.decode("utf-8", "replace")
+    elif isinstance(error, OpError):
+        code, text = _CODES[error.error_code], error.message
+    else:
+        return RequestError("UNKNOWN", f"{type(error).__name__}: {' '.join(str(error).split())}")
+    text = re.sub(r"^\d+ root error\(s\) found\.\s*\(0\) (?:[A-Z_]+: )?", "", text)
+    text = re.sub(r"\{\{(?:function_)?node [^}]*\}\}\s*", "", re.split(r"\n\s*(?:\[\[|\(1\) )", text)[0])
+    return RequestError(code, " ".join(text.split()) or type(error).__name__)
+
+
+def shorten(text: str, characters: int = 80) -> str:
+    return text if len(text) <= characters else f"{text[:characters]}…"
