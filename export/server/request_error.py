@@ -58,7 +58,8 @@ def from_tensorflow(error: Exception) -> RequestError:
         code, text = _CODES[error.error_code], error.message
     else:
         return RequestError("UNKNOWN", f"{type(error).__name__}: {' '.join(str(error).split())}")
-    text = re.sub(r"^\d+ root error\(s\) found\.\s*\(0\) (?:[A-Z_]+: )?", "", text)
+    # It may repeat all of a request, too.
+    text = re.sub(r"^\d+ root error\(s\) found\.\s*\(0\) (?:[A-Z_]+: )?", "", text[:10_000])
     text = re.sub(r"\{\{(?:function_)?node [^}]*\}\}\s*", "", re.split(r"\n\s*(?:\[\[|\(1\) )", text)[0])
     return RequestError(code, " ".join(text.split()) or type(error).__name__)
 

@@ -34,6 +34,7 @@ class Server:
         wait_for_version: Whether to start without a version, and serve one as soon as there is one.
 
     Attributes:
+        rest_port, grpc_port: The ports, those that were found once started.
         versions: The model's versions, a `ModelVersions`, once started.
 
     Raises:
@@ -72,7 +73,7 @@ class Server:
         if not re.fullmatch("[^/:]+", self.model_name):
             raise ValueError(f"A model's name is not empty and has no / and no : in it. Received: {model_name=}")
         self.host = host
-        self._rest_port, self._grpc_port = rest_port, grpc_port
+        self.rest_port, self.grpc_port = rest_port, grpc_port
         self._poll_seconds, self._max_bytes = poll_seconds, max_request_mb * 2**20
         self._max_in_flight, self._grace_seconds = max_in_flight, grace_seconds
         self._wait_for_version = wait_for_version
@@ -81,12 +82,12 @@ class Server:
     @property
     def rest_address(self) -> str:
         """`http://HOST:PORT`."""
-        return f"http://{_join(self.host, self._rest_port)}"
+        return f"http://{_join(self.host, self.rest_port)}"
 
     @property
     def grpc_address(self) -> str:
         """`HOST:PORT`."""
-        return _join(self.host, self._grpc_port)
+        return _join(self.host, self.grpc_port)
 
     @property
     def is_loopback(self) -> bool:
@@ -103,8 +104,8 @@ class Server:
         """Loads the newest version, unless told to wait for one, and begins to answer."""
         with contextlib.ExitStack() as undo:
             # Before TensorFlow is imported and the model is loaded: a port that is taken is known at once.
-            self._rest_socket = undo.enter_context(_bind(self.host, self._rest_port, "--rest_port"))
-            _bind(self.host, self._grpc_port, "--grpc_port").close()
+            self._rest_socket = undo.enter_context(_bind(self.host, self.rest_port, "--rest_port"))
+            _bind(self.host, self.grpc_port, "--grpc_port").close()
             try:
                 from devise_tf.export.server.grpc_methods import GrpcMethods
                 from devise_tf.export.server.model_versions import ModelVersions
@@ -141,7 +142,7 @@ class Server:
             maximum_concurrent_rpcs=4 * self._max_in_flight + _SPARE_THREADS,
         )
         try:
-            self._grpc_port = self._grpc.add_insecure_port(self.grpc_address)
+            self.grpc_port = self._grpc.add_insecure_port(self.grpc_address)
         except RuntimeError as error:
             raise OSError(f"gRPC cannot listen on {self.grpc_address}: {error}") from None
         self._grpc.start()
@@ -159,7 +160,7 @@ class Server:
         self._loop_thread = threading.Thread(target=self._loop.run_forever, name="rest", daemon=True)
         self._loop_thread.start()
         asyncio.run_coroutine_threadsafe(listen(), self._loop).result()
-        self._rest_port = self._rest_socket.getsockname()[1]
+        self.rest_port = self._rest_socket.getsockname()[1]
 
     def stop(self) -> bool:
         """Takes no further requests, and waits for the running ones as long as `grace_seconds` say.

@@ -46,7 +46,7 @@ def strings(*values):
     return np.array([value.encode() if isinstance(value, str) else value for value in values], object)
 
 
-def until(condition, seconds=20):
+def until(condition, seconds=60):
     """Waits until `condition()` holds, and returns what it gave."""
     deadline = time.monotonic() + seconds
     while not (value := condition()):
