@@ -16,8 +16,16 @@ The network alone, from pixels to embeddings, for devices without TensorFlow:
 
 import os
 import sys
+import zipfile
 
 from absl import app, flags, logging
+
+_BATCHING_FLAGS = ("max_batch_size", "batch_timeout_micros", "batch_threads")
+_OWN_FLAGS = {
+    "model_dir": ("model", "labels", "answers", "k", "max_terms", "missing_labels", "batching", *_BATCHING_FLAGS),
+    "relabel": ("vectors",),
+    "conversions": ("representative",),
+}
 
 
 def define_flags() -> None:
@@ -32,11 +40,14 @@ def define_flags() -> None:
     flags.DEFINE_integer(
         "max_terms", 100_000, "Most terms that requests may name, those of the labels aside.", lower_bound=0
     )
+    flags.DEFINE_enum(
+        "missing_labels", None, ["compose", "drop", "stop"], "Labels without a vector: as in training, and by default."
+    )
     flags.DEFINE_boolean("batching", False, "In-graph batching of the network: for many small requests at once.")
     flags.DEFINE_integer("max_batch_size", 32, "Batching: most images of one run of the network.", lower_bound=1)
     flags.DEFINE_integer("batch_timeout_micros", 1_000, "Batching: how long an image waits for others.", lower_bound=0)
     flags.DEFINE_integer("batch_threads", 2, "Batching: runs of the network at the same time.", lower_bound=1)
-    flags.DEFINE_string("relabel", None, "Make a version like the newest one with the labels of this file.")
+    flags.DEFINE_string("relabel", None, "Make a version like the newest one that answers the labels of this file.")
     flags.DEFINE_string(
         "vectors",
         None,
@@ -64,13 +75,19 @@ def main(argv: list[str]) -> None:
             "Give one of --model_dir (export a run), --relabel (other labels) and --litert, --int8 or --onnx (convert "
             f"an exported version). Received: {jobs or 'none'}"
         )
-    for flag, belongs in (("labels", "model_dir"), ("vectors", "relabel"), ("representative", "conversions")):
-        if values[flag].value and belongs not in jobs:
-            raise ValueError(f"--{flag} does not go with what was asked. Received: --{flag}={values[flag].value}")
+    for job, own in _OWN_FLAGS.items():
+        for flag in own:
+            if values[flag].present and not (job in jobs or (flag == "missing_labels" and "relabel" in jobs)):
+                raise ValueError(f"--{flag} does not go with --{jobs[0]}. Received: --{flag}={values[flag].value}")
+    if any(values[flag].present for flag in _BATCHING_FLAGS) and not values.batching:
+        raise ValueError(f"--{', --'.join(_BATCHING_FLAGS)} need --batching. Received: no --batching")
+    outputs = [values[name].value for name in conversions]
+    if len(set(outputs)) < len(outputs):
+        raise ValueError(f"Each form needs a file of its own. Received: {outputs}")
     if bool(values.int8) != bool(values.representative):
         raise ValueError("--int8 and --representative go together. Received: one of the two")
     if not flags.FLAGS["verbosity"].present:
-        logging.set_verbosity(logging.ERROR)
+        logging.set_verbosity(logging.WARNING)
     export_dir = values.export_dir if "://" in values.export_dir else os.path.expanduser(values.export_dir)
     if conversions:
         _convert(export_dir, conversions)
@@ -80,16 +97,18 @@ def main(argv: list[str]) -> None:
 
     print("Writing, and checking in a fresh process: half a minute.", flush=True)
     if values.relabel:
-        version = relabel(export_dir, os.path.expanduser(values.relabel), values.vectors or "")
+        version = relabel(
+            export_dir, os.path.expanduser(values.relabel), values.vectors or "", values.missing_labels or ""
+        )
     else:
         batching = Batching(values.max_batch_size, values.batch_timeout_micros, values.batch_threads)
         settings = ExportSettings(
             values.model, values.labels or "", values.answers, values.k, values.max_terms,
-            batching if values.batching else None,
+            batching if values.batching else None, values.missing_labels or "",
         )  # fmt: skip
         version = export_model(values.model_dir, export_dir, settings)
     print(f"Exported: {version}")
-    print(f"Try it: python -m devise_tf.serve --export_dir={export_dir}")
+    print(f"Try it: python -m devise_tf.serve --export_dir={version.rpartition('/')[0]}")
 
 
 def _convert(export_dir: str, forms: list[str]) -> None:
@@ -121,8 +140,12 @@ def run() -> None:
     define_flags()
     try:
         app.run(main)
-    except (ValueError, OSError, RuntimeError, ModuleNotFoundError) as error:
+    except (ValueError, OSError, RuntimeError, ModuleNotFoundError, zipfile.BadZipFile) as error:
         sys.exit(f"Error: {error}")
+    except Exception as error:
+        if not type(error).__module__.startswith("tensorflow"):  # a full disk, a file system that is not there
+            raise
+        sys.exit(f"Error: {str(error).splitlines()[0]}")
 
 
 if __name__ == "__main__":

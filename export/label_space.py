@@ -5,8 +5,10 @@ from collections.abc import Sequence
 import numpy as np
 import tensorflow as tf
 
-# Of one request, over all its rows: 64k vectors of 500 dimensions are 128 MiB.
-MAX_REQUEST_LABELS = 65_536
+# Bounds of one request, over all its rows, which keep what it takes below a few hundred MiB.
+MAX_REQUEST_LABELS = 16_384
+MAX_REQUEST_WORDS = 65_536
+MAX_REQUEST_SCORES = 2**20
 
 
 def split_label_text(texts: tf.Tensor) -> tf.RaggedTensor:
@@ -18,7 +20,10 @@ def split_label_text(texts: tf.Tensor) -> tf.RaggedTensor:
     Returns:
         Ragged string tensor [L, words]; a text without a letter and a number has none.
     """
-    texts = tf.strings.lower(texts, encoding="utf-8")
+    # A string may hold NUL, at which the lower case would end.
+    texts = tf.strings.regex_replace(texts, r"\x00", " ")
+    # ASCII first: the server's language must not make "I" a Turkish one.
+    texts = tf.strings.lower(tf.strings.lower(texts), encoding="utf-8")
     return tf.strings.split(tf.strings.regex_replace(texts, r"[^\p{L}\p{N}]+", " "))
 
 
@@ -51,6 +56,8 @@ class LabelSpace(tf.Module):
     def _find(self, texts):
         """Rows of whole terms [L], the words, rows of the words [all words], and how many of them have one [L]."""
         words = split_label_text(texts)
+        with tf.control_dependencies([at_most(tf.size(words.flat_values), MAX_REQUEST_WORDS, "words in its labels")]):
+            words = words.with_flat_values(tf.identity(words.flat_values))
         rows = self.table.lookup(tf.strings.reduce_join(words, axis=1, separator="_"))
         word_rows = self.table.lookup(words.flat_values)
         found = tf.math.unsorted_segment_sum(
@@ -140,6 +147,9 @@ class TrainedLabels(LabelSpace):
         """One-hot vectors of label texts, zero for others; see `WordVectorLabels.embed`."""
         columns, words = self._columns(texts)
         count = tf.cast(words.row_lengths(), tf.int32)
+        values = tf.size(columns) * self.num_columns
+        with tf.control_dependencies([at_most(values, 64 * MAX_REQUEST_SCORES, "values in its answer")]):
+            columns = tf.identity(columns)
         return tf.one_hot(columns, self.num_columns), tf.where(columns >= 0, count, 0), count
 
     def scores(self, embedding: tf.Tensor, texts: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
@@ -147,6 +157,13 @@ class TrainedLabels(LabelSpace):
         columns = tf.reshape(self._columns(tf.reshape(texts, [-1]))[0], tf.shape(texts))
         places = tf.broadcast_to(tf.maximum(columns, 0), [tf.shape(embedding)[0], tf.shape(texts)[1]])
         return tf.gather(embedding, places, batch_dims=1), columns >= 0
+
+
+def at_most(count: tf.Tensor, limit: int, what: str) -> tf.Operation:
+    """Refuses a request that holds too much of something."""
+    return tf.raw_ops.Assert(
+        condition=count <= limit, data=[f"a request may have at most {limit} {what}. Received:", count]
+    )
 
 
 def unit_norm(vectors: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:

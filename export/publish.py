@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable
 
 _TAKEN = (errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR)
 _CLAIM = ".claim-"
+_MAX_VERSION = 2**63 - 2
 
 
 def publish(base: str, build: Callable[[str], None]) -> str:
@@ -32,10 +33,14 @@ def publish(base: str, build: Callable[[str], None]) -> str:
 
     Raises:
         OSError: The base path cannot be written.
+        ValueError: It is a version itself.
         RuntimeError: Another process publishes to the same object store.
     """
     if "://" in base:
         return _publish_remote(base, build)
+    base = os.path.abspath(base)
+    if os.path.exists(os.path.join(base, "saved_model.pb")):
+        raise ValueError(f"This is a version itself: name the directory above it. Received: {base!r}")
     os.makedirs(base, exist_ok=True)
     temporary = os.path.join(base, f".tmp-{uuid.uuid4().hex}")
     os.mkdir(temporary)
@@ -58,13 +63,16 @@ def publish(base: str, build: Callable[[str], None]) -> str:
 
 
 def versions(names: Iterable[str]) -> list[int]:
-    """The integers among the names of a base path's children, in order; a server reads `007` as 7."""
-    return sorted(int(name) for name in names if re.fullmatch(r"-?[0-9]+", name))
+    """The integers of 64 bits among the names of a base path's children, in order; a server reads `007` as 7."""
+    return sorted(int(name) for name in names if re.fullmatch(r"-?[0-9]+", name) and abs(int(name)) < _MAX_VERSION)
 
 
 def next_version(names: Iterable[str]) -> int:
-    """The integer after the largest among the names of a base path's children; the first is 1."""
-    return max([0, *versions(names)]) + 1
+    """The integer after the largest among the names of a base path's children; the first is 1.
+
+    A version that was put aside as `.7`, to go back to the one before, counts too.
+    """
+    return max([0, *versions(name.removeprefix(".") for name in names)]) + 1
 
 
 def newest_version(base: str) -> str:
@@ -74,6 +82,7 @@ def newest_version(base: str) -> str:
         ValueError: There is none.
     """
     gfile = _gfile()
+    base = base.rstrip("/") if "://" in base else os.path.abspath(base)
     if gfile.exists(f"{base}/saved_model.pb"):
         return base
     found = []
@@ -82,13 +91,14 @@ def newest_version(base: str) -> str:
         found = [(versions([name])[0], name) for name in names if versions([name])]
     for _, name in sorted(found, reverse=True):
         if gfile.exists(f"{base}/{name}/saved_model.pb"):
-            return f"{base.rstrip('/')}/{name}"
+            return f"{base}/{name}"
     raise ValueError(f"There is no exported version under this path: export one first. Received: {base!r}")
 
 
 def _publish_remote(base, build):
     gfile = _gfile()
     base = base.rstrip("/")
+    gfile.exists(base)  # raises, before anything is built, where there is no such file system
     with tempfile.TemporaryDirectory(prefix="devise_tf-export-") as local:
         build(local)
         gfile.makedirs(base)

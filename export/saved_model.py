@@ -5,11 +5,13 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
 
 import keras
 import numpy as np
 import tensorflow as tf
+from absl import logging
 from tensorflow.core.protobuf import saved_model_pb2
 
 import devise_tf
@@ -40,6 +42,7 @@ class ExportSettings:
         k: Number of labels that `serving_default` answers.
         max_terms: Most terms that requests may name, those of the labels aside: the most frequent.
         batching: In-graph batching, or None.
+        missing_labels: What to do about labels without a vector, see `make_label_vectors`; by default what the run did.
     """
 
     model: str = "devise"
@@ -48,6 +51,7 @@ class ExportSettings:
     k: int = 5
     max_terms: int = 100_000
     batching: Batching | None = None
+    missing_labels: str = ""
 
     def __post_init__(self):
         if self.model not in MODELS or self.answers not in ANSWERS:
@@ -80,6 +84,10 @@ def export_model(model_dir: str, export_dir: str, settings: ExportSettings | Non
     run = _Run(model_dir)
     network = run.network(settings.model)
     labels = run.labels(settings)
+    texts = answer_texts(labels, settings.answers)
+    if len(set(texts)) < len(texts):
+        repeated = sorted(text for text, count in Counter(texts).items() if count > 1)
+        logging.warning("Several labels answer the same; answers='ids' tells them apart: %s", repeated[:20])
 
     def build(directory):
         with tempfile.TemporaryDirectory(prefix="devise_tf-export-") as scratch:
@@ -97,7 +105,12 @@ def export_model(model_dir: str, export_dir: str, settings: ExportSettings | Non
                 settings.k,
                 settings.batching,
             )
-            write_version(model, label_set, directory, {"model": settings.model, "answers": settings.answers})
+            facts = {"model": settings.model, "answers": settings.answers}
+            if settings.model == "softmax":
+                facts["outputs"] = run.outputs()
+            else:
+                facts["missing_labels"] = run.missing_labels(settings)
+            write_version(model, label_set, directory, facts)
 
     return publish(export_dir, build)
 
@@ -117,8 +130,9 @@ def write_version(model: ServedModel, labels: LabelSet, directory: str, facts: M
     signatures = model.signatures()
     texts = [text.decode() for text in model.labels.texts.numpy()]
     requests = warmup_inputs(texts, model.image_size)
-    # The model's own answers, before it is saved.
-    expected = [signatures[name](**inputs) for name, inputs in requests]
+    # The model's own answers, before it is saved; as exact as a CPU's, with which they will be compared.
+    with tf.device("CPU:0"):
+        expected = [signatures[name](**inputs) for name, inputs in requests]
     tf.saved_model.save(model, directory, signatures)
     _without_xla(directory)
     manifest = {
@@ -133,7 +147,7 @@ def write_version(model: ServedModel, labels: LabelSet, directory: str, facts: M
     _finish(directory, labels, requests, expected, manifest)
 
 
-def relabel(export_dir: str, labels_file: str, vectors: str = "") -> str:
+def relabel(export_dir: str, labels_file: str, vectors: str = "", missing: str = "") -> str:
     """Publishes a version like the newest one that answers other labels, without the training run.
 
     Args:
@@ -142,43 +156,52 @@ def relabel(export_dir: str, labels_file: str, vectors: str = "") -> str:
         vectors: Vector file, or name of packaged vectors, of the space that the model was trained in. By default the
             packaged ones where they are of that space, else the terms that the export has. A softmax has no vectors:
             its labels are among those that it was trained on.
+        missing: What to do about labels without a vector, see `make_label_vectors`; by default what the export did.
 
     Returns:
         The path of the new version.
 
     Raises:
-        ValueError: A label has no vector, or `vectors` are of another space.
+        ValueError: A label has no vector, `vectors` are of another space, or the version was changed after it was made.
     """
+    labels = LabelSet.load(labels_file)
     source = newest_version(export_dir)
-    base = os.path.dirname(source) if source.rstrip("/") == export_dir.rstrip("/") else export_dir
+    base = source.rpartition("/")[0]
 
     def build(directory):
-        _fetch(source, directory)
-        with open(os.path.join(directory, MANIFEST_FILE), encoding="utf-8") as file:
-            manifest = json.load(file)
-        labels = LabelSet.load(labels_file)
-        with open(os.path.join(directory, "assets", _TERMS_FILE), encoding="utf-8") as file:
+        manifest = _fetch(source, directory)
+        terms_file = os.path.join(directory, "assets", _TERMS_FILE)
+        with open(terms_file, encoding="utf-8") as file:
             terms = file.read().splitlines()
         prefix = os.path.join(directory, "variables", "variables")
         checkpoint = tf.train.load_checkpoint(prefix)
         names = {key.split("/")[1]: key for key in checkpoint.get_variable_to_shape_map() if key.startswith("labels/")}
-        changed: dict[str, np.ndarray] = {}
         if manifest["model"] == "softmax":
             if vectors:
                 raise ValueError(f"A softmax has no label vectors: leave `vectors` out. Received: {vectors=}")
             columns = dict(zip(terms, checkpoint.get_tensor(names["term_columns"]).tolist(), strict=True))
-            found = _trained_columns(labels, columns)
-            changed[names["label_columns"]] = np.array(found, np.int32)
+            found = _trained_columns(labels, manifest["outputs"], columns)
+            kept, changed = labels, {names["label_columns"]: np.array(found, np.int32)}
         else:
-            own = terms, checkpoint.get_tensor(names["term_vectors"])
-            labels, label_vectors = _label_vectors(labels, *_space(own, vectors, labels))
-            changed[names["label_vectors"]] = label_vectors
-        changed[names["texts"]] = _encoded(answer_texts(labels, manifest["answers"]))
+            own_vectors = checkpoint.get_tensor(names["term_vectors"])
+            space = _space((terms, own_vectors), vectors, labels)
+            kept, label_vectors = _label_vectors(labels, *space, missing or manifest["missing_labels"])
+            # What is answered can be asked for, too.
+            new = [row for row in _usable(*space, _names(labels), 0) if space[0][row] not in set(terms)]
+            with open(terms_file, "a", encoding="utf-8", newline="\n") as file:
+                file.writelines(f"{space[0][row]}\n" for row in new)
+            manifest["terms"] = len(terms) + len(new)
+            changed = {
+                names["label_vectors"]: label_vectors,
+                names["term_vectors"]: np.concatenate([own_vectors, space[1][new]]),
+            }
+        changed[names["texts"]] = _encoded(answer_texts(kept, manifest["answers"]))
         _rewrite(checkpoint, prefix, changed)
-        loaded = tf.saved_model.load(directory)
-        requests = warmup_inputs([text[0] for text in labels.terms], manifest["image_size"])
-        expected = [loaded.signatures[name](**_tensors(inputs)) for name, inputs in requests]
-        _finish(directory, labels, requests, expected, manifest)
+        requests = warmup_inputs([text[0] for text in kept.terms], manifest["image_size"])
+        with tf.device("CPU:0"):
+            loaded = tf.saved_model.load(directory)
+            expected = [loaded.signatures[name](**_tensors(inputs)) for name, inputs in requests]
+        _finish(directory, kept, requests, expected, manifest)
 
     return publish(base, build)
 
@@ -214,6 +237,10 @@ class _Run:
         return self.path(name)
 
     def size(self, name: str) -> int:
+        if not self.flags.get(name, "").isdecimal():
+            raise ValueError(
+                f"{self.path('flags.txt')} must have --{name}. Received: --{name}={self.flags.get(name, '')}"
+            )
         return int(self.flags[name])
 
     def network(self, model: str) -> keras.Model:
@@ -225,51 +252,39 @@ class _Run:
         if settings.labels:
             return LabelSet.load(os.path.expanduser(settings.labels))
         own = LabelSet.load(self.needed("labels.txt", "cnn"))
-        return own.select(self.seen(own)) if settings.model == "softmax" else own
+        return own.select(self.outputs()) if settings.model == "softmax" else own
 
-    def seen(self, own: LabelSet) -> list[str]:
+    def outputs(self) -> list[str]:
         """The ids of the softmax's outputs, in order."""
         unseen = set(load_ids(self.path("unseen_labels.txt"))) if os.path.isfile(self.path("unseen_labels.txt")) else ()
-        return [label for label in own.ids if label not in unseen]
+        return [label for label in LabelSet.load(self.needed("labels.txt", "cnn")).ids if label not in unseen]
+
+    def missing_labels(self, settings: ExportSettings) -> str:
+        return settings.missing_labels or self.flags.get("missing_labels", "compose")
 
     def trained_labels(self, labels, settings, terms_file) -> tuple[LabelSpace, LabelSet]:
-        own = LabelSet.load(self.needed("labels.txt", "cnn"))
-        trained = own.select(self.seen(own))
+        outputs = self.outputs()
+        trained = LabelSet.load(self.needed("labels.txt", "cnn")).select(outputs)
         columns: dict[str, int] = {}
         for column, terms in enumerate(trained.normalized_terms()):
             for term in terms:
                 columns.setdefault(term, column)
-        if settings.labels:
-            found = _trained_columns(labels, columns)
-        else:
-            found = list(range(len(trained)))  # of two labels of one term each has its own output
-        return (
-            TrainedLabels(
-                answer_texts(labels, settings.answers),
-                found,
-                list(columns),
-                list(columns.values()),
-                len(trained),
-                terms_file,
-            ),
-            labels,
+        label_space = TrainedLabels(
+            answer_texts(labels, settings.answers),
+            _trained_columns(labels, outputs, columns),
+            list(columns),
+            list(columns.values()),
+            len(outputs),
+            terms_file,
         )
+        return label_space, labels
 
     def word_vector_labels(self, labels, settings, terms_file) -> tuple[LabelSpace, LabelSet]:
         trained = os.path.isfile(self.path("trained_vectors.bin"))
         path = self.path("trained_vectors.bin") if trained else self.needed("vectors.bin", "skip_gram")
         terms, vectors = load_vectors(path)
-        missing = self.flags.get("missing_labels", "compose")
-        labels, label_vectors = _label_vectors(labels, terms, vectors, missing)
-        names = {name for names in labels.normalized_terms() for name in names}
-        names |= {word for name in names for word in name.split("_")}
-        # A term that no text can become, such as one in capitals, would never be found; a zero vector has no direction.
-        usable = vectors.any(axis=1)
-        kept, others = [], 0
-        for row, term in enumerate(terms):
-            if usable[row] and (term in names or others < settings.max_terms) and "_".join(tokenize(term)) == term:
-                kept.append(row)
-                others += term not in names
+        labels, label_vectors = _label_vectors(labels, terms, vectors, self.missing_labels(settings))
+        kept = _usable(terms, vectors, _names(labels), settings.max_terms)
         label_space = WordVectorLabels(
             answer_texts(labels, settings.answers),
             label_vectors,
@@ -280,14 +295,39 @@ class _Run:
         return label_space, labels
 
 
-def _label_vectors(labels, terms, vectors, missing="compose"):
+def _names(labels: LabelSet) -> set[str]:
+    """The labels' terms, and the words of these."""
+    names = {name for names in labels.normalized_terms() for name in names}
+    return names | {word for name in names for word in name.split("_")}
+
+
+def _usable(terms: Sequence[str], vectors: np.ndarray, names: Collection[str], others: int) -> list[int]:
+    """Rows of the terms to export: those of `names`, and the first `others` beside them."""
+    # A term that no text can become, such as one in capitals, would never be found; a zero vector has no direction.
+    usable, kept = vectors.any(axis=1), []
+    for row, term in enumerate(terms):
+        wanted = term in names
+        if usable[row] and (wanted or others > 0) and "_".join(tokenize(term)) == term:
+            kept.append(row)
+            others -= not wanted
+    return kept
+
+
+def _label_vectors(labels, terms, vectors, missing):
     """The labels that have a vector, and the vectors."""
     found = make_label_vectors(labels, terms, vectors, missing)
+    if found.missing:
+        logging.warning("%d labels without a vector are left out: %s", len(found.missing), found.missing[:20])
     return labels.select(found.ids), found.vectors
 
 
-def _trained_columns(labels: LabelSet, columns: Mapping[str, int]) -> list[int]:
-    found = [next((columns[term] for term in terms if term in columns), None) for terms in labels.normalized_terms()]
+def _trained_columns(labels: LabelSet, outputs: Sequence[str], columns: Mapping[str, int]) -> list[int]:
+    """The softmax's output of each label: of its id, else of the first of its terms that has one."""
+    by_id = {label: column for column, label in enumerate(outputs)}
+    found = [
+        by_id.get(label, next((columns[term] for term in terms if term in columns), None))
+        for label, terms in zip(labels.ids, labels.normalized_terms(), strict=True)
+    ]
     lost = [label for label, column in zip(labels.ids, found, strict=True) if column is None]
     if lost:
         raise ValueError(
@@ -299,52 +339,49 @@ def _trained_columns(labels: LabelSet, columns: Mapping[str, int]) -> list[int]:
 
 def _space(own, vectors, labels):
     """The terms and vectors that new labels are looked up in: of the space that the model was trained in."""
-    if not vectors:
-        for path in packaged_vectors().values():
-            packaged = _wanted(path, labels, own[0])
-            if _same_space(own, packaged):
-                return packaged
-        return own
-    other = _wanted(vectors, labels, own[0])
-    if not _same_space(own, other):
+    # Beside the labels' own, some that both have, to compare.
+    needed = _names(labels) | set(own[0][:2000])
+    for path in [vectors] if vectors else packaged_vectors().values():
+        terms, rows = load_vectors(path, terms=needed)
+        scale = _scale(own, (terms, rows))
+        if scale:
+            return terms, scale * rows
+    if vectors:
         raise ValueError(
             "`vectors` are of another space than those that the model was trained with: an image's embedding means "
-            f"nothing there. Take vectors of that run. Received: {vectors=}, dimension {other[1].shape[1]}"
+            f"nothing there. Take vectors of that run. Received: {vectors=}, dimension {rows.shape[1]}"
         )
-    return other
+    return own
 
 
-def _wanted(path, labels, own_terms):
-    names = {name for names in labels.normalized_terms() for name in names}
-    return load_vectors(
-        path, terms=names | {word for name in names for word in name.split("_")} | set(own_terms[:2000])
-    )
+def _scale(own, other) -> float:
+    """How much longer own vectors are than others of the same space; 0 for those of another space.
 
-
-def _same_space(own, other) -> bool:
-    """Whether terms that both have, have the same direction in both."""
+    They are of one space if terms that both have point in the same direction.
+    """
     index = {term: row for row, term in enumerate(own[0])}
-    pairs = [(index[term], row) for row, term in enumerate(other[0]) if term in index]
-    if not pairs or own[1].shape[1] != other[1].shape[1]:
-        return False
-    first, second = own[1][[i for i, _ in pairs]], other[1][[j for _, j in pairs]]
-    cosines = np.sum(first * second, axis=1) / np.maximum(
-        np.linalg.norm(first, axis=1) * np.linalg.norm(second, axis=1), 1e-30
-    )
-    return float(np.median(cosines)) > 0.99
+    pairs = np.array([(index[term], row) for row, term in enumerate(other[0]) if term in index], int).reshape(-1, 2)
+    if not len(pairs) or own[1].shape[1] != other[1].shape[1]:
+        return 0.0
+    first, second = own[1][pairs[:, 0]], other[1][pairs[:, 1]]
+    lengths = np.maximum(np.linalg.norm(first, axis=1), 1e-30), np.maximum(np.linalg.norm(second, axis=1), 1e-30)
+    cosines = np.sum(first * second, axis=1) / (lengths[0] * lengths[1])
+    return float(np.median(lengths[0] / lengths[1])) if np.median(cosines) > 0.99 else 0.0
 
 
-def _fetch(source: str, directory: str) -> None:
-    """Copies a version but for what a new one has of its own."""
-    for top, _, names in tf.io.gfile.walk(source):
-        below = top[len(source) :].strip("/")
-        if below == "assets.extra":
-            names = [os.path.basename(MANIFEST_FILE)]
-        for name in names:
-            if name == "fingerprint.pb":  # it is of the old variables, and TensorFlow has no public way to make one
-                continue
-            os.makedirs(os.path.join(directory, below), exist_ok=True)
-            tf.io.gfile.copy(f"{top}/{name}", os.path.join(directory, below, name))
+def _fetch(source: str, directory: str) -> dict:
+    """Copies a version but for what a new one has of its own; returns its manifest."""
+    with tf.io.gfile.GFile(f"{source}/{MANIFEST_FILE}") as file:
+        manifest = json.load(file)
+    # The fingerprint is of the old variables, and TensorFlow has no public way to make one.
+    names = [n for n in manifest["files"] if not n.startswith("assets.extra/") and n != "fingerprint.pb"]
+    for name in names:
+        target = os.path.join(directory, name)
+        os.makedirs(os.path.dirname(target), exist_ok=True)
+        tf.io.gfile.copy(f"{source}/{name}", target)
+    if checksums(directory) != {name: manifest["files"][name] for name in names}:
+        raise ValueError(f"This version was changed after it was made: export the model again. Received: {source}")
+    return manifest
 
 
 def _rewrite(checkpoint, prefix: str, changed: Mapping[str, np.ndarray]) -> None:

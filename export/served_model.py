@@ -7,9 +7,16 @@ import keras
 import tensorflow as tf
 
 from devise_tf.data.decode_image import decode_image, resize_and_crop
-from devise_tf.export.label_space import MAX_REQUEST_LABELS, LabelSpace, unit_norm
+from devise_tf.export.label_space import (
+    MAX_REQUEST_LABELS,
+    MAX_REQUEST_SCORES,
+    LabelSpace,
+    at_most,
+    unit_norm,
+)
 
-_MAX_REQUEST_IMAGES = 65_536
+_MAX_REQUEST_PIXEL_BYTES = 2**26
+_MAX_BATCHED_IMAGES = 65_536
 
 
 @dataclasses.dataclass(frozen=True)
@@ -30,9 +37,9 @@ class Batching:
     threads: int = 2
 
     def __post_init__(self):
-        if self.max_batch_size < 1 or self.timeout_micros < 0 or self.threads < 1:
+        if not 1 <= self.max_batch_size <= 4096 or self.timeout_micros < 0 or self.threads < 1:
             raise ValueError(
-                "`max_batch_size` and `threads` must be at least 1, `timeout_micros` at least 0. "
+                "`max_batch_size` must be 1 to 4096, `threads` at least 1, `timeout_micros` at least 0. "
                 f"Received: {self.max_batch_size=}, {self.timeout_micros=}, {self.threads=}"
             )
 
@@ -84,6 +91,7 @@ class ServedModel(tf.Module):
         self.labels = labels
         self.probabilities = probabilities
         self.image_size, self.resize_size, self.k = image_size, resize_size, k
+        self.max_request_images = max(64, _MAX_REQUEST_PIXEL_BYTES // (12 * image_size**2))
         spec = tf.TensorSpec([None, image_size, image_size, 3], tf.float32, name="pixels")
 
         # One function for all signatures: each would hold a copy of the network's graph otherwise.
@@ -101,6 +109,8 @@ class ServedModel(tf.Module):
 
         @tf.function(input_signature=[_strings("image_bytes")])
         def prepare(image_bytes):
+            with tf.control_dependencies([at_most(tf.size(image_bytes), self.max_request_images, "images")]):
+                image_bytes = tf.identity(image_bytes)
             return tf.map_fn(
                 lambda encoded: resize_and_crop(decode_image(encoded), image_size, resize_size),
                 image_bytes,
@@ -126,7 +136,7 @@ class ServedModel(tf.Module):
 
         @tf.function(input_signature=[_strings("labels")])
         def embed_label(labels):
-            with tf.control_dependencies([_check_count(labels)]):
+            with tf.control_dependencies([at_most(tf.size(labels), MAX_REQUEST_LABELS, "labels")]):
                 embedding, known_tokens, num_tokens = self.labels.embed(tf.identity(labels))
             return {"embedding": embedding, "known_tokens": known_tokens, "num_tokens": num_tokens}
 
@@ -167,13 +177,15 @@ class ServedModel(tf.Module):
             condition=tf.equal(rows, images) | tf.equal(rows, 1),
             data=["`labels` must have one row an image, or one for all. Received: rows, images =", rows, images],
         )
-        with tf.control_dependencies([fits, _check_count(labels)]):
+        few_labels = at_most(tf.size(labels), MAX_REQUEST_LABELS, "labels")
+        few_scores = at_most(images * columns, MAX_REQUEST_SCORES, "scores, which are images times labels")
+        with tf.control_dependencies([fits, few_labels, few_scores]):
             labels = tf.identity(labels)
         embedding, _ = self._embedding(self._prepare(image_bytes))
         scores, known = self.labels.scores(embedding, labels)
-        # A zero vector would score 0, and beat labels that are known.
-        scores = tf.where(known, scores, -1.0)
-        scores, indices = tf.math.top_k(scores, columns)
+        # A zero vector would score 0, and beat labels that are known. No cosine is below -1 but by rounding.
+        ranks, indices = tf.math.top_k(tf.where(known, tf.maximum(scores, -1.0), -2.0), columns)
+        scores = tf.maximum(ranks, -1.0)
         known, labels = (tf.broadcast_to(values, [images, columns]) for values in (known, labels))
         return {
             "labels": tf.gather(labels, indices, batch_dims=1),
@@ -185,13 +197,6 @@ class ServedModel(tf.Module):
 
 def _strings(name):
     return tf.TensorSpec([None], tf.string, name=name)
-
-
-def _check_count(labels):
-    return tf.raw_ops.Assert(
-        condition=tf.size(labels) <= MAX_REQUEST_LABELS,
-        data=[f"a request may hold at most {MAX_REQUEST_LABELS} labels. Received:", tf.size(labels)],
-    )
 
 
 def _if_any(run, width):
@@ -209,10 +214,10 @@ def _in_batches(run, spec, batching):
         num_batch_threads=batching.threads,
         # This bounds a request, which is split; the last of the allowed sizes bounds a batch. All are allowed, since a
         # batch is filled up to the next of them.
-        max_batch_size=_MAX_REQUEST_IMAGES,
+        max_batch_size=_MAX_BATCHED_IMAGES,
         allowed_batch_sizes=list(range(1, batching.max_batch_size + 1)),
         batch_timeout_micros=batching.timeout_micros,
-        max_enqueued_batches=1_000,
+        max_enqueued_batches=_MAX_BATCHED_IMAGES,
         enable_large_batch_splitting=True,
     )
     def run_batch(pixels):

@@ -62,10 +62,9 @@ def verify_in_fresh_process(version_dir: str, expected: str | None = None) -> No
     command = [sys.executable, "-m", "devise_tf.export.verify", version_dir, *([expected] if expected else [])]
     done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
     if done.returncode:
-        said = [line for line in done.stderr.strip().splitlines() if line.startswith("Error: ")] or [
-            done.stderr[-2000:]
-        ]
-        raise VerificationError(said[-1].removeprefix("Error: "))
+        said = [line for line in done.stderr.splitlines() if line.startswith("Error: ")]
+        ended = f"The process that checks it ended with {done.returncode}: {done.stderr[-2000:]}"
+        raise VerificationError(said[-1].removeprefix("Error: ") if said else ended)
 
 
 def verify(version_dir: str, expected: str | None = None) -> int:
@@ -144,7 +143,7 @@ def _compare(key, signature, value, wanted):
         difference = float(np.max(np.abs(value - expected), initial=0.0))
         if difference > TOLERANCE:
             raise VerificationError(f"{signature}: {key} differs from the model's own by {difference}")
-    elif not np.array_equal(value.astype(expected.dtype), expected):
+    elif value.tolist() != expected.tolist():
         raise VerificationError(f"{signature}: {key} should be {expected}. Received: {value}")
 
 

@@ -12,8 +12,8 @@ from devise_tf.training import Config
 
 ROOT = Path(__file__).resolve().parents[1]
 CARDS = sorted((ROOT / "models").glob("*/README.md"))
-DOCUMENTS = [ROOT / "README.md", ROOT / "BUILD.md", ROOT / "export" / "README.md", *CARDS, *sorted((ROOT / "models").glob("*/[A-Z]*.md"))]
-DOCUMENTS = list(dict.fromkeys(DOCUMENTS))
+DOCUMENTS = [ROOT / "README.md", ROOT / "BUILD.md", ROOT / "export" / "README.md"]
+DOCUMENTS = list(dict.fromkeys([*DOCUMENTS, *CARDS, *sorted((ROOT / "models").glob("*/[A-Z]*.md"))]))
 FLAGFILES = sorted((ROOT / "models").rglob("*.flags"))
 # Flags of the command line that are no settings.
 COMMAND_FLAGS = {"flagfile", "preset", "help"}

@@ -10,6 +10,7 @@ what the SavedModel says of the same input, or a refusal as the client's fault. 
 """
 
 import base64
+import http.client
 import io
 import json
 import os
@@ -66,17 +67,24 @@ class Reference:
 
 
 def same(given: dict[str, np.ndarray], expected: dict[str, np.ndarray]) -> bool:
-    """Whether answers agree. Labels may change places where their scores are equal but for rounding."""
-    if given.keys() != expected.keys():
+    """Whether answers agree: scores but for rounding, and all else but for the order of scores that are equal so."""
+    if given.keys() != expected.keys() or any(given[name].shape != value.shape for name, value in expected.items()):
         return False
-    for name, value in expected.items():
-        if given[name].shape != value.shape:
-            return False
-        if value.dtype.kind == "f" and not np.allclose(given[name], value, atol=_TOLERANCE):
-            return False
-        if value.dtype.kind != "f" and given[name].tolist() != value.tolist():
-            scores = expected.get("scores")
-            if scores is None or scores.shape[-1] < 2 or np.min(-np.diff(scores, axis=-1)) > _TOLERANCE:
+    floats = [name for name, value in expected.items() if value.dtype.kind == "f"]
+    others = [name for name in expected if name not in floats]
+    if not all(np.allclose(given[name], expected[name], atol=_TOLERANCE) for name in floats):
+        return False
+    if "scores" not in expected:
+        return all(given[name].tolist() == expected[name].tolist() for name in others)
+    for row, scores in enumerate(expected["scores"]):
+        # Runs of scores that may have changed places.
+        ends = [*np.flatnonzero(-np.diff(scores) > _TOLERANCE) + 1, len(scores)]
+        for start, end in zip([0, *ends[:-1]], ends, strict=True):
+            ours, theirs = (
+                sorted(zip(*(side[name][row, start:end].tolist() for name in others), strict=True))
+                for side in (given, expected)
+            )
+            if ours != theirs:
                 return False
     return True
 
@@ -108,8 +116,8 @@ class Caller:
             with error:
                 error.read()
             return ("refused" if 400 <= error.code < 500 else f"HTTP {error.code}"), b""
-        except OSError as error:
-            return f"HTTP: {error}", b""
+        except (OSError, http.client.HTTPException) as error:
+            return f"HTTP: {error!r}", b""
 
     def grpc(self, body: bytes) -> tuple[str, bytes]:
         """The same over gRPC."""
@@ -299,21 +307,27 @@ def load(caller: Caller, reference: Reference, pid: int, texts: list[str]) -> di
     def client(number):
         chance = random.Random(f"{values.seed} {number}")
         while time.monotonic() < end:
-            if chance.random() < 0.3:
-                api, body = chance.choice(bad)
-                status, _ = getattr(caller, api)(body)
-                tally.add(f"malformed, {status}", "" if status == "refused" else f"{api} {body[:80]!r}: {status}")
-                continue
-            as_message, as_document, expected = chance.choice(good)
-            over_grpc = chance.random() < 0.5
-            started = time.perf_counter()
-            status, answer = caller.grpc(as_message) if over_grpc else caller.rest(as_document)
-            seconds = time.perf_counter() - started
-            problem = status if status != "OK" else ""
-            if not problem:
-                given = outputs_of_message(answer) if over_grpc else outputs_of_document(answer, expected)
-                problem = "" if same(given, expected) else f"a wrong answer: {given} in place of {expected}"
-            tally.add(f"good, {status}", problem, seconds)
+            try:
+                request(chance)
+            except Exception as error:  # an answer that cannot even be read is a wrong one
+                tally.add("unreadable answers", repr(error))
+
+    def request(chance):
+        if chance.random() < 0.3:
+            api, body = chance.choice(bad)
+            status, _ = getattr(caller, api)(body)
+            tally.add(f"malformed, {status}", "" if status == "refused" else f"{api} {body[:80]!r}: {status}")
+            return
+        as_message, as_document, expected = chance.choice(good)
+        over_grpc = chance.random() < 0.5
+        started = time.perf_counter()
+        status, answer = caller.grpc(as_message) if over_grpc else caller.rest(as_document)
+        seconds = time.perf_counter() - started
+        problem = status if status != "OK" else ""
+        if not problem:
+            given = outputs_of_message(answer) if over_grpc else outputs_of_document(answer, expected)
+            problem = "" if same(given, expected) else f"a wrong answer: {given} in place of {expected}"
+        tally.add(f"good, {status}", problem, seconds)
 
     threads = [threading.Thread(target=client, args=(number,)) for number in range(values.clients)]
     started = time.monotonic()
@@ -326,7 +340,7 @@ def load(caller: Caller, reference: Reference, pid: int, texts: list[str]) -> di
         if sys.stderr.isatty():
             passed = time.monotonic() - started
             print(f"\r{passed:5.0f} s, {sum(tally.counts.values())} requests", end="", file=sys.stderr)
-    percentiles = np.percentile(np.array(tally.seconds) * 1e3, [50, 95, 99]).tolist()
+    percentiles = np.percentile(np.array(tally.seconds or [np.nan]) * 1e3, [50, 95, 99]).tolist()
     parts = [float(np.median(part)) for part in np.array_split(memory, 5)]
     return {
         "seconds": time.monotonic() - started,
@@ -403,6 +417,10 @@ def fuzz(caller: Caller, reference: Reference, texts: list[str]) -> dict:
         thread.start()
     for thread in threads:
         thread.join()
+    silent = [
+        kind for kind in ("image", "JSON", "message") if values.fuzzed >= 1000 and not tally.counts[f"{kind}, answered"]
+    ]
+    tally.wrong += [f"no {kind} of {values.fuzzed} requests was answered, only refused" for kind in silent]
     return {"counts": dict(sorted(tally.counts.items())), "wrong": tally.wrong[:20]}
 
 

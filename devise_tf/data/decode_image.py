@@ -2,6 +2,9 @@ import tensorflow as tf
 
 MAX_PIXELS = 2**26
 MAX_SIDE = 16_384
+# 16 MB of data in the blocks that encoders write, and what may come before the first frame.
+_MAX_GIF_BLOCKS = 65_536
+_MAX_GIF_EXTENSIONS = 64
 
 _GREY_PALETTE = bytes(byte for grey in range(256) for byte in (grey, grey, grey, 0))
 
@@ -179,19 +182,23 @@ def _first_gif_frame(encoded):
 
     def skip_blocks(position):
         """Steps over a chain of data blocks, each a length byte and so many bytes, up to the empty one."""
-        position = tf.minimum(position, end)
-        return (
-            1 + tf.while_loop(lambda at: data[at] > 0, lambda at: (tf.minimum(at + data[at] + 1, end),), (position,))[0]
+        at, blocks = tf.while_loop(
+            lambda at, blocks: (data[at] > 0) & (blocks < _MAX_GIF_BLOCKS),
+            lambda at, blocks: (tf.minimum(at + data[at] + 1, end), blocks + 1),
+            (tf.minimum(position, end), 0),
         )
+        # Blocks of one byte would cost far more time than a picture of their size.
+        with tf.control_dependencies([_require(blocks < _MAX_GIF_BLOCKS, "a GIF image of too many blocks")]):
+            return at + 1
 
     def colours(flags):
         return tf.where(flags >= 128, 3 * tf.bitwise.left_shift(2, flags % 8), 0)
 
-    frame = tf.while_loop(
-        lambda at: tf.equal(data[at], 0x21),
-        lambda at: (tf.minimum(skip_blocks(at + 2), end),),
-        (tf.minimum(13 + colours(data[10]), end),),
-    )[0]
+    frame, _ = tf.while_loop(
+        lambda at, extensions: tf.equal(data[at], 0x21) & (extensions < _MAX_GIF_EXTENSIONS),
+        lambda at, extensions: (tf.minimum(skip_blocks(at + 2), end), extensions + 1),
+        (tf.minimum(13 + colours(data[10]), end), 0),
+    )
     with tf.control_dependencies([_require(tf.equal(data[frame], 0x2C), "a GIF image without a frame")]):
         width, height = (data[frame + at] + 256 * data[frame + at + 1] for at in (5, 7))
     cut = skip_blocks(frame + 10 + colours(data[frame + 9]) + 1)

@@ -1,6 +1,8 @@
 """Label text in the graph against the tokenizer and the label vectors of training."""
 
 import os
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -14,7 +16,7 @@ from devise_tf.text import tokenize
 
 ODD_TEXTS = [
     "", " ", "-", "Snow-Leopard", "  snow\tleopard\n", "ÅNGSTRÖM", "ΣΊΣΥΦΟΣ", "İstanbul", "don't", "a_b", "naïve café",
-    "雪豹", "x²", "Ⅷ", "e\u0301", "1,000", "🐆", "ǅ", "\u2028cat\u2029", "a" * 10_000,
+    "雪豹", "x²", "Ⅷ", "e\u0301", "1,000", "🐆", "ǅ", "\u2028cat\u2029", "cat\0dog", "a" * 10_000,
 ]  # fmt: skip
 
 
@@ -24,6 +26,17 @@ def words_in_graph(texts):
 
 def test_words_are_the_tokenizers():
     assert words_in_graph(ODD_TEXTS) == [tokenize(text) for text in ODD_TEXTS]
+
+
+@pytest.mark.slow
+def test_words_do_not_depend_on_the_language_of_the_server():
+    script = (
+        "import tensorflow as tf; from devise_tf.export.label_space import split_label_text; "
+        "print(split_label_text(tf.constant(['CLIFF Lion', 'IĞDIR'])).to_list())"
+    )
+    environment = {**os.environ, "LC_ALL": "tr_TR.UTF-8", "PYTHONPATH": os.getcwd()}
+    printed = subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, check=True).stdout
+    assert printed.strip() == str([[b"cliff", b"lion"], ["iğdir".encode()]]).encode()
 
 
 def test_words_of_every_label_of_imagenet():

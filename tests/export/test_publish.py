@@ -87,10 +87,21 @@ def test_any_integer_is_a_version(tmp_path):
     assert versions(["3", "007", "-2", "1_0", "x", "1.5", ".tmp-8", " 4", "٣"]) == [-2, 3, 7]
     assert next_version([]) == 1
     assert next_version(["-5"]) == 1
+    assert next_version(["2", "9" * 20]) == 3  # no integer of 64 bits
+    assert next_version(["2", ".7"]) == 8  # put aside, to go back
     (tmp_path / "7").write_text("a plain file")
     (tmp_path / "12").mkdir()
     assert publish(str(tmp_path), write_files) == f"{tmp_path}/13"
     assert newest_version(str(tmp_path)) == f"{tmp_path}/13"
+
+
+def test_a_version_is_no_base_path(tmp_path):
+    version = publish(str(tmp_path), write_files)
+    with pytest.raises(ValueError, match="a version itself"):
+        publish(f"{version}/", write_files)
+    assert is_whole(version)
+    assert sorted(os.listdir(version)) == sorted({name.partition("/")[0] for name in FILES})
+    assert newest_version(f"{version}/") == version
 
 
 def test_a_base_path_without_versions_is_an_error(tmp_path):

@@ -278,6 +278,10 @@ def test_relabel_takes_vectors_of_the_same_space_only(tiny_export, tiny_model_di
     cosine = (
         served["embed_image"](image_bytes=tf.constant([photo()]))["embedding"].numpy()[0] @ lynx / np.linalg.norm(lynx)
     )
+    asked = served["classify"](image_bytes=tf.constant([photo()]), labels=tf.constant([["lynx", "the"]]))
+    assert asked["known"].numpy().all()
+    again = relabel(version, str(tmp_path / "labels.txt"))  # its own terms will do now
+    assert manifest_of(again)["terms"] == len(TERMS) + 1
     place = answers["labels"].numpy()[0].tolist().index(b"lynx")
     np.testing.assert_allclose(answers["scores"][0, place], cosine, atol=1e-5)
     other = str(tmp_path / "other.bin")
@@ -285,17 +289,35 @@ def test_relabel_takes_vectors_of_the_same_space_only(tiny_export, tiny_model_di
     for path in (other, "label_terms_300"):
         with pytest.raises(ValueError, match="another space"):
             relabel(base, str(tmp_path / "labels.txt"), path)
-    assert sorted(os.listdir(base)) == ["1", "2"]
+    assert sorted(os.listdir(base)) == ["1", "2", "3"]
+
+
+def test_relabel_leaves_out_what_has_no_vector_if_told_to(tiny_export, tmp_path):
+    base = copy_of(tiny_export, tmp_path / "base")
+    (tmp_path / "labels.txt").write_text("lynx\ncat\n")
+    version = relabel(f"{base}/1/", str(tmp_path / "labels.txt"), missing="drop")
+    assert version == f"{base}/2"
+    assert LabelSet.load(f"{version}/assets.extra/labels.txt").ids == ["cat"]
+
+
+def test_relabel_of_a_version_that_was_changed_is_refused(tiny_export, tmp_path):
+    base = copy_of(tiny_export, tmp_path / "base")
+    (tmp_path / "labels.txt").write_text("cat\n")
+    lines = pathlib.Path(base, "1", "assets", "terms.txt").read_text().splitlines()
+    pathlib.Path(base, "1", "assets", "terms.txt").write_text("\n".join(reversed(lines)) + "\n")
+    with pytest.raises(ValueError, match="changed after it was made"):
+        relabel(base, str(tmp_path / "labels.txt"))
+    assert os.listdir(base) == ["1"]
 
 
 def test_relabel_of_a_softmax_takes_trained_labels_only(tiny_model_dir, tmp_path):
     version = export_model(tiny_model_dir, str(tmp_path / "base"), ExportSettings("softmax"))
-    (tmp_path / "two.txt").write_text("d\tdog\ns\tounce\n")
+    (tmp_path / "two.txt").write_text("n3\tcat\ns\tounce\n")  # an id counts more than a term
     served = tf.saved_model.load(relabel(version, str(tmp_path / "two.txt"))).signatures
     answers = served["serving_default"](image_bytes=tf.constant([photo()]))
     probabilities = served["embed_image"](image_bytes=tf.constant([photo()]))["embedding"].numpy()[0]
     found = dict(zip(answers["labels"].numpy()[0].tolist(), answers["scores"].numpy()[0].tolist(), strict=True))
-    assert found == pytest.approx({b"dog": probabilities[2], b"ounce": probabilities[0]}, abs=1e-6)
+    assert found == pytest.approx({b"cat": probabilities[2], b"ounce": probabilities[0]}, abs=1e-6)
     (tmp_path / "unseen.txt").write_text("z\tzebra\n")
     with pytest.raises(ValueError, match="1 of 1 labels are not among those that the softmax was trained on"):
         relabel(version, str(tmp_path / "unseen.txt"))
@@ -348,6 +370,9 @@ def command(*arguments, **keywords):
         (["--export_dir=base"], "Give one of"),
         (["--export_dir=base", "--model_dir=run", "--relabel=labels.txt"], "Give one of"),
         (["--export_dir=base", "--relabel=labels.txt", "--labels=x"], "--labels does not go with"),
+        (["--export_dir=base", "--relabel=labels.txt", "--k=1"], "--k does not go with"),
+        (["--export_dir=base", "--model_dir=run", "--max_batch_size=4"], "need --batching"),
+        (["--export_dir=base", "--litert=x", "--onnx=x"], "a file of its own"),
         (["--export_dir=base", "--model_dir=run", "--vectors=x"], "--vectors does not go with"),
         (["--export_dir=base", "--int8=x"], "go together"),
         (["--export_dir=base", "run"], "Flags only"),

@@ -9,9 +9,9 @@ import tensorflow as tf
 
 from devise_tf.data import LabelSet, make_label_vectors
 from devise_tf.data.decode_image import decode_image, resize_and_crop
-from devise_tf.export.label_space import MAX_REQUEST_LABELS
+from devise_tf.export.label_space import MAX_REQUEST_LABELS, WordVectorLabels
 from devise_tf.export.saved_model import ExportSettings, export_model
-from devise_tf.export.served_model import Batching
+from devise_tf.export.served_model import Batching, ServedModel
 from devise_tf.text import load_vectors
 from tests.export.tiny_model_dir import DIMENSION, IMAGE_SIZE, LABELS, RESIZE_SIZE, TERMS, photo
 
@@ -203,10 +203,35 @@ def test_other_forms_are_answered(served, form):
 def test_label_lists_that_do_not_fit_are_refused(served):
     with pytest.raises(tf.errors.InvalidArgumentError, match="one row an image"):
         call(served, "classify", image_bytes=PHOTOS[:2], labels=tf.fill([3, 1], "cat"))
-    with pytest.raises(tf.errors.InvalidArgumentError, match="at most 65536 labels"):
+    with pytest.raises(tf.errors.InvalidArgumentError, match="at most 16384 labels"):
         call(served, "classify", image_bytes=PHOTOS[:1], labels=tf.fill([1, MAX_REQUEST_LABELS + 1], "cat"))
-    with pytest.raises(tf.errors.InvalidArgumentError, match="at most 65536 labels"):
+    with pytest.raises(tf.errors.InvalidArgumentError, match="at most 16384 labels"):
         call(served, "embed_label", labels=tf.fill([MAX_REQUEST_LABELS + 1], "cat"))
+
+
+def test_requests_are_bounded_in_what_they_take(served):
+    with pytest.raises(tf.errors.InvalidArgumentError, match="at most 65536 words"):
+        call(served, "embed_label", labels=["cat " * 65_537])
+    with pytest.raises(tf.errors.InvalidArgumentError, match="at most 1048576 scores"):
+        call(served, "classify", image_bytes=PHOTOS[:1] * 65, labels=tf.fill([1, 16_384], "cat"))
+    limit = 2**26 // (12 * IMAGE_SIZE**2)
+    with pytest.raises(tf.errors.InvalidArgumentError, match=f"at most {limit} images"):
+        call(served, "serving_default", image_bytes=[b""] * (limit + 1))
+
+
+def test_unknown_labels_come_last_even_behind_an_opposite_one(tmp_path):
+    keras.utils.set_random_seed(0)
+    pixels_in = keras.Input((4, 4, 3), name="pixels")
+    network = keras.Model(pixels_in, keras.layers.Dense(2, use_bias=False)(keras.layers.Flatten()(pixels_in)))
+    image = photo(7)
+    outputs = network(np.stack([resize_and_crop(decode_image(image), 4, 4)])).numpy()
+    opposite = (-outputs).astype(np.float32)
+    labels = WordVectorLabels(["cat"], unit(opposite), ["cat"], opposite, str(tmp_path / "terms.txt"))
+    model = ServedModel(network, labels, False, 4, 4)
+    result = model.signatures()["classify"](tf.constant([image]), tf.constant([["zzz", "cat", "zzz"]]))
+    assert result["labels"].numpy().tolist() == [[b"cat", b"zzz", b"zzz"]]
+    assert result["known"].numpy().tolist() == [[True, False, False]]
+    np.testing.assert_allclose(result["scores"], [[-1.0, -1.0, -1.0]], atol=1e-6)
 
 
 def test_in_graph_batching_gives_every_request_its_own_answer(tiny_model_dir, served, tmp_path):
@@ -239,7 +264,9 @@ def test_in_graph_batching_gives_every_request_its_own_answer(tiny_model_dir, se
     assert call(batched, "serving_default", image_bytes=tf.constant([], tf.string))["scores"].shape == (0, 3)
 
 
-@pytest.mark.parametrize("arguments", [{"max_batch_size": 0}, {"timeout_micros": -1}, {"threads": 0}])
+@pytest.mark.parametrize(
+    "arguments", [{"max_batch_size": 0}, {"max_batch_size": 5000}, {"timeout_micros": -1}, {"threads": 0}]
+)
 def test_batching_is_checked(arguments):
     with pytest.raises(ValueError, match="at least"):
         Batching(**arguments)
