@@ -2,7 +2,7 @@
 
   python -m devise_tf.benchmarks.serving_speed --model_dir=runs/mine
 
-Exports the run twice into a temporary folder, with in-graph batching and without, and measures, each pair in turns:
+Exports the run twice into a temporary folder, with in-graph batching and without, and measures, in rounds:
 - network: the signature `embed_pixels` beside the concrete function of the Keras model, on the same pixels in batches
   of `--batch_size`;
 - server: time from request to answer of `--clients` clients at once, each with one photo and 20 labels, through gRPC,
