@@ -7,7 +7,7 @@ Exports the run twice into a temporary folder, with in-graph batching and withou
   of `--batch_size`;
 - server: time from request to answer of `--clients` clients at once, each with one photo and 20 labels, through gRPC,
   beside the same calls by as many threads in the server's process; clients are threads of a process of their own;
-- batching: requests a second through gRPC with in-graph batching, beside those without.
+- batching: requests a second with in-graph batching, beside those without, through gRPC and in the process.
 Ratios are of medians of a round; the table has their median over the rounds, least and greatest.
 """
 
@@ -155,39 +155,48 @@ def network_ratios(model_dir: str, model: str, version: str) -> dict[str, list[f
     return found
 
 
-def server_figures(plain: str, batched: str, labels: list[str]) -> dict[str, list[float]]:
-    """By round: milliseconds in the process and through gRPC; requests a second without and with batching."""
+def session_call(version: str) -> Callable[[np.ndarray, np.ndarray], list[np.ndarray]]:
+    """`classify` of a version as a server runs it: through a v1 Session."""
     import tensorflow as tf
 
+    with tf.Graph().as_default():
+        session = tf.compat.v1.Session()
+        signature = tf.compat.v1.saved_model.load(session, ["serve"], version).signature_def["classify"]
+        outputs = [info.name for _, info in sorted(signature.outputs.items())]
+        return session.make_callable(outputs, [signature.inputs[name].name for name in ("image_bytes", "labels")])
+
+
+def server_figures(plain: str, batched: str, labels: list[str]) -> dict[str, list[float]]:
+    """By round: milliseconds in the process and through gRPC; requests a second of both, without and with batching."""
     from devise_tf.export.server.server import Server
 
     values = flags.FLAGS
     images = photos(16, values.photo_size)
+    single = [np.array([image], object) for image in images]
+    texts = np.array([[label.encode() for label in labels]], object)
+    runs = {base: session_call(os.path.join(base, "1")) for base in (plain, batched)}
     clients = ClientProcess(values.clients, values.requests, values.photo_size, labels)
-    found: dict[str, list[float]] = {name: [] for name in ("in_process", "grpc", "plain_rate", "batched_rate")}
+    names = ("in_process", "grpc", "plain_rate", "batched_rate", "plain_in_process_rate", "batched_in_process_rate")
+    found: dict[str, list[float]] = {name: [] for name in names}
     try:
         with (
             Server(plain, model_name="devise", rest_port=0, grpc_port=0) as plain_server,
             Server(batched, model_name="devise", rest_port=0, grpc_port=0) as batched_server,
-            tf.Graph().as_default(),
-            tf.compat.v1.Session() as session,
         ):
-            version = os.path.join(plain, "1")
-            signature = tf.compat.v1.saved_model.load(session, ["serve"], version).signature_def["classify"]
-            outputs = [info.name for _, info in sorted(signature.outputs.items())]
-            run = session.make_callable(outputs, [signature.inputs[name].name for name in ("image_bytes", "labels")])
-            texts = np.array([[label.encode() for label in labels]], object)
-            single = [np.array([image], object) for image in images]
-            run(single[0], texts)
             for round_number in range(values.rounds + 1):
-                seconds, _ = timed_calls(lambda n: run(single[n % 16], texts), values.clients, values.requests)
+                local = {
+                    base: timed_calls(lambda n, run=run: run(single[n % 16], texts), values.clients, values.requests)
+                    for base, run in runs.items()
+                }
                 answers, rate = clients.measure(plain_server.grpc_address)
                 _, batched_rate = clients.measure(batched_server.grpc_address)
-                if round_number:
-                    found["in_process"].append(1e3 * statistics.median(seconds))
+                if round_number:  # the first warms up
+                    found["in_process"].append(1e3 * statistics.median(local[plain][0]))
                     found["grpc"].append(1e3 * statistics.median(answers))
                     found["plain_rate"].append(rate)
                     found["batched_rate"].append(batched_rate)
+                    found["plain_in_process_rate"].append(local[plain][1])
+                    found["batched_in_process_rate"].append(local[batched][1])
     finally:
         clients.close()
     return found
@@ -215,7 +224,14 @@ def main(argv: list[str]) -> None:
     rows = [
         ["network, ms", "bare", "exported", network["bare"], network["exported"]],
         ["server, ms", "in the process", "gRPC", server["in_process"], server["grpc"]],
-        ["batching, requests/s", "without", "with", server["plain_rate"], server["batched_rate"]],
+        ["batching, requests/s through gRPC", "without", "with", server["plain_rate"], server["batched_rate"]],
+        [
+            "batching, requests/s in the process",
+            "without",
+            "with",
+            server["plain_in_process_rate"],
+            server["batched_in_process_rate"],
+        ],
     ]
     table = [
         [
