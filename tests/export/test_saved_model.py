@@ -127,8 +127,7 @@ def test_weights_are_stored_once(tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["resnet_micro", "alexnet_tiny"])
-@pytest.mark.parametrize("model", ["devise", "softmax"])
+@pytest.mark.parametrize(("name", "model"), [("resnet_micro", "softmax"), ("alexnet_tiny", "devise")])
 def test_every_visual_model_can_be_exported(name, model, tmp_path):
     model_dir = make_model_dir(tmp_path / "run", name)
     version = export_model(model_dir, str(tmp_path / "base"), ExportSettings(model))

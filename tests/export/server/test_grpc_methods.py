@@ -279,7 +279,7 @@ ERRORS = {
     "too many labels": (
         _predict(signature="embed_label", labels=_tensor([70_000])),
         "INVALID_ARGUMENT",
-        "at most 65536",
+        "at most 16384",
     ),
     "one value for gigabytes": (
         _predict(image_bytes=_tensor([10**9], string_val=[b"x"])),

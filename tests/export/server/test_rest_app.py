@@ -272,7 +272,7 @@ ERRORS = {
     ),
     "signature of another type": (PREDICT, {"signature_name": 7, "instances": ["x"]}, 400, "must be a string value"),
     "no image": (PREDICT, {"instances": ["x"]}, 400, "not a JPEG, PNG, GIF or BMP"),
-    "too many labels": (PREDICT, _label_body(instances=["a"] * 70_000), 400, "at most 65536 labels"),
+    "too many labels": (PREDICT, _label_body(instances=["a"] * 70_000), 400, "at most 16384 labels"),
     "unknown model": (
         "/v1/models/other:predict",
         {"instances": ["x"]},
