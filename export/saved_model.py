@@ -128,8 +128,7 @@ def write_version(model: ServedModel, labels: LabelSet, directory: str, facts: M
         VerificationError: It does not run as it should.
     """
     signatures = model.signatures()
-    texts = [text.decode() for text in model.labels.texts.numpy()]
-    requests = warmup_inputs(texts, model.image_size)
+    requests = warmup_inputs([terms[0] for terms in labels.terms], model.image_size)
     # The model's own answers, before it is saved; as exact as a CPU's, with which they will be compared.
     with tf.device("CPU:0"):
         expected = [signatures[name](**inputs) for name, inputs in requests]
@@ -187,7 +186,8 @@ def relabel(export_dir: str, labels_file: str, vectors: str = "", missing: str =
             space = _space((terms, own_vectors), vectors, labels)
             kept, label_vectors = _label_vectors(labels, *space, missing or manifest["missing_labels"])
             # What is answered can be asked for, too.
-            new = [row for row in _usable(*space, _names(labels), 0) if space[0][row] not in set(terms)]
+            known = set(terms)
+            new = [row for row in _usable(*space, _names(labels), 0) if space[0][row] not in known]
             with open(terms_file, "a", encoding="utf-8", newline="\n") as file:
                 file.writelines(f"{space[0][row]}\n" for row in new)
             manifest["terms"] = len(terms) + len(new)
@@ -197,7 +197,7 @@ def relabel(export_dir: str, labels_file: str, vectors: str = "", missing: str =
             }
         changed[names["texts"]] = _encoded(answer_texts(kept, manifest["answers"]))
         _rewrite(checkpoint, prefix, changed)
-        requests = warmup_inputs([text[0] for text in kept.terms], manifest["image_size"])
+        requests = warmup_inputs([terms[0] for terms in kept.terms], manifest["image_size"])
         with tf.device("CPU:0"):
             loaded = tf.saved_model.load(directory)
             expected = [loaded.signatures[name](**_tensors(inputs)) for name, inputs in requests]
