@@ -187,7 +187,7 @@ def relabel(export_dir: str, labels_file: str, vectors: str = "", missing: str =
             kept, label_vectors = _label_vectors(labels, *space, missing or manifest["missing_labels"])
             # What is answered can be asked for, too.
             known = set(terms)
-            new = [row for row in _usable(*space, _names(labels), 0) if space[0][row] not in known]
+            new = [row for row in _usable(*space, labels.names(), 0) if space[0][row] not in known]
             with open(terms_file, "a", encoding="utf-8", newline="\n") as file:
                 file.writelines(f"{space[0][row]}\n" for row in new)
             manifest["terms"] = len(terms) + len(new)
@@ -284,7 +284,7 @@ class _Run:
         path = self.path("trained_vectors.bin") if trained else self.needed("vectors.bin", "skip_gram")
         terms, vectors = load_vectors(path)
         labels, label_vectors = _label_vectors(labels, terms, vectors, self.missing_labels(settings))
-        kept = _usable(terms, vectors, _names(labels), settings.max_terms)
+        kept = _usable(terms, vectors, labels.names(), settings.max_terms)
         label_space = WordVectorLabels(
             answer_texts(labels, settings.answers),
             label_vectors,
@@ -293,12 +293,6 @@ class _Run:
             terms_file,
         )
         return label_space, labels
-
-
-def _names(labels: LabelSet) -> set[str]:
-    """The labels' terms, and the words of these."""
-    names = {name for names in labels.normalized_terms() for name in names}
-    return names | {word for name in names for word in name.split("_")}
 
 
 def _usable(terms: Sequence[str], vectors: np.ndarray, names: Collection[str], others: int) -> list[int]:
@@ -340,7 +334,7 @@ def _trained_columns(labels: LabelSet, outputs: Sequence[str], columns: Mapping[
 def _space(own, vectors, labels):
     """The terms and vectors that new labels are looked up in: of the space that the model was trained in."""
     # Beside the labels' own, some that both have, to compare.
-    needed = _names(labels) | set(own[0][:2000])
+    needed = labels.names() | set(own[0][:2000])
     for path in [vectors] if vectors else packaged_vectors().values():
         terms, rows = load_vectors(path, terms=needed)
         scale = _scale(own, (terms, rows))

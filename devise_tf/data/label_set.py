@@ -132,6 +132,11 @@ class LabelSet:
         """
         return [list(dict.fromkeys(normalize_term(t) for t in terms)) for terms in self.terms]
 
+    def names(self) -> set[str]:
+        """All that the labels' vectors may be made of: the normalized terms, and the words of these."""
+        names = {name for names in self.normalized_terms() for name in names}
+        return names | {word for name in names for word in name.split("_")}
+
     def save(self, path: str | os.PathLike) -> None:
         """Writes `id<TAB>term, term two` lines that `load` reads back. Atomic."""
         for label, terms in zip(self.ids, self.terms, strict=True):

@@ -217,9 +217,7 @@ class Run:
         """The vectors of all labels, seen ones first; read and reported once."""
         if self._label_vectors is None:
             labels = self.inputs.labels
-            names = {name for names in labels.normalized_terms() for name in names}
-            names |= {word for name in names for word in name.split("_")}
-            terms, vectors = text.load_vectors(self._needed("vectors.bin", "skip_gram"), terms=names)
+            terms, vectors = text.load_vectors(self._needed("vectors.bin", "skip_gram"), terms=labels.names())
             self._label_vectors = data.make_label_vectors(labels, terms, vectors, self.config.missing_labels)
             self._print(self._label_vectors.coverage())
         return self._label_vectors

@@ -142,3 +142,8 @@ def test_load_ids(tmp_path):
 def test_load_ids_errors(tmp_path, text, message):
     with pytest.raises(ValueError, match=message):
         load_ids(write(tmp_path, text))
+
+
+def test_names_are_the_terms_and_their_words():
+    labels = LabelSet(["n1", "n2"], [["Snow leopard", "ounce"], ["cat"]])
+    assert labels.names() == {"snow_leopard", "snow", "leopard", "ounce", "cat"}
