@@ -69,17 +69,25 @@ class LabelSpace(tf.Module):
 class WordVectorLabels(LabelSpace):
     """Labels as unit-norm vectors: of a whole term, else the mean of its words' vectors, as in training.
 
+    A label that a request names is a single term. So the mean of a label's terms (`label_terms="mean"` of
+    `devise_tf.data.make_label_vectors`) is in the vectors of the labels that are answered, and in no others.
+
     Args:
         texts: The label texts that are answered, [L].
-        label_vectors: float32 [L, D], their vectors, unit norm.
+        label_vectors: float32 [L, D], their vectors as they are compared: unit norm, the center subtracted.
         terms: Normalized terms that requests may name.
         term_vectors: float32 [V, D], their vectors, none of them zero.
         terms_file: See `LabelSpace`.
+        center: float32 [D]. Subtracted from the unit-norm vector of a text, which is then brought to unit norm again.
+            None, or zero: nothing is.
     """
 
-    def __init__(self, texts, label_vectors, terms, term_vectors, terms_file):
+    def __init__(self, texts, label_vectors, terms, term_vectors, terms_file, center=None):
         super().__init__(texts, terms, terms_file)
         dimension = term_vectors.shape[1]
+        self.center = tf.Variable(
+            np.zeros(dimension, np.float32) if center is None else np.asarray(center, np.float32), trainable=False
+        )
         self.label_vectors = tf.Variable(label_vectors, shape=[None, dimension], trainable=False)
         self.term_vectors = tf.Variable(term_vectors, shape=[None, dimension], trainable=False)
 
@@ -94,8 +102,9 @@ class WordVectorLabels(LabelSpace):
             texts: String tensor [L].
 
         Returns:
-            Unit-norm vectors float32 [L, D], zero for a text that misses a word's vector; the number of its words
-            that are known, int32 [L], all of them where the term is found whole; and of its words, int32 [L].
+            Vectors float32 [L, D], unit norm, the center subtracted; zero for a text that misses a word's vector; the
+            number of its words that are known, int32 [L], all of them where the term is found whole; and of its words,
+            int32 [L].
         """
         rows, words, word_rows, found = self._find(texts)
         count = tf.cast(words.row_lengths(), tf.int32)
@@ -106,7 +115,10 @@ class WordVectorLabels(LabelSpace):
         vectors = tf.where(whole[:, None], tf.gather(self.term_vectors, tf.maximum(rows, 0)), sums)
         known_tokens = tf.where(whole, count, found)
         known = (known_tokens == count) & (count > 0)
-        return unit_norm(tf.where(known[:, None], vectors, 0.0))[0], known_tokens, count
+        vectors = unit_norm(tf.where(known[:, None], vectors, 0.0))[0]
+        # Without a center nothing is rounded once more; what is not known stays zero.
+        centered = known[:, None] & tf.reduce_any(self.center != 0)
+        return tf.where(centered, unit_norm(vectors - self.center)[0], vectors), known_tokens, count
 
     def scores(self, embedding: tf.Tensor, texts: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """Scores of label lists: embeddings [N, D], texts [N or 1, M] -> scores [N, M], known [N or 1, M]."""

@@ -15,20 +15,22 @@ from absl import logging
 from tensorflow.core.protobuf import saved_model_pb2
 
 import devise_tf
-from devise_tf.data import LabelSet, load_ids, make_label_vectors
+from devise_tf.data import LabelSet, LabelVectors, make_label_vectors
 from devise_tf.export.label_space import LabelSpace, TrainedLabels, WordVectorLabels
 from devise_tf.export.publish import newest_version, publish
 from devise_tf.export.served_model import Batching, ServedModel
 from devise_tf.export.verify import MANIFEST_FILE, XLA_ATTRIBUTE, checksums, verify_in_fresh_process
 from devise_tf.export.warmup import warmup_inputs, write_warmup
-from devise_tf.models import devise, visual  # noqa: F401 (Keras finds their classes by name)
+from devise_tf.models.conse import ConSE
+from devise_tf.models.devise import DeViSE
+from devise_tf.models.trained_run import TrainedRun
 from devise_tf.text import load_vectors, tokenize
 from devise_tf.text.packaged_vectors import packaged_vectors
 
-MODELS = ("devise", "softmax")
 ANSWERS = ("terms", "ids")
 LABELS_FILE = "assets.extra/labels.txt"
 _TERMS_FILE = "terms.txt"
+_CONSE_TOP = 10
 
 
 @dataclasses.dataclass(frozen=True)
@@ -36,7 +38,9 @@ class ExportSettings:
     """What an export of a model directory holds.
 
     Attributes:
-        model: `"devise"`, or `"softmax"`, the network of phase 2, which knows its trained labels only.
+        model: `"devise"` or another model of phase 3 that the run has, such as `"l2"`; `"softmax"`, the network of
+            phase 2, which knows its trained labels only; or `"conse"`, the average of the vectors of the softmax's ten
+            most probable labels (labels without a vector are passed over). No random embeddings: they know no words.
         labels: File of the labels that are answered; by default all of the run's, unseen ones included.
         answers: Whether answers are the labels' first terms or their ids.
         k: Number of labels that `serving_default` answers.
@@ -54,11 +58,8 @@ class ExportSettings:
     missing_labels: str = ""
 
     def __post_init__(self):
-        if self.model not in MODELS or self.answers not in ANSWERS:
-            raise ValueError(
-                f"`model` must be one of {MODELS} and `answers` one of {ANSWERS}. "
-                f"Received: model={self.model!r}, answers={self.answers!r}"
-            )
+        if self.answers not in ANSWERS:
+            raise ValueError(f"`answers` must be one of {ANSWERS}. Received: answers={self.answers!r}")
         if self.k < 1 or self.max_terms < 0:
             raise ValueError(
                 f"`k` must be at least 1 and `max_terms` at least 0. Received: k={self.k}, max_terms={self.max_terms}"
@@ -67,6 +68,9 @@ class ExportSettings:
 
 def export_model(model_dir: str, export_dir: str, settings: ExportSettings | None = None) -> str:
     """Exports a trained model as the next version under `export_dir`.
+
+    Labels are scored as evaluation scores label vectors: what these were made of in training (`label_terms`), and the
+    center that was subtracted, hold for the answered labels too. A label that a request names is a single term.
 
     Args:
         model_dir: Model directory of a run that has finished the phases that are needed.
@@ -77,13 +81,17 @@ def export_model(model_dir: str, export_dir: str, settings: ExportSettings | Non
         The path of the version.
 
     Raises:
-        ValueError: The model directory lacks something; it is named.
+        ValueError: The model directory lacks something, or there is no such model; it is named.
         VerificationError: What was written does not run as it should; nothing is published.
     """
     settings = settings or ExportSettings()
-    run = _Run(model_dir)
-    network = run.network(settings.model)
-    labels = run.labels(settings)
+    run = TrainedRun(model_dir)
+    network = _network(run, settings.model)
+    softmax = settings.model == "softmax"
+    if settings.labels:
+        labels = LabelSet.load(os.path.expanduser(settings.labels))
+    else:
+        labels = run.labels.select(run.seen) if softmax else run.labels
     texts = answer_texts(labels, settings.answers)
     if len(set(texts)) < len(texts):
         repeated = sorted(text for text, count in Counter(texts).items() if count > 1)
@@ -92,24 +100,20 @@ def export_model(model_dir: str, export_dir: str, settings: ExportSettings | Non
     def build(directory):
         with tempfile.TemporaryDirectory(prefix="devise_tf-export-") as scratch:
             terms_file = os.path.join(scratch, _TERMS_FILE)
-            if settings.model == "softmax":
-                label_space, label_set = run.trained_labels(labels, settings, terms_file)
+            if softmax:
+                label_space, label_set, facts = _softmax_labels(run, labels, settings, terms_file)
             else:
-                label_space, label_set = run.word_vector_labels(labels, settings, terms_file)
+                label_space, label_set, facts = _word_vector_labels(run, network, labels, settings, terms_file)
             model = ServedModel(
                 network,
                 label_space,
-                settings.model == "softmax",
+                softmax,
                 run.size("image_size"),
                 run.size("resize_size"),
                 settings.k,
                 settings.batching,
             )
-            facts = {"model": settings.model, "answers": settings.answers}
-            if settings.model == "softmax":
-                facts["outputs"] = run.outputs()
-            else:
-                facts["missing_labels"] = run.missing_labels(settings)
+            facts = {"model": settings.model, "answers": settings.answers, **facts}
             write_version(model, label_set, directory, facts)
 
     return publish(export_dir, build)
@@ -184,7 +188,16 @@ def relabel(export_dir: str, labels_file: str, vectors: str = "", missing: str =
         else:
             own_vectors = checkpoint.get_tensor(names["term_vectors"])
             space = _space((terms, own_vectors), vectors, labels)
-            kept, label_vectors = _label_vectors(labels, *space, missing or manifest["missing_labels"])
+            # Early versions have neither a center nor `label_terms`.
+            center = checkpoint.get_tensor(names["center"]) if "center" in names else np.zeros(0)
+            found = make_label_vectors(
+                labels,
+                *space,
+                missing or manifest["missing_labels"],
+                manifest.get("label_terms", "first"),
+                center if center.any() else None,
+            )
+            kept, label_vectors, _ = _with_vectors(labels, found)
             # What is answered can be asked for, too.
             known = set(terms)
             new = [row for row in _usable(*space, labels.names(), 0) if space[0][row] not in known]
@@ -211,88 +224,55 @@ def answer_texts(labels: LabelSet, answers: str) -> list[str]:
     return list(labels.ids) if answers == "ids" else [terms[0] for terms in labels.terms]
 
 
-class _Run:
-    """What an export reads of a model directory."""
+def _network(run: TrainedRun, name: str) -> keras.Model:
+    """The network from pixels to embeddings, or to a softmax's logits."""
+    # Random embeddings know no words: no request could name a label.
+    known = ["devise", "softmax", "conse", *(n for n in run.networks() if not n.startswith("random_"))]
+    if name not in known:
+        raise ValueError(f"`model` must be one of {list(dict.fromkeys(known))}. Received: model={name!r}")
+    if name != "conse":
+        return run.network(name)
+    classifier = run.network("softmax")
+    found = run.label_vectors(name, None, run.labels.select(run.seen), "drop").by_label()
+    nothing = np.zeros(len(next(iter(found.values()))))
+    table = np.stack([found.get(label, nothing) for label in run.seen])
+    return ConSE(classifier, table, min(_CONSE_TOP, len(run.seen)))
 
-    def __init__(self, model_dir: str):
-        self.directory = os.path.abspath(os.path.expanduser(model_dir))
-        if not os.path.isfile(self.path("flags.txt")):
-            raise ValueError(
-                "`model_dir` must be the directory of a run (python -m devise_tf.train --model_dir=…). "
-                f"Received: model_dir={model_dir!r}"
-            )
-        with open(self.path("flags.txt"), encoding="utf-8") as file:
-            pairs = (line.rstrip("\n").partition("=") for line in file if line.startswith("--"))
-            self.flags = {name[2:]: value for name, _, value in pairs}
 
-    def path(self, name: str) -> str:
-        return os.path.join(self.directory, name)
+def _softmax_labels(run, labels, settings, terms_file) -> tuple[LabelSpace, LabelSet, dict[str, object]]:
+    """What labels are to a softmax, those that it answers, and facts for the manifest."""
+    columns: dict[str, int] = {}
+    for column, terms in enumerate(run.labels.select(run.seen).normalized_terms()):
+        for term in terms:
+            columns.setdefault(term, column)
+    label_space = TrainedLabels(
+        answer_texts(labels, settings.answers),
+        _trained_columns(labels, run.seen, columns),
+        list(columns),
+        list(columns.values()),
+        len(run.seen),
+        terms_file,
+    )
+    return label_space, labels, {"outputs": run.seen}
 
-    def needed(self, name: str, phase: str) -> str:
-        if not os.path.isfile(self.path(name)):
-            raise ValueError(
-                f"{self.path(name)} is missing: run --phase={phase} in that directory first. "
-                f"Received: model_dir={self.directory!r}"
-            )
-        return self.path(name)
 
-    def size(self, name: str) -> int:
-        if not self.flags.get(name, "").isdecimal():
-            raise ValueError(
-                f"{self.path('flags.txt')} must have --{name}. Received: --{name}={self.flags.get(name, '')}"
-            )
-        return int(self.flags[name])
-
-    def network(self, model: str) -> keras.Model:
-        name, phase = ("cnn.keras", "cnn") if model == "softmax" else ("devise.keras", "devise")
-        return keras.models.load_model(self.needed(name, phase), compile=False)
-
-    def labels(self, settings: ExportSettings) -> LabelSet:
-        """The labels to answer."""
-        if settings.labels:
-            return LabelSet.load(os.path.expanduser(settings.labels))
-        own = LabelSet.load(self.needed("labels.txt", "cnn"))
-        return own.select(self.outputs()) if settings.model == "softmax" else own
-
-    def outputs(self) -> list[str]:
-        """The ids of the softmax's outputs, in order."""
-        unseen = set(load_ids(self.path("unseen_labels.txt"))) if os.path.isfile(self.path("unseen_labels.txt")) else ()
-        return [label for label in LabelSet.load(self.needed("labels.txt", "cnn")).ids if label not in unseen]
-
-    def missing_labels(self, settings: ExportSettings) -> str:
-        return settings.missing_labels or self.flags.get("missing_labels", "compose")
-
-    def trained_labels(self, labels, settings, terms_file) -> tuple[LabelSpace, LabelSet]:
-        outputs = self.outputs()
-        trained = LabelSet.load(self.needed("labels.txt", "cnn")).select(outputs)
-        columns: dict[str, int] = {}
-        for column, terms in enumerate(trained.normalized_terms()):
-            for term in terms:
-                columns.setdefault(term, column)
-        label_space = TrainedLabels(
-            answer_texts(labels, settings.answers),
-            _trained_columns(labels, outputs, columns),
-            list(columns),
-            list(columns.values()),
-            len(outputs),
-            terms_file,
-        )
-        return label_space, labels
-
-    def word_vector_labels(self, labels, settings, terms_file) -> tuple[LabelSpace, LabelSet]:
-        trained = os.path.isfile(self.path("trained_vectors.bin"))
-        path = self.path("trained_vectors.bin") if trained else self.needed("vectors.bin", "skip_gram")
-        terms, vectors = load_vectors(path)
-        labels, label_vectors = _label_vectors(labels, terms, vectors, self.missing_labels(settings))
-        kept = _usable(terms, vectors, labels.names(), settings.max_terms)
-        label_space = WordVectorLabels(
-            answer_texts(labels, settings.answers),
-            label_vectors,
-            [terms[row] for row in kept],
-            vectors[kept],
-            terms_file,
-        )
-        return label_space, labels
+def _word_vector_labels(run, network, labels, settings, terms_file) -> tuple[LabelSpace, LabelSet, dict[str, object]]:
+    """What labels are to a model whose embeddings are in the space of words; see `_softmax_labels`."""
+    trained = network if isinstance(network, DeViSE) else None
+    missing = settings.missing_labels or run.flags.get("missing_labels", "compose")
+    labels, label_vectors, center = _with_vectors(labels, run.label_vectors(settings.model, trained, labels, missing))
+    terms, vectors = run.term_vectors(settings.model)
+    kept = _usable(terms, vectors, labels.names(), settings.max_terms)
+    label_space = WordVectorLabels(
+        answer_texts(labels, settings.answers),
+        label_vectors,
+        [terms[row] for row in kept],
+        vectors[kept],
+        terms_file,
+        center,
+    )
+    label_terms = "first" if trained is None else trained.label_terms
+    return label_space, labels, {"missing_labels": missing, "label_terms": label_terms}
 
 
 def _usable(terms: Sequence[str], vectors: np.ndarray, names: Collection[str], others: int) -> list[int]:
@@ -307,12 +287,11 @@ def _usable(terms: Sequence[str], vectors: np.ndarray, names: Collection[str], o
     return kept
 
 
-def _label_vectors(labels, terms, vectors, missing):
-    """The labels that have a vector, and the vectors."""
-    found = make_label_vectors(labels, terms, vectors, missing)
+def _with_vectors(labels: LabelSet, found: LabelVectors) -> tuple[LabelSet, np.ndarray, np.ndarray | None]:
+    """The labels that have a vector, the vectors, and their center."""
     if found.missing:
         logging.warning("%d labels without a vector are left out: %s", len(found.missing), found.missing[:20])
-    return labels.select(found.ids), found.vectors
+    return labels.select(found.ids), found.vectors, found.center
 
 
 def _trained_columns(labels: LabelSet, outputs: Sequence[str], columns: Mapping[str, int]) -> list[int]:

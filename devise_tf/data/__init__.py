@@ -3,6 +3,7 @@ from devise_tf.data.example_order import ExampleOrder
 from devise_tf.data.hierarchy import Hierarchy
 from devise_tf.data.image_dataset import BadImages, image_dataset
 from devise_tf.data.image_source import ImageSource, open_images
+from devise_tf.data.label_list_sizes import about_label_list
 from devise_tf.data.label_set import LabelSet, load_ids
 from devise_tf.data.label_vectors import LabelVectors, make_label_vectors, random_label_vectors
 
@@ -13,6 +14,7 @@ __all__ = [
     "ImageSource",
     "LabelSet",
     "LabelVectors",
+    "about_label_list",
     "decode_image",
     "image_dataset",
     "load_ids",

@@ -108,6 +108,11 @@ class ExampleOrder:
         seeds = tf.bitwise.bitwise_xor(tf.bitcast(numbers, tf.int32), tf.constant([0, self.seed], tf.int32))
         return {"index": index, "epoch": epochs, "seed": seeds}
 
+    def step(self, seeds: tf.Tensor) -> tf.Tensor:
+        """Returns the steps of examples, int64 [...], from their seeds, int32 [..., 2]."""
+        numbers = tf.bitcast(tf.bitwise.bitwise_xor(seeds, tf.constant([0, self.seed], tf.int32)), tf.int64)
+        return numbers // self.global_batch_size
+
 
 def _mix(words):
     """SplitMix64's step from uint64 words to well-mixed uint64 words."""

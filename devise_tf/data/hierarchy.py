@@ -1,15 +1,15 @@
 """The hierarchy of labels: parent lists and WordNet files."""
 
+import importlib.resources
 import os
-import sys
 from collections.abc import Iterable, Mapping
 from functools import cached_property
-from pathlib import Path
+
+from absl import logging
 
 from devise_tf.data.label_set import read_lines
+from devise_tf.data.wordnet_files import WORDNET_VERSION, find_wordnet, wordnet_version
 from devise_tf.text.files import atomic_write
-
-SYSTEM_WORDNET = Path("/usr/share/wordnet")
 
 
 class Hierarchy:
@@ -21,6 +21,7 @@ class Hierarchy:
     Args:
         parents: Dict from an id to the list of its parents' ids, `[]` or
             absent for a root. Ids that only appear as parents become nodes.
+        source: Where it comes from, for messages.
 
     Attributes:
         parents: Dict from each id to the sorted list of its parents.
@@ -40,9 +41,10 @@ class Hierarchy:
     ['animal', 'cat']
     """
 
-    def __init__(self, parents: Mapping[str, Iterable[str]]):
+    def __init__(self, parents: Mapping[str, Iterable[str]], source: str = ""):
         if not parents:
             raise ValueError(f"`parents` must hold at least one id. Received: parents={parents}")
+        self.source = source
         self.parents = {child: sorted(set(above)) for child, above in parents.items()}
         for above in list(self.parents.values()):
             for parent in above:
@@ -84,17 +86,58 @@ class Hierarchy:
 
     def restricted_to(self, ids: Iterable[str]) -> "Hierarchy":
         """The part of the hierarchy that holds `ids` and all their ancestors."""
+        ids = self._known(ids)
+        keep = set(ids).union(*(self.ancestors(i) for i in ids))
+        return Hierarchy({i: above for i, above in self.parents.items() if i in keep}, self.source)
+
+    def within(self, ids: Iterable[str], hops: int) -> list[str]:
+        """All ids at most `hops` links, up or down, from one of `ids`: these and others, sorted."""
+        if hops < 0:
+            raise ValueError(f"`hops` must not be negative. Received: hops={hops}")
+        found = edge = set(self._known(ids))
+        for _ in range(hops):
+            edge = {near for label in edge for near in self.neighbors[label]} - found
+            found = found | edge
+        return sorted(found)
+
+    def _known(self, ids: Iterable[str]) -> list[str]:
         ids = list(dict.fromkeys(ids))
         unknown = [i for i in ids if i not in self.parents]
         if unknown:
             raise ValueError(
-                f"{len(unknown)} of the {len(ids)} ids are not in the hierarchy: "
+                f"{len(unknown)} of the {len(ids)} ids are not in the hierarchy{self.source and f' ({self.source})'}: "
                 f"{', '.join(map(repr, unknown[:10]))}{', …' if len(unknown) > 10 else ''}. "
                 "Remove them, or give a hierarchy that holds them (a file of `parent child` lines). "
                 f"Received: ids={unknown[:10]}"
             )
-        keep = set(ids).union(*(self.ancestors(i) for i in ids))
-        return Hierarchy({i: above for i, above in self.parents.items() if i in keep})
+        return ids
+
+    @classmethod
+    def open(cls, spec: str | os.PathLike, wordnet_dir: str | os.PathLike | None = None) -> "Hierarchy":
+        """Opens the hierarchy that a command line names.
+
+        Args:
+            spec: A file of `parent child` lines, `"wordnet"`, `"wordnet:DIR"`, or the name of a hierarchy that comes
+                with the package (`"imagenet"`). Where there is such a file too, the file is opened.
+            wordnet_dir: The folder of WordNet's `data.noun`, for `"wordnet"`.
+
+        Raises:
+            ValueError: There is no such hierarchy, or its file is not in order.
+            FileNotFoundError: There are no files of WordNet.
+        """
+        spec = os.path.expanduser(os.fspath(spec))
+        kind, _, directory = spec.partition(":")
+        if kind == "wordnet":
+            return cls.from_wordnet(directory or wordnet_dir or None)
+        packaged = packaged_hierarchies()
+        path = spec if os.path.isfile(spec) else packaged.get(spec)
+        if path is None:
+            raise ValueError(
+                "A hierarchy must be a file of `parent child` lines, `wordnet`, `wordnet:DIR`, or the name of one that "
+                f"comes with the package ({', '.join(packaged)}); there is none of this name: correct it. "
+                f"Received: hierarchy={spec!r}"
+            )
+        return cls.from_file(path)
 
     @classmethod
     def from_file(cls, path: str | os.PathLike) -> "Hierarchy":
@@ -110,7 +153,7 @@ class Hierarchy:
         if not parents:
             raise ValueError(f"{path} holds no `parent child` line. Received: path={os.fspath(path)!r}")
         try:
-            return cls(parents)
+            return cls(parents, os.fspath(path))
         except ValueError as error:
             raise ValueError(f"{path}: {error}") from None
 
@@ -119,16 +162,22 @@ class Hierarchy:
         """The nouns of WordNet 3.0, ids as ImageNet writes them (`n02084071`).
 
         Links are hypernyms and instance hypernyms. WordNet 3.0 it must be for
-        ImageNet's ids: other versions number their synsets differently.
+        ImageNet's ids: other versions number their synsets differently. In a
+        folder that is named another one is opened, with a warning.
 
         Args:
-            directory: Folder of the file `data.noun`, or None to look in
-                `/usr/share/wordnet` and in NLTK's `corpora/wordnet` folders.
+            directory: Folder of the file `data.noun`, or that of WordNet, which
+                has it in `dict`; None to look where `find_wordnet` says.
 
         Reference:
             - [WordNet file formats](https://wordnet.princeton.edu/documentation/wndb5wn)
         """
         path = find_wordnet(directory)
+        version = wordnet_version(path) or WORDNET_VERSION
+        source = f"WordNet {version}"
+        if version != WORDNET_VERSION:
+            source += f", whose ids are not those of WordNet {WORDNET_VERSION} and of ImageNet"
+            logging.warning("%s is %s: labels that are numbered by the latter have other meanings there", path, source)
         parents = {}
         with open(path, encoding="utf-8") as file:
             for number, line in enumerate(file, 1):
@@ -143,7 +192,7 @@ class Hierarchy:
                 parents[offset] = above
         if not parents:
             raise ValueError(f"{path} holds no synsets. Received: directory={directory!r}")
-        return cls(parents)
+        return cls(parents, source)
 
     def save(self, path: str | os.PathLike) -> None:
         """Writes `parent child` lines that `from_file` reads back. Atomic.
@@ -169,31 +218,11 @@ def _noun_line(line: str) -> tuple[str, list[str]]:
     return f"n{int(fields[0]):08d}", [f"n{int(p[1]):08d}" for p in pointers if p[0] in ("@", "@i") and p[2] == "n"]
 
 
-def find_wordnet(directory: str | os.PathLike | None = None) -> Path:
-    """The path of WordNet's `data.noun` in `directory`, or where Debian and NLTK put it.
-
-    Raises:
-        FileNotFoundError: it is not there.
-    """
-    folders = [Path(directory).expanduser()] if directory else _wordnet_folders()
-    path = next((f / "data.noun" for f in folders if (f / "data.noun").is_file()), None)
-    if path is None:
-        raise FileNotFoundError(
-            f"No WordNet file `data.noun` in {', '.join(map(str, folders))}. Install it (Debian: `apt install "
-            "wordnet-base`; NLTK: `python -m nltk.downloader wordnet`, then unzip corpora/wordnet.zip), or name "
-            "its folder with `--hierarchy=wordnet:DIR`, or give a file of `parent child` lines instead. "
-            f"Received: directory={directory!r}"
-        )
-    return path
-
-
-def _wordnet_folders() -> list[Path]:
-    # The places where NLTK looks for its data.
-    nltk = [Path(p) for p in os.environ.get("NLTK_DATA", "").split(os.pathsep) if p]
-    nltk += [Path.home() / "nltk_data"]
-    nltk += [Path(sys.prefix, sub) for sub in ("nltk_data", "share/nltk_data", "lib/nltk_data")]
-    nltk += [Path(top, "nltk_data") for top in ("/usr/share", "/usr/local/share", "/usr/lib", "/usr/local/lib")]
-    return [SYSTEM_WORDNET, *(p / "corpora" / "wordnet" for p in nltk)]
+def packaged_hierarchies() -> dict[str, str]:
+    """The hierarchies that come with the package: paths by name."""
+    folders = sorted(importlib.resources.files("devise_tf.models").iterdir(), key=str)
+    files = {folder.name: folder / "hierarchy.txt" for folder in folders if folder.is_dir()}
+    return {name: str(file) for name, file in files.items() if file.is_file()}
 
 
 def _find_cycle(parents: Mapping[str, list[str]]) -> list[str]:

@@ -1,5 +1,6 @@
 """Labels: an id and one or more terms each."""
 
+import csv
 import os
 import re
 from collections.abc import Iterable, Iterator
@@ -80,31 +81,49 @@ class LabelSet:
         return f"<LabelSet of {len(self)}: {', '.join(self.ids[:3])}{', …' if len(self) > 3 else ''}>"
 
     @classmethod
-    def load(cls, path: str | os.PathLike) -> "LabelSet":
-        """Reads `id<TAB>term, term two, …` lines, or an id a line.
+    def from_ids(cls, ids: Iterable[str]) -> "LabelSet":
+        """Labels whose only term is what their id says: `Siamese_cat` and `n02123597-Siamese_cat` are a "Siamese cat".
 
-        A line without a tab is an id whose only term is the id itself with
-        `_` read as a space. Empty lines and lines that start with `#` are
-        skipped. Errors name the file and the line.
+        `_` is read as a space; a synset id or a number of three digits (`001.`) before the name is left out.
         """
+        ids = list(ids)
+        return cls(ids, [[_term_of_id(label)] for label in ids])
+
+    @classmethod
+    def load(cls, path: str | os.PathLike) -> "LabelSet":
+        """Reads a label file.
+
+        Lines are `id<TAB>term, term two, …`, or an id, whose term is then that
+        of `from_ids`. Empty lines and lines that start with `#` are skipped.
+
+        A file whose name ends in `.csv` has columns separated by commas. A
+        first row with a cell `id` (or `label`) names the columns: that one has
+        the ids, all others terms; without such a row it is the first one. A
+        cell may hold several terms, separated by `;` or, in quotes, by commas;
+        empty cells are skipped. A row without terms is an id alone.
+
+        Errors name the file and the line.
+        """
+        rows = _csv_rows(path) if os.fspath(path).lower().endswith(".csv") else _tab_rows(path)
         ids, terms, lines = [], [], {}
-        for number, line in read_lines(path):
-            if line.startswith("#"):
-                continue
-            label, tab, rest = line.partition("\t")
-            label = label.strip()
-            its_terms = [t.strip() for t in rest.split(",")] if tab else [label.replace("_", " ").strip()]
+        for number, row, label, its_terms in rows:
+            its_terms = its_terms or [_term_of_id(label)]
             problem = _problem(label, its_terms)
             if not problem and label in lines:
                 problem = f"label {label!r} is a duplicate: it stands at line {lines[label]} already"
             if problem:
-                raise ValueError(f"{path}, line {number}: {problem}. Received: {line!r}")
+                raise ValueError(f"{path}, line {number}: {problem}. Received: {row!r}")
             lines[label] = number
             ids.append(label)
             terms.append(its_terms)
         if not ids:
-            raise ValueError(_empty(path, "`id<TAB>term, another term` or just `id` a line"))
+            raise ValueError(_empty(path, "`id<TAB>term, another term` or just `id` a line, or rows of CSV"))
         return cls(ids, terms)
+
+    def merged_with(self, other: "LabelSet") -> "LabelSet":
+        """These labels, then those of the other set that are new."""
+        new = [i for i, label in enumerate(other.ids) if label not in self.index]
+        return LabelSet([*self.ids, *(other.ids[i] for i in new)], [*self.terms, *(other.terms[i] for i in new)])
 
     def select(self, ids: Iterable[str], origin: str = "") -> "LabelSet":
         """The labels with these ids, in that order.
@@ -175,6 +194,49 @@ def load_ids(path: str | os.PathLike) -> list[str]:
     return list(lines)
 
 
+def _term_of_id(label: str) -> str:
+    # Stanford Dogs has folders like n02085620-Chihuahua, CUB-200 like 001.Black_footed_Albatross.
+    return re.sub(r"^(n\d{8}[-_ ]+|\d{3}\.)(?=\S)", "", label).replace("_", " ").strip()
+
+
+def _tab_rows(path: str | os.PathLike) -> Iterator[tuple[int, str, str, list[str]]]:
+    """Line number, line, id and terms of each row of a label file."""
+    for number, line in read_lines(path):
+        if not line.startswith("#"):
+            label, tab, rest = line.partition("\t")
+            yield number, line, label.strip(), [t.strip() for t in rest.split(",")] if tab else []
+
+
+def _csv_rows(path: str | os.PathLike) -> Iterator[tuple[int, list[str], str, list[str]]]:
+    """Line number, cells, id and terms of each row of a label file in CSV."""
+    with open(path, encoding="utf-8-sig", newline="") as file:
+        reader, id_column = csv.reader(file, strict=True), None
+        try:
+            for row in reader:
+                cells = [" ".join(cell.split()) for cell in row]
+                if not any(cells):
+                    continue
+                if id_column is None:
+                    head = [cell.lower() for cell in cells]
+                    id_column = next((head.index(name) for name in ("id", "label") if name in head), 0)
+                    if head[id_column] in ("id", "label"):
+                        continue
+                if any(sign in cell for cell in row[id_column : id_column + 1] for sign in ";\t"):
+                    raise ValueError(
+                        f"{path}, line {reader.line_num}: an id has a semicolon or a tab; separate columns by commas. "
+                        f"Received: {row!r}"
+                    )
+                label = cells.pop(id_column) if id_column < len(cells) else ""
+                yield reader.line_num, row, label, [t.strip() for c in cells if c for t in re.split("[;,]", c)]
+        except csv.Error as error:
+            raise ValueError(
+                f"{path}, line {reader.line_num}: not CSV ({error}). Put cells that have commas, quotes or line breaks "
+                f"in double quotes, and double the quotes within. Received: path={os.fspath(path)!r}"
+            ) from error
+        except UnicodeDecodeError as error:
+            raise _not_utf8(path, error) from error
+
+
 def _problem(label: str, terms: list[str]) -> str:
     if not label.strip():
         return "a label's id must not be empty"
@@ -194,7 +256,11 @@ def read_lines(path: str | os.PathLike) -> Iterator[tuple[int, str]]:
                 if line.strip():
                     yield number, line
     except UnicodeDecodeError as error:
-        raise ValueError(f"{path} must be UTF-8 text; save it in that encoding. Received: {error}") from error
+        raise _not_utf8(path, error) from error
+
+
+def _not_utf8(path: str | os.PathLike, error: UnicodeDecodeError) -> ValueError:
+    return ValueError(f"{path} must be UTF-8 text; save it in that encoding. Received: {error}")
 
 
 def _empty(path: str | os.PathLike, expected: str) -> str:

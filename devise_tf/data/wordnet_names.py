@@ -2,14 +2,14 @@
 
 import os
 
-from devise_tf.data.hierarchy import find_wordnet
+from devise_tf.data.wordnet_files import find_wordnet
 
 
 def wordnet_names(directory: str | os.PathLike | None = None) -> dict[str, str]:
     """The first term of each noun synset by its id (`n02084071`: "dog").
 
     Args:
-        directory: Folder of the file `data.noun`, or None to look where `Hierarchy.from_wordnet` does.
+        directory: Folder of the file `data.noun`, or None to look where `find_wordnet` does.
 
     Returns:
         The names; none if there is no such file.

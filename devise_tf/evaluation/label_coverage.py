@@ -1,7 +1,7 @@
 """How many labels term vectors cover."""
 
 import dataclasses
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 
 from devise_tf.data.label_set import LabelSet
 from devise_tf.text.term_vectors import term_rows
@@ -23,18 +23,41 @@ class LabelCoverage:
     composed: list[str]
     missing: list[str]
 
-    def table(self) -> str:
-        """The numbers and shares as a Markdown table."""
-        total = sum(len(getattr(self, field.name)) for field in dataclasses.fields(self))
-        rows = [
-            ("first term whole", len(self.first_whole)),
-            ("any term whole", len(self.first_whole) + len(self.other_whole)),
-            ("composed from words", len(self.composed)),
-            ("missing", len(self.missing)),
-            ("all labels", total),
+    def table(self, images: Mapping[str, int] | None = None) -> str:
+        """The numbers and shares as a Markdown table.
+
+        Args:
+            images: Number of images of each label; adds a column of those that each case touches.
+        """
+        cases = [
+            ("first term whole", self.first_whole),
+            ("any term whole", self.first_whole + self.other_whole),
+            ("composed from words", self.composed),
+            ("missing", self.missing),
+            ("all labels", self.first_whole + self.other_whole + self.composed + self.missing),
         ]
-        lines = [f"| {name:<19} | {count:>6} | {100 * count / total:>5.1f} % |" for name, count in rows]
-        return "\n".join([f"| {'labels':<19} | number | share   |", f"| {'-' * 19} | -----: | ------: |", *lines])
+        total = len(cases[-1][1])
+        head, rule = f"| {'labels':<19} | number | share   |", f"| {'-' * 19} | -----: | ------: |"
+        lines = [f"| {name:<19} | {len(ids):>6} | {100 * len(ids) / total:>5.1f} % |" for name, ids in cases]
+        if images is not None:
+            head, rule = head + " images    |", rule + " --------: |"
+            touched = [sum(images.get(label, 0) for label in ids) for _, ids in cases]
+            lines = [f"{line} {count:>9,} |" for line, count in zip(lines, touched, strict=True)]
+        return "\n".join([head, rule, *lines])
+
+    def listing(self, labels: LabelSet, most: int = 20) -> str:
+        """Lines that name the labels that are not found whole, the first `most` of each case; empty if all are."""
+        lines = []
+        for case, ids in (("Composed from words", self.composed), ("Missing", self.missing)):
+            if ids:
+                names = ", ".join(f"{label} ({labels.terms[labels.index[label]][0]})" for label in ids[:most])
+                lines.append(f"{case}: {names}{', …' if len(ids) > most else ''}")
+        return "\n".join(lines)
+
+    def cases(self) -> dict[str, str]:
+        """How each label was found: `"whole"`, `"other term"`, `"composed"` or `"missing"`, by id."""
+        names = (("whole", self.first_whole), ("other term", self.other_whole), ("composed", self.composed))
+        return {label: case for case, ids in (*names, ("missing", self.missing)) for label in ids}
 
 
 def label_coverage(labels: LabelSet, terms: Collection[str]) -> LabelCoverage:

@@ -1,11 +1,14 @@
 """Tables of results, as people read them and as programs do."""
 
 import json
+import os
 from collections.abc import Mapping, Sequence
 
-from devise_tf.evaluation.evaluator import HIT_KS, PRECISION_KS
+from devise_tf.evaluation.html_report import write_html_report
+from devise_tf.evaluation.report_details import ReportDetails
+from devise_tf.text.files import atomic_write
 
-ORDER = ("softmax", "devise", "random", "conse", "l2", "chance")
+ORDER = ("softmax", "devise", "devise_projection", "random", "conse", "conse_1", "conse_all", "l2", "chance")
 TITLES = {
     "seen": "Seen labels",
     "unseen": "Unseen labels, unseen candidates only",
@@ -13,32 +16,10 @@ TITLES = {
 }
 
 
-def merge_seeds(results: Mapping[str, Mapping[str, Mapping[str, float]]], name: str, runs: Sequence[str]) -> tuple:
-    """Puts the rows of one model's several seeds into one row of means.
-
-    Args:
-        results: From `evaluate`.
-        name: The row's name.
-        runs: The rows to merge.
-
-    Returns:
-        `(results, seeds)`: the results with one row `name`, and `{setting: {name: {metric: [values]}}}`.
-    """
-    merged, seeds = {}, {}
-    for setting, rows in results.items():
-        values: dict[str, list[float]] = {}
-        for run in runs:
-            for metric, value in rows.get(run, {}).items():
-                values.setdefault(metric, []).append(value)
-        merged[setting] = {model: dict(row) for model, row in rows.items() if model not in runs}
-        if values:
-            merged[setting][name] = {metric: sum(all_) / len(all_) for metric, all_ in values.items()}
-            seeds[setting] = {name: values}
-    return merged, seeds
-
-
 def markdown_tables(report: Mapping) -> str:
     """The results as Markdown: hit@k in per cent, hierarchical precision@k as a share, as in the paper.
+
+    Behind a figure stands half the width of its 95 % interval. hp@1 is hit@1 and has no column.
 
     Args:
         report: What `metrics.json` holds.
@@ -50,45 +31,91 @@ def markdown_tables(report: Mapping) -> str:
     for setting, title in TITLES.items():
         if setting not in report:
             continue
-        rows = report[setting]
-        metrics = [f"hit@{k}" for k in HIT_KS] + [f"hp@{k}" for k in PRECISION_KS]
-        metrics = [metric for metric in metrics if any(metric in row for row in rows.values())]
+        rows, intervals = report[setting], report.get("intervals", {}).get(setting, {})
+        metrics = list(dict.fromkeys(metric for row in rows.values() for metric in row if metric != "hp@1"))
         counted = f"{report['images'][setting]} images, {report['labels'][setting]['candidates']} candidates"
         lines += [f"{title} ({counted})", ""]
         table = [["model", *(f"{metric} %" if metric.startswith("hit") else metric for metric in metrics)]]
-        for model in sorted(rows, key=lambda m: (ORDER.index(m) if m in ORDER else len(ORDER), m)):
-            cells = [model]
-            for metric in metrics:
-                value = rows[model].get(metric)
-                cells.append(
-                    "" if value is None else f"{100 * value:.1f}" if metric.startswith("hit") else f"{value:.3f}"
-                )
-            table.append(cells)
-        widths = [max(len(row[i]) for row in table) for i in range(len(table[0]))]
-        table.insert(1, ["-" * widths[0], *("-" * (width - 1) + ":" for width in widths[1:])])
-        lines += [
-            "| " + " | ".join(_pad(c, w, i) for i, (c, w) in enumerate(zip(row, widths, strict=True))) + " |"
-            for row in table
-        ]
-        spread = report.get("seeds", {}).get(setting, {})
-        for model, values in spread.items():
+        for model in _in_order(rows):
+            table.append([model, *(_cell(m, rows[model].get(m), intervals.get(model, {}).get(m)) for m in metrics)])
+        for model, row in report.get("paper", {}).get(setting, {}).items():
+            table.append([f"paper: {model}", *(_cell(metric, row.get(metric)) for metric in metrics)])
+        lines += [*_table(table), ""]
+        for model, values in report.get("seeds", {}).get(setting, {}).items():
             if len(values.get("hit@1", [])) > 1:
                 low, high = min(values["hit@1"]), max(values["hit@1"])
-                lines.append("")
-                lines.append(
-                    f"{model}: mean of {len(values['hit@1'])} seeds; hit@1 from {100 * low:.1f} to {100 * high:.1f} %."
-                )
+                lines += [
+                    f"{model}: mean of {len(values['hit@1'])} seeds; hit@1 from {100 * low:.1f} to {100 * high:.1f} %.",
+                    "",
+                ]
+    if "generalized" in report:
+        lines += _generalized(report)
+    if report.get("claims"):
+        lines += ["What the paper claims, here", ""]
+        for claim in report["claims"]:
+            lines.append(f"- {claim['claim']} **{claim['verdict'].capitalize()}**: {claim['figures']}.")
         lines.append("")
-    return "\n".join(lines)
+    lines += [f"- {note}" for note in report.get("notes", ())]
+    return "\n".join(lines).rstrip() + "\n"
 
 
-def _pad(cell: str, width: int, column: int) -> str:
-    return cell.ljust(width) if column == 0 else cell.rjust(width)
+def _generalized(report):
+    rows, intervals = report["generalized"], report["intervals"].get("generalized", {})
+    penalized = any("penalized" in row for row in rows.values())
+    names = ("seen", "unseen", "harmonic")
+    table = [["model", *(f"{name} %" for name in names), "area"]]
+    if penalized:
+        table[0] += ["penalty", *(f"{name} % with it" for name in names)]
+    for model in _in_order(rows):
+        row, its = rows[model], intervals.get(model, {})
+        cells = [model, *(_cell("hit", row[name], its.get(name)) for name in names)]
+        cells.append(f"{row['area']:.3f}" if "area" in row else "")
+        if penalized and "penalized" in row:
+            after = row["penalized"]
+            cells.append(f"{after['penalty']:.3f}")
+            cells += [_cell("hit", after[name], its.get(f"penalized.{name}")) for name in names]
+        table.append(cells + [""] * (len(table[0]) - len(cells)))
+    return [
+        "Generalized zero-shot: per-class accuracy over all candidates, and their harmonic mean",
+        "",
+        *_table(table),
+        "",
+    ]
 
 
-def write_report(model_dir, report: Mapping) -> str:
-    """Writes `report/metrics.json` and `report/tables.md` and returns the tables."""
+def _in_order(models):
+    return sorted(models, key=lambda m: (ORDER.index(m) if m in ORDER else ORDER.index("l2") + 0.5, m))
+
+
+def _cell(metric: str, value: float | None, interval: Sequence[float] | None = None) -> str:
+    if value is None:
+        return ""
+    hit = metric.startswith("hit")
+    half = None if interval is None else (interval[1] - interval[0]) / 2
+    text = f"{100 * value:.1f}" if hit else f"{value:.3f}"
+    return text if half is None else f"{text} ±{100 * half:.1f}" if hit else f"{text} ±{half:.3f}"
+
+
+def _table(rows: list[list[str]]) -> list[str]:
+    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
+    rows = [rows[0], ["-" * widths[0], *("-" * (width - 1) + ":" for width in widths[1:])], *rows[1:]]
+    lines = []
+    for row in rows:
+        first, *others = zip(row, widths, strict=True)
+        cells = [first[0].ljust(first[1]), *(cell.rjust(width) for cell, width in others)]
+        lines.append(f"| {' | '.join(cells)} |")
+    return lines
+
+
+def write_report(directory: str, report: Mapping, details: ReportDetails) -> str:
+    """Writes `metrics.json`, `tables.md` and `index.html` into a directory, each atomically; returns the tables."""
     tables = markdown_tables(report)
-    model_dir.write_text("report/metrics.json", json.dumps(report, indent=1) + "\n")
-    model_dir.write_text("report/tables.md", f"# Results\n\nCommand: `{report['command']}`\n\n{tables}")
+    os.makedirs(directory, exist_ok=True)
+    for name, text in (
+        ("metrics.json", json.dumps(report, indent=1) + "\n"),
+        ("tables.md", f"# Results\n\nCommand: `{report['command']}`\n\n{tables}"),
+    ):
+        with atomic_write(os.path.join(directory, name)) as file:
+            file.write(text.encode("utf-8"))
+    write_html_report(os.path.join(directory, "index.html"), report, details)
     return tables

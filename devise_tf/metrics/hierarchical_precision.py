@@ -1,6 +1,6 @@
 """Hierarchical precision@k, the DeViSE paper's measure of sensible mistakes."""
 
-from collections.abc import Hashable, Iterable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 
 import keras
 import numpy as np
@@ -67,22 +67,38 @@ def hierarchical_correct_sets(
     unknown = [label for label in labels if label not in valid_labels]
     if unknown:
         raise ValueError(f"`labels` must be among `valid_labels`. Received: {len(unknown)} others, {unknown[:5]}")
-    links: dict[Hashable, set] = {}
-    for node, others in neighbors.items():
-        for other in others:
-            links.setdefault(node, set()).add(other)
-            links.setdefault(other, set()).add(node)
-
+    links = undirected_links(neighbors)
     result: dict[int, list[set]] = {k: [] for k in ks}
     for label in labels:
-        found, ring, seen = set(), {label}, {label}
+        rings, found = hop_rings(links, label), set()
         for k in ks:
-            while len(found) < k and ring:
+            while len(found) < k and (ring := next(rings, None)):
                 found |= ring & valid_labels
-                ring = {other for node in ring for other in links.get(node, ())} - seen
-                seen |= ring
             result[k].append(set(found))
     return result
+
+
+def undirected_links(neighbors: Mapping[Hashable, Iterable[Hashable]]) -> dict[Hashable, set]:
+    """Returns the nodes one hop from each node, whichever way the links are given."""
+    links = {node: set(others) for node, others in neighbors.items()}
+    for node, others in list(links.items()):
+        for other in others:
+            links.setdefault(other, set()).add(node)
+    return links
+
+
+def hop_rings(links: Mapping[Hashable, set], node: Hashable) -> Iterator[set]:
+    """Yields the nodes at 0, 1, 2, … hops from `node`, as far as there are any; each ring is searched when asked for.
+
+    Args:
+        links: for each node all that are one hop away, as `undirected_links` gives them.
+        node: where to start; it may be in no link.
+    """
+    ring, inner = {node}, set()
+    while ring:
+        yield ring
+        # What is one hop from a ring lies in the next one, in itself or in the one before.
+        ring, inner = set().union(*(links.get(near, ()) for near in ring)) - ring - inner, ring
 
 
 @keras.saving.register_keras_serializable(package="devise_tf")

@@ -3,12 +3,19 @@
 import dataclasses
 import math
 
+from devise_tf.models.recipes import RECIPES
+
 # The same as those that `data.make_label_vectors` knows, which would import TensorFlow: `--help` is to be quick.
 MISSING_LABELS = ("compose", "drop", "stop")
+LABEL_TERMS = ("first", "mean", "heads", "random")
 STRATEGIES = ("default", "mirrored", "multi_worker")
 PHASES = ("all", "skip_gram", "cnn", "devise")
 # A run may be resumed with other values of these: they do not shape what is trained.
 FREE = ("model_dir", "phase", "strategy", "data_dir", "log_every", "checkpoint_seconds", "verbose", "skip_gram_threads")
+
+
+# The paper's label vectors.
+_PLAIN = {"label_terms": "first", "label_profiles": False, "train_label_vectors": False}
 
 
 def _option(default, help, choices=None):
@@ -50,7 +57,12 @@ class Config:
     images: str = _option("", "Images: folder:DIR (DIR/train/LABEL/*.jpg, DIR/val/...), tfds:NAME, or builtin.")
     labels: str = _option("", "File of labels, a line each: `id<TAB>term, term`. Without it ids are terms.")
     unseen_labels: str = _option("", "File of label ids, one a line, that no image phase may see: zero-shot.")
-    hierarchy: str = _option("", "For hierarchical precision: a file of `parent child` lines, wordnet, or wordnet:DIR.")
+    validation_labels: str = _option(
+        "", "File of label ids that are held out too, to choose settings by: the report has them for the unseen ones."
+    )
+    hierarchy: str = _option(
+        "", "For hierarchical precision: a file of `parent child` lines, wordnet, wordnet:DIR, imagenet or cifar100."
+    )
     missing_labels: str = _option(
         "compose",
         "Labels without a vector. compose: the mean of their words; drop: the same, else leave them out; stop.",
@@ -69,9 +81,20 @@ class Config:
     margin: float = _option(0.1, "Margin of the hinge rank loss, phase 3.")
     devise_loss: str = _option(
         "one",
-        "Loss of phase 3: hinge rank loss over one false label, over all, over the hardest; or l2.",
-        ("one", "sum", "hardest", "l2"),
+        "Loss of phase 3: hinge rank loss over one false label, over all, over the hardest; l2; softmax over cosines.",
+        ("one", "sum", "hardest", "l2", "softmax"),
     )
+    temperature: float = _option(0.05, "With --devise_loss=softmax: what cosines are divided by.")
+    label_terms: str = _option(
+        "first",
+        "A label's vector: of its first term, the mean of all its terms', that with the last words of terms added (heads), "
+        "or of a random one at each step.",
+        LABEL_TERMS,
+    )
+    label_profiles: bool = _option(
+        False, "Label vectors are profiles of similarities to the seen labels' vectors, in place of those of words."
+    )
+    profile_temperature: float = _option(0.1, "With --label_profiles: what similarities are divided by.")
     devise_batch_size: int = _option(64, "Images a step in phase 3, over all devices.")
     projection_epochs: float = _option(4.0, "Passes over the images in phase 3 with the CNN frozen.")
     projection_learning_rate: float = _option(
@@ -90,6 +113,9 @@ class Config:
     text_weight: float = _option(1.0, "With --train_label_vectors: weight of the skip-gram loss.")
     text_learning_rate: float = _option(0.01, "With --train_label_vectors: learning rate of the vectors.")
     random_models: int = _option(1, "Random-embedding models to train for comparison, each with its own seed.")
+    compare: str = _option(
+        "", f"Further recipes of phase 3 to train for comparison, separated by commas: {', '.join(RECIPES)}."
+    )
 
     log_every: int = _option(50, "Steps between two readings of the metrics; checkpoints are written at these only.")
     checkpoint_seconds: float = _option(120.0, "Least seconds between two checkpoints.")
@@ -132,11 +158,35 @@ class Config:
             raise ValueError("`train_label_vectors` needs `corpus`. Received: corpus=''")
         if self.train_label_vectors and not self.finetune_epochs:
             raise ValueError("`train_label_vectors` needs `finetune_epochs` above 0. Received: finetune_epochs=0")
+        if self.train_label_vectors and (self.label_terms != "first" or self.label_profiles):
+            raise ValueError(
+                "`train_label_vectors` trains the vectors of first terms, not profiles. Received: "
+                f"label_terms={self.label_terms!r}, label_profiles={self.label_profiles}"
+            )
+        for name in ("temperature", "profile_temperature"):
+            if not getattr(self, name):
+                raise ValueError(f"`{name}` must be positive. Received: {name}=0")
+        unknown = [name for name in self.compared() if name not in RECIPES]
+        if unknown:
+            raise ValueError(f"`compare` must name some of {sorted(RECIPES)}. Received: {unknown}")
         if self.resize_size < self.image_size:
             raise ValueError(
                 "`resize_size` must not be smaller than `image_size`. "
                 f"Received: resize_size={self.resize_size}, image_size={self.image_size}"
             )
+
+    def compared(self) -> list[str]:
+        """The names of the recipes to compare with."""
+        return [name.strip() for name in self.compare.split(",") if name.strip()]
+
+    def recipe(self, name: str) -> "Config":
+        """This run's settings with those of a recipe, and the learning rates that go with its loss."""
+        rates = ("projection_learning_rate", "finetune_projection_learning_rate", "finetune_cnn_learning_rate")
+        return dataclasses.replace(self, **dict.fromkeys(rates, 0.0), **{**_PLAIN, **RECIPES[name]})
+
+    def without_words(self) -> "Config":
+        """This run's settings for label vectors that are not made of terms."""
+        return dataclasses.replace(self, **_PLAIN)
 
     def devise_rates(self) -> tuple[float, float, float]:
         """The learning rates of phase 3: the projection's, and the projection's and the CNN's when both learn."""

@@ -6,6 +6,7 @@ from absl import logging
 
 from devise_tf import data, text
 from devise_tf.data import Hierarchy, ImageSource, LabelSet
+from devise_tf.models.packaged_path import packaged_path
 from devise_tf.text.packaged_vectors import packaged_vectors
 from devise_tf.training.config import Config
 from devise_tf.training.model_dir import ModelDir
@@ -51,20 +52,25 @@ class Inputs:
 
             world = small_world.world()
             self.labels, self.hierarchy, self.unseen = world.labels, world.hierarchy, list(world.unseen)
+        # Labels to choose by stand in the unseen ones' place; those have no part in such a run.
+        self._excluded: set[str] = set()
+        if config.validation_labels:
+            self._excluded = set(self.unseen)
+            self.unseen = data.load_ids(_existing(config.validation_labels, "validation_labels"))
+            both = sorted(self._excluded & set(self.unseen))
+            if both:
+                raise ValueError(
+                    "`validation_labels` must be others than the unseen ones, by which nothing may be chosen. "
+                    f"Received: {both[:10]}"
+                )
         if config.hierarchy:
-            self.hierarchy = self._open_hierarchy()
+            self.hierarchy = Hierarchy.open(packaged_path(config.hierarchy))
         if config.images:
             self._open_images()
 
-    def _open_hierarchy(self) -> Hierarchy:
-        kind, _, directory = self.config.hierarchy.partition(":")
-        if kind == "wordnet":
-            return Hierarchy.from_wordnet(directory or None)
-        return Hierarchy.from_file(_existing(self.config.hierarchy, "hierarchy"))
-
     def _open_images(self) -> None:
         config = self.config
-        present = self.source("train").present()
+        present = [label for label in self.source("train").present() if label not in self._excluded]
         lost = set(self.unseen) - set(present)
         if lost:
             lost -= set(self.source("val").present())
@@ -72,7 +78,7 @@ class Inputs:
             raise ValueError(
                 f"{len(lost)} of the {len(self.unseen)} unseen labels have no images, neither for training nor for the "
                 "report, so that nothing is held out: correct or remove them. "
-                f"Received: unseen_labels={config.unseen_labels!r} with {sorted(lost)[:10]}"
+                f"Received: {'validation' if self._excluded else 'unseen'}_labels with {sorted(lost)[:10]}"
             )
         self.seen = [label for label in present if label not in set(self.unseen)]
         if len(self.seen) < 2:
@@ -147,11 +153,7 @@ class Inputs:
 
 def _existing(path: str, flag: str) -> str:
     """The path of an input file; `models/...` also names files that come with the package."""
-    import devise_tf.models
-
-    path = os.path.expanduser(path)
-    if not os.path.isfile(path) and path.startswith("models/"):
-        path = os.path.join(os.path.dirname(devise_tf.models.__file__), path.removeprefix("models/"))
+    path = packaged_path(os.path.expanduser(path))
     if not os.path.isfile(path):
         raise ValueError(f"`{flag}` must name a file that is there: correct the path. Received: {flag}={path!r}")
     return path

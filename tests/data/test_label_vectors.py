@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 
 from devise_tf.data import LabelSet, make_label_vectors, random_label_vectors
+from devise_tf.data.similarity_profile import SimilarityProfile
 
 TERMS = ["cat", "snow", "leopard", "snow_leopard", "felis", "tiger", "red", "fox"]
 VECTORS = np.random.default_rng(0).normal(size=(len(TERMS), 4)) * np.arange(1, 9)[:, None]
@@ -41,7 +42,6 @@ def test_whole_and_composed_labels(missing):
     assert found.vectors.dtype == np.float32
     np.testing.assert_allclose(found.vectors, [expected()[label] for label in found.ids], rtol=1e-5)
     np.testing.assert_allclose(np.linalg.norm(found.vectors, axis=1), np.ones(5), rtol=1e-6)
-    assert found.coverage() == "Label vectors: 3 labels found whole, 2 composed from words, 0 missing."
 
 
 def test_rows_reproduce_the_vectors():
@@ -66,7 +66,6 @@ def test_drop_leaves_out_what_cannot_be_composed():
     assert found.ids == ["n3", "n5"] and found.missing == ["n9", "n8"]
     assert found.whole == ["n3"] and found.composed == ["n5"]
     np.testing.assert_allclose(found.vectors, [expected()["n3"], expected()["n5"]], rtol=1e-5)
-    assert found.coverage().endswith("2 missing.")
 
 
 def test_a_repeated_word_counts_twice():
@@ -106,12 +105,50 @@ def test_bad_arguments():
         make_label_vectors(LabelSet(["a", "b"], [["x"], ["l r"]]), ["l", "r", "x"], opposite)
 
 
+def test_mean_of_terms_and_profiles():
+    v = {term: unit(vector) for term, vector in zip(TERMS, VECTORS, strict=True)}
+    labels = LABELS.select(["n1", "n2", "n5"])
+    expected = [unit(v["snow_leopard"] + v["cat"]), unit(v["felis"] + v["cat"]), unit(VECTORS[6] + VECTORS[7])]
+    found = make_label_vectors(labels, TERMS, VECTORS, label_terms="mean")
+    np.testing.assert_allclose(found.vectors, expected, rtol=1e-5)
+    # Similarities to two labels, softened.
+    profile = SimilarityProfile(found.vectors[:2], temperature=0.2)
+    profiles = make_label_vectors(labels, TERMS, VECTORS, label_terms="mean", profile=profile)
+
+    def by_hand(vector):
+        return unit(np.exp([vector @ reference / 0.2 for reference in expected[:2]]))
+
+    np.testing.assert_allclose(profiles.vectors, [by_hand(e) for e in expected], rtol=1e-4)
+    terms = profiles.term_vectors
+    assert {label: list(vectors) for label, vectors in terms.items()} == {
+        "n1": ["snow_leopard", "cat"],
+        "n2": ["felis", "cat"],
+        "n5": ["red_fox"],
+    }
+    np.testing.assert_allclose(terms["n1"]["cat"], by_hand(v["cat"]), rtol=1e-4)
+    np.testing.assert_allclose(terms["n5"]["red_fox"], by_hand(unit(VECTORS[6] + VECTORS[7])), rtol=1e-4)
+    assert profiles.profile is profile and found.profile is None
+    # The last word of a term of several words counts as much as the term; a term without a last word stays alone.
+    heads = make_label_vectors(labels, TERMS, VECTORS, label_terms="heads").vectors
+    leopard, fox = unit(v["snow_leopard"] + v["leopard"]), unit(unit(VECTORS[6] + VECTORS[7]) + v["fox"])
+    np.testing.assert_allclose(heads, [unit(leopard + v["cat"]), expected[1], fox], rtol=1e-4)
+    plain = make_label_vectors(labels, TERMS, VECTORS, label_terms="random")
+    np.testing.assert_array_equal(plain.vectors, make_label_vectors(labels, TERMS, VECTORS).vectors)
+    with pytest.raises(ValueError, match="Received: label_terms='last'"):
+        make_label_vectors(labels, TERMS, VECTORS, label_terms="last")
+
+
+IDS = [f"n{i}" for i in range(2000)]
+
+
 def test_random_label_vectors():
-    vectors = random_label_vectors(2000, 16, seed=3)
+    vectors = random_label_vectors(IDS, 16, seed=3)
     assert vectors.shape == (2000, 16) and vectors.dtype == np.float32
     np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), np.ones(2000), rtol=1e-6)
-    np.testing.assert_array_equal(vectors, random_label_vectors(2000, 16, seed=3))
-    assert not np.array_equal(vectors, random_label_vectors(2000, 16, seed=4))
+    np.testing.assert_array_equal(vectors, random_label_vectors(IDS, 16, seed=3))
+    assert not np.array_equal(vectors, random_label_vectors(IDS, 16, seed=4))
     # Directions are even: each coordinate has mean 0 and mean square 1 / 16.
     assert np.abs(vectors.mean(axis=0)).max() < 5 * np.sqrt(1 / 16 / 2000)
     np.testing.assert_allclose(np.mean(vectors**2, axis=0), np.full(16, 1 / 16), rtol=0.2)
+    # A label's vector does not depend on the others.
+    np.testing.assert_array_equal(random_label_vectors(IDS[5:2:-1], 16, seed=3), vectors[5:2:-1])

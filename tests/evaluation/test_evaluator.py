@@ -1,239 +1,261 @@
-import itertools
+"""The evaluator against the paper's text in plain Python: one image at a time, by sorting and by sets."""
+
+import functools
+import json
 import math
-import os
+import subprocess
+import sys
 
 import numpy as np
 import pytest
 import tensorflow as tf
-from PIL import Image
 
-from devise_tf.data import BadImages, ImageSource, open_images
-from devise_tf.evaluation import Scorer, Setting, evaluate, standard_settings
-from tests.data.image_files import encode, noise
+from devise_tf.evaluation import Candidates, Scorer, Setting, standard_settings
+from devise_tf.evaluation.measurement import NEVER
+from devise_tf.metrics import HierarchicalPrecisionAtK, HitAtK, hierarchical_correct_sets
+from tests.evaluation import made_up
+from tests.evaluation.made_up import EMBEDDING, NOT_A_NUMBER, World, measure, same
+from tests.training.tiny_run import environment
 
-SIZE = 8
-SEEN = [f"s{i:02d}" for i in range(14)]
-UNSEEN = [f"u{i:02d}" for i in range(8)]
-KS, PRECISION_KS = (1, 2, 5, 10, 20), (2, 5, 10, 20)
-# A tree of labels, groups and a root; u07 is in no link. The links are given downwards only.
-NEIGHBORS = {
-    "root": ["g0", "g1", "g2", "g3"],
-    **{
-        f"g{g}": [label for i, label in enumerate([*SEEN, *UNSEEN]) if i % 4 == g and label not in ("u07", "s05")]
-        for g in range(4)
-    },
-    "s01": ["s05"],
-}
+KS = (1, 2, 3, 5, 10, 20)
 
 
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    """Images of noise, one to four a label, in tints of their own."""
-    root = tmp_path_factory.mktemp("images")
-    rng = np.random.default_rng(0)
-    for number, label in enumerate([*SEEN, *UNSEEN]):
-        os.makedirs(root / "val" / label)
-        tint = rng.uniform(0.2, 1, 3)
-        for copy in range(1 + number % 4):
-            pixels = (noise(SIZE, SIZE, seed=10 * number + copy) * tint).astype("uint8")
-            (root / "val" / label / f"{copy}.png").write_bytes(encode(pixels, "PNG"))
-    return str(root)
-
-
-def embed(pixels):
-    """Mean and deviation of each channel."""
-    means, variances = tf.nn.moments(pixels / 100.0, axes=[1, 2])
-    return tf.concat([means, tf.sqrt(variances)], axis=1)
-
-
-def features(folder, label):
-    rows = []
-    for name in sorted(os.listdir(os.path.join(folder, "val", label))):
-        try:
-            with Image.open(os.path.join(folder, "val", label, name)) as image:
-                pixels = np.asarray(image.convert("RGB"), float).reshape(-1, 3) / 100
-        except OSError:
-            continue
-        rows.append(np.concatenate([pixels.mean(axis=0), pixels.std(axis=0)]))
-    return rows
-
-
-def random_scorer(name, seed, labels=(*SEEN, *UNSEEN)):
-    rng = np.random.default_rng(seed)
-    return Scorer(name, embed, {label: rng.normal(size=6).astype("float32") for label in labels})
-
-
-def correct_set(label, k, valid):
-    """Appendix A.3 by distances: all valid labels within the least radius that holds at least k of them."""
-    links = {(a, b) for a, others in NEIGHBORS.items() for b in others}
-    links |= {(b, a) for a, b in links}
+def correct_set(neighbors, label, k, valid):
+    """Appendix A.3: while there are fewer than k, all valid labels exactly R hops away; R rises by one."""
+    links = {frozenset((a, b)) for a, others in neighbors.items() for b in others}
     distance, edge = {label: 0}, [label]
     for node in edge:
-        for other in sorted(b for a, b in links if a == node):
-            if other not in distance:
-                distance[other] = distance[node] + 1
-                edge.append(other)
-    for radius in itertools.count():
-        found = {other for other, d in distance.items() if d <= radius and other in valid}
-        if len(found) >= k or radius > max(distance.values()):
-            return found
+        for other in {other for link in links if node in link for other in link} - set(distance):
+            distance[other] = distance[node] + 1
+            edge.append(other)
+    found, hops = set(), 0
+    while len(found) < k and hops <= max(distance.values()):
+        found |= {other for other in valid if distance.get(other) == hops}
+        hops += 1
+    return found
 
 
-def oracle(folder, scorer, setting):
-    """Ranks by sorting, one image at a time."""
-    metrics = {}
-    for label in setting.label_ids:
-        for feature in features(folder, label):
-            scores = {
-                candidate: scorer.label_columns[candidate].astype(float) @ feature
-                if candidate in scorer.label_columns
-                else -math.inf
-                for candidate in setting.candidate_ids
-            }
-            ranked = sorted(setting.candidate_ids, key=lambda c: (-scores[c], setting.candidate_ids.index(c)))  # noqa: B023
-            for k in KS:
-                if k <= len(ranked):
-                    # A label that cannot be answered is no hit, even where as many are asked for as there are.
-                    hit = label in ranked[:k] and label in scorer.label_columns
-                    metrics.setdefault(f"hit@{k}", []).append(hit)
-                    if k in PRECISION_KS:
-                        right = correct_set(label, k, setting.valid_ids) & set(ranked[:k])
-                        metrics.setdefault(f"hp@{k}", []).append(len(right) / k)
-    return {name: np.mean(values) for name, values in metrics.items()}
+def entries(world, model, ids, query):
+    """What a model scores: (score, order, the labels that it stands for), as the paper has it."""
+    values = np.where(query == NOT_A_NUMBER, np.nan, query.astype(float))
+    if model == "softmax":
+        scored = [(values[world.outputs.index(label)], [label]) for label in ids if label in world.outputs]
+    else:
+        values = values[EMBEDDING] - 3
+        if model == "devise":
+            scored = [(world.label_vectors[label] @ values, [label]) for label in ids if label in world.label_vectors]
+        else:
+            terms = {term: vector for label in ids for term, vector in world.term_vectors[label].items()}
+            scored = [
+                (vector @ values, [label for label in ids if term in world.term_vectors[label]])
+                for term, vector in terms.items()
+            ]
+    return [(score, order, labels) for order, (score, labels) in enumerate(scored) if not math.isnan(score)]
 
 
-def run(source, scorers, settings, bad_images=None, **arguments):
-    bad_images = bad_images or BadImages(source)
-    return evaluate(scorers, source, settings, SIZE, SIZE, bad_images, **{"verbose": 0, **arguments})
+def answers(world, model, ids, query, k):
+    """The first k answers; by terms (appendix A.2) from the 4k nearest, each label at its first place."""
+    ranked = sorted(entries(world, model, ids, query), key=lambda entry: (-entry[0], entry[1]))
+    if model == "terms":
+        ranked = ranked[: 4 * k]
+    return list(dict.fromkeys(label for _, _, labels in ranked for label in labels))[:k]
 
 
-def test_standard_settings():
-    seen, unseen, both = standard_settings(SEEN, UNSEEN)
-    assert [s.name for s in (seen, unseen, both)] == ["seen", "unseen", "unseen+seen"]
-    assert seen.label_ids == seen.candidate_ids == seen.valid_ids == SEEN
-    assert unseen.label_ids == unseen.candidate_ids == both.label_ids == UNSEEN
-    assert set(both.candidate_ids) == {*SEEN, *UNSEEN} and len(both.candidate_ids) == 22
-    # Zero-shot settings count unseen and seen labels as correct answers.
-    assert set(unseen.valid_ids) == set(both.valid_ids) == {*SEEN, *UNSEEN}
-    assert [s.name for s in standard_settings(SEEN, [])] == ["seen"]
+def answer_with_penalty(world, model, query, penalty):
+    """The first answer among all labels if `penalty` is taken from seen ones; the unseen one where they are equal."""
+    best = []
+    for score, order, labels in entries(world, model, [*world.unseen, *world.seen], query):
+        best += [
+            (score - penalty, 0, -order, -place, label) if label in world.seen else (score, 1, -order, -place, label)
+            for place, label in enumerate(labels)
+        ]
+    return max(best)[-1] if best else None
 
 
-DEVISE, SOFTMAX = random_scorer("devise", 0), random_scorer("softmax", 5, SEEN)
+@pytest.mark.parametrize("seed", range(6))
+def test_all_outcomes_against_sorting(seed):
+    world = World(seed)
+    settings = standard_settings(world.seen, world.unseen)
+    measured = measure(world.source(), world.scorers(), settings, neighbors=world.neighbors, ks=KS, batch_size=64)
+    assert list(measured.settings) == ["seen", "unseen", "unseen+seen"]
+    assert "softmax" not in measured.outcomes["unseen"]  # it can answer none of these candidates
+    for setting in settings:
+        ks = measured.ks[setting.name]
+        assert ks == [k for k in KS if k <= len(setting.candidate_ids)]
+        images, places = measured.images[setting.name], measured.labels[setting.name]
+        true = [world.label_ids[world.labels[i]] for i in range(len(world.labels))]
+        assert images.tolist() == [i for i, label in enumerate(true) if label in setting.label_ids]
+        assert [setting.label_ids[p] for p in places] == [true[i] for i in images]
+        correct = {
+            label: {k: correct_set(world.neighbors, label, k, setting.valid_ids) for k in ks}
+            for label in setting.label_ids
+        }
+        for k in ks:
+            answerable = [len(correct[label][k] & set(setting.candidate_ids)) for label in setting.label_ids]
+            assert measured.correct_sizes[setting.name][k].tolist() == answerable
+        for model, (found,) in measured.outcomes[setting.name].items():
+            for row, image in enumerate(images):
+                label, query = true[image], world.queries[image]
+                ranked = {k: answers(world, model, setting.candidate_ids, query, k) for k in range(1, max(ks) + 1)}
+                hits = [k for k, first in ranked.items() if label in first]
+                assert found.first_hit[row] == min(hits, default=NEVER), (model, setting.name, image)
+                right = [len(set(ranked[k]) & correct[label][k]) for k in ks]
+                assert found.correct[row].tolist() == right, (model, setting.name, image)
+                first = setting.candidate_ids.index(ranked[1][0]) if ranked[1] else -1
+                assert found.first_answer[row] == first
 
 
-@pytest.fixture(scope="module")
-def results(folder):
-    """Both models in all settings. The source has the labels in an order of its own."""
-    calls = []
+@pytest.mark.parametrize("seed", range(6))
+def test_generalized_outcomes_against_every_penalty(seed):
+    world = World(seed)
+    measured = measure(world.source(), world.scorers(), standard_settings(world.seen, world.unseen))
+    assert list(measured.generalized) == ["seen", "unseen"]
+    for kind, models in measured.generalized.items():
+        assert list(models) == ["softmax", "devise", "terms"]
+        for model, (found,) in models.items():
+            for row, image in enumerate(measured.images[kind]):
+                label = world.label_ids[world.labels[image]]
+                # Scores are whole numbers: these are all penalties that differ in what they do.
+                for penalty in (-200.0, *np.arange(-40, 40.5, 0.5), 200.0)[:: 1 + row % 7]:
+                    wins = found.margin[row] > penalty if kind == "seen" else found.margin[row] <= penalty
+                    expected = answer_with_penalty(world, model, world.queries[image], penalty) == label
+                    assert (found.right[row] and wins) == expected, (model, kind, image, penalty)
+
+
+def test_batches_bad_images_and_one_network_call_a_batch():
+    world = World(11, images=61)
+    settings = standard_settings(world.seen, world.unseen)
+    arguments = {"neighbors": world.neighbors, "ks": KS}
+    whole = measure(world.source(), world.scorers(), settings, batch_size=61, **arguments)
+    calls = tf.Variable(0)
 
     def counted(pixels):
-        calls.append(pixels.shape)
-        return embed(pixels)
+        calls.assign_add(1)
+        return made_up.network(pixels)
 
-    source = open_images(f"folder:{folder}", "val").select([*UNSEEN[::-1], *SEEN[::-1]])
-    scorers = [Scorer("devise", counted, DEVISE.label_columns), SOFTMAX]
-    results = run(source, scorers, standard_settings(SEEN, UNSEEN), neighbors=NEIGHBORS, batch_size=len(source))
-    assert len(calls) == 1  # the settings share a model's embeddings
-    return results
-
-
-def test_all_settings_against_sorting(folder, results):
-    assert list(results) == ["seen", "unseen", "unseen+seen"]
-    for setting in standard_settings(SEEN, UNSEEN):
-        expected = oracle(folder, DEVISE, setting)
-        assert results[setting.name]["devise"] == pytest.approx(expected, abs=1e-6)
-        assert set(results[setting.name]["chance"]) == set(expected)
-    # Each k that the candidates allow: 14, 8 and 22 of them.
-    assert [name for name in results["seen"]["devise"] if name.startswith("hp")] == ["hp@2", "hp@5", "hp@10"]
-    assert list(results["unseen"]["devise"]) == ["hit@1", "hit@2", "hit@5", "hp@2", "hp@5"]
-    assert [name for name in results["unseen+seen"]["devise"] if name.endswith("20")] == ["hit@20", "hp@20"]
-
-
-def test_labels_that_a_model_cannot_answer_come_last(folder, results):
-    """A softmax knows the seen labels: it has no row among unseen ones, and never a hit."""
-    settings = standard_settings(SEEN, UNSEEN)
-    assert set(results["unseen"]) == {"chance", "devise"}
-    row = results["unseen+seen"]["softmax"]
-    assert [row[f"hit@{k}"] for k in KS] == [0, 0, 0, 0, 0]
-    assert row["hp@5"] > 0
-    for setting in (settings[0], settings[2]):
-        assert results[setting.name]["softmax"] == pytest.approx(oracle(folder, SOFTMAX, setting), abs=1e-6)
-
-
-def test_unreadable_images_and_the_batch_size_change_nothing(folder, results, tmp_path):
-    for label in [*SEEN, *UNSEEN]:
-        os.makedirs(tmp_path / "val" / label)
-        for name in os.listdir(os.path.join(folder, "val", label)):
-            os.symlink(os.path.join(folder, "val", label, name), tmp_path / "val" / label / name)
-    for label in (SEEN[0], SEEN[1], UNSEEN[0]):
-        (tmp_path / "val" / label / "00bad.png").write_bytes(b"no image")
-    source = open_images(f"folder:{tmp_path}", "val")
-    bad_images = BadImages(source, max_share=1.0)
-    settings = standard_settings(SEEN, UNSEEN)[:2]
-    again = run(source, [DEVISE], settings, bad_images, neighbors=NEIGHBORS, batch_size=7)
-    assert bad_images.count == 3
+    assert same(measure(world.source(), world.scorers(counted), settings, batch_size=7, **arguments), whole)
+    assert calls.numpy() == sum(-(-len(whole.images[kind]) // 7) for kind in ("seen", "unseen"))
+    assert same(measure(world.source(), world.scorers(), settings, batch_size=1, **arguments), whole)
+    bad = [*whole.images["seen"][[0, 8, 9]], *whole.images["unseen"][[-1]]]
+    without = measure(world.source(bad), world.scorers(), settings, batch_size=7, **arguments)
     for setting in settings:
-        assert again[setting.name]["devise"] == pytest.approx(results[setting.name]["devise"], abs=1e-6)
+        kept = ~np.isin(whole.images[setting.name], bad)
+        assert without.images[setting.name].tolist() == whole.images[setting.name][kept].tolist()
+        for model, (found,) in without.outcomes[setting.name].items():
+            (expected,) = whole.outcomes[setting.name][model]
+            for name, values in vars(found).items():
+                np.testing.assert_array_equal(values, vars(expected)[name][kept])
+    with pytest.raises(ValueError, match="None of the images can be read"):
+        measure(world.source(range(61)), world.scorers(), settings)
 
 
-def test_labels_of_no_setting_have_no_part(folder):
-    """The source holds all labels; only the images of four count, against five candidates. No hierarchy, no hp."""
-    labels = [SEEN[3], UNSEEN[2], SEEN[0], SEEN[7]]
-    setting = Setting("seen", labels, [UNSEEN[5], *labels], labels)
-    results = run(open_images(f"folder:{folder}", "val"), [DEVISE], [setting])
-    expected = {name: value for name, value in oracle(folder, DEVISE, setting).items() if name.startswith("hit")}
-    assert results["seen"]["devise"] == pytest.approx(expected, abs=1e-6)
-    assert results["seen"]["chance"] == {"hit@1": 0.2, "hit@2": 0.4, "hit@5": 1.0}
+def test_scorers_of_one_name_are_seeds_in_their_order():
+    """Twelve of them, since "10" is sorted before "2"."""
+    world = World(3, images=40)
+    vectors = [{label: np.eye(5)[(i + j) % 5] for j, label in enumerate(world.label_ids)} for i in range(12)]
+    tables = [functools.partial(Candidates.of_labels, vectors=v) for v in vectors]
+    scorers = [Scorer("random", made_up.network, made_up.embedding, table) for table in tables]
+    settings = standard_settings(world.seen, world.unseen)
+    together = measure(world.source(), [*scorers, *world.scorers()], settings)
+    assert list(together.outcomes["seen"]) == ["random", "softmax", "devise", "terms"]
+    for number, scorer in enumerate(scorers):
+        (alone,) = measure(world.source(), [scorer], settings[:1]).outcomes["seen"]["random"]
+        np.testing.assert_array_equal(together.outcomes["seen"]["random"][number].first_hit, alone.first_hit)
 
 
-def test_a_setting_without_images(folder):
-    source = open_images(f"folder:{folder}", "val").select(SEEN)
-    with pytest.raises(ValueError, match="No label of the setting 'unseen' has images"):
-        run(source, [DEVISE], standard_settings(SEEN, UNSEEN))
-
-
-class ManyImages(ImageSource):
-    """One picture, thousands of times; the later labels have more of it."""
-
-    def __init__(self, label_ids, count, seed=0):
-        weights = np.arange(1, len(label_ids) + 1)
-        labels = np.random.default_rng(seed).choice(len(label_ids), count, p=weights / weights.sum())
-        labels[: len(label_ids)] = np.arange(len(label_ids))
-        super().__init__(label_ids, labels, "many")
-        self.bytes = encode(noise(SIZE, SIZE), "PNG")
-
-    def _read(self, row):
-        return tf.constant(self.bytes)
-
-    def _describe(self, row):
-        return str(row)
-
-
-def test_chance_is_what_a_random_ranker_gets():
-    """Hits k / C; hp: the mean size of the correct sets over C. A ranker at random comes within 4 standard errors."""
-    settings = standard_settings(SEEN, UNSEEN)
-    source = ManyImages([*SEEN, *UNSEEN], 4000)
-    counts = np.bincount(source.labels)
-    generator = tf.random.Generator.from_seed(0)
-    columns = dict(zip([*SEEN, *UNSEEN], np.eye(22, dtype="float32"), strict=True))
-    ranker = Scorer("ranker", lambda pixels: generator.normal([tf.shape(pixels)[0], 22]), columns)
-    results = run(source, [ranker], settings, neighbors=NEIGHBORS, batch_size=500)
+def test_the_public_metrics_agree():
+    """On scores without NaN, and on queries that are nothing else, for which there is no answer."""
+    world = World(7)
+    finite = np.where(world.queries == NOT_A_NUMBER, 3, world.queries)
+    finite[:9] = NOT_A_NUMBER
+    world.queries = finite
+    rng = np.random.default_rng(0)
+    vectors = {label: rng.integers(-3, 4, 5) for label in world.label_ids}
+    table = functools.partial(Candidates.of_labels, vectors=vectors)
+    settings = standard_settings(world.seen, world.unseen)
+    scorer = Scorer("devise", made_up.network, made_up.embedding, table)
+    measured = measure(world.source(), [scorer], settings, neighbors=world.neighbors)
     for setting in settings:
-        candidates = len(setting.candidate_ids)
-        images = {label: counts[source.label_ids.index(label)] for label in setting.label_ids}
-        total = sum(images.values())
-        chance, row = results[setting.name]["chance"], results[setting.name]["ranker"]
-        for k in KS:
-            if k > candidates:
-                assert f"hit@{k}" not in chance and f"hp@{k}" not in chance
-                continue
-            assert chance[f"hit@{k}"] == pytest.approx(k / candidates)
-            assert abs(row[f"hit@{k}"] - k / candidates) <= 4 * 0.5 / math.sqrt(total)
-            if k in PRECISION_KS:
-                sizes = {
-                    label: len(correct_set(label, k, setting.valid_ids) & set(setting.candidate_ids))
-                    for label in setting.label_ids
-                }
-                mean = sum(images[label] * sizes[label] for label in sizes) / total
-                assert chance[f"hp@{k}"] == pytest.approx(mean / candidates)
-                assert abs(row[f"hp@{k}"] - mean / candidates) <= 4 * 0.5 / math.sqrt(k * total)
+        name, ids = setting.name, setting.candidate_ids
+        queries = finite[measured.images[name]][:, EMBEDDING].astype("float32") - 3
+        queries[queries == NOT_A_NUMBER - 3] = np.nan
+        scores = queries @ np.stack([vectors[label] for label in ids], axis=1)
+        rows = measured.labels[name]
+        place = np.array([ids.index(label) for label in setting.label_ids])[rows]
+        (found,) = measured.outcomes[name]["devise"]
+        for column, k in enumerate(measured.ks[name]):
+            hit = HitAtK(k)
+            hit.update_state(place, scores)
+            assert hit.result() == pytest.approx(np.mean(found.first_hit <= k), abs=1e-6)
+            sets = hierarchical_correct_sets(world.neighbors, setting.label_ids, [k], setting.valid_ids)[k]
+            precision = HierarchicalPrecisionAtK(k, [{ids.index(i) for i in one if i in ids} for one in sets])
+            good = ~np.isnan(scores).any(axis=1)
+            precision.update_state(rows[good], scores[good])
+            assert precision.result() == pytest.approx(np.mean(found.correct[good, column] / k), abs=1e-6)
+            assert not found.correct[~good].any()
+
+
+def test_more_than_255_answers():
+    """One group of 300 labels: every answer is correct, and there are more of them than a byte holds."""
+    labels = [f"l{i}" for i in range(300)]
+    source = made_up.QueryImages(labels, np.arange(300), np.zeros((300, 1)))
+    table = Candidates([[i] for i in range(300)], np.ones((300, 1)))
+    head = Scorer("devise", made_up.network, lambda values: values[:, :1], lambda ids: table)
+    measured = measure(source, [head], standard_settings(labels, []), neighbors={"root": labels}, ks=(300,))
+    (found,) = measured.outcomes["seen"]["devise"]
+    assert (found.correct == 300).all()
+    assert found.first_hit.tolist() == list(range(1, 301))
+
+
+def test_images_of_unseen_labels_only():
+    """There is no accuracy on seen labels then, and nothing that is generalized."""
+    world = World(5, images=60)
+    source = world.source().select(world.unseen)
+    measured = measure(source, world.scorers(), standard_settings(world.seen, world.unseen, measured=world.unseen))
+    assert list(measured.settings) == ["unseen", "unseen+seen"]
+    assert measured.generalized == {} and measured.correct_sizes == {}
+
+
+def test_errors():
+    world = World(5, images=60)
+    settings = standard_settings(world.seen, world.unseen)
+    with pytest.raises(ValueError, match="No label of the setting 'unseen' has images.*Received: label_ids"):
+        measure(world.source().select(world.seen), world.scorers(), settings)
+    with pytest.raises(ValueError, match=r"at most the 3 candidates of the setting 'seen'. Received: ks=\[5, 10\]"):
+        few = world.seen[:3]
+        measure(world.source(), world.scorers(), [Setting("seen", few, few, few)], ks=(5, 10))
+
+
+SCRIPT = """
+import json, sys
+import numpy as np
+import tensorflow as tf
+cpu = tf.config.list_physical_devices("CPU")[0]
+tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
+from devise_tf.evaluation import standard_settings
+from tests.evaluation.made_up import World, measure, same
+world = World(11, images=61)
+settings = standard_settings(world.seen, world.unseen)
+arguments = {"neighbors": world.neighbors, "batch_size": 8}
+strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
+assert strategy.num_replicas_in_sync == 2
+bad = [4, 40]
+two = measure(world.source(bad), world.scorers() * 4, settings, strategy=strategy, **arguments)
+one = measure(world.source(bad), world.scorers() * 4, settings, **arguments)
+try:
+    measure(world.source(), world.scorers(), settings, strategy=strategy, batch_size=7)
+except ValueError as error:
+    print(json.dumps({"same": same(one, two), "images": len(two.images["seen"]), "error": str(error)}))
+"""
+
+
+@pytest.mark.slow
+def test_two_devices_equal_one():
+    """A process of its own, for devices are made once."""
+    done = subprocess.run(
+        [sys.executable, "-c", SCRIPT], env=environment(), capture_output=True, text=True, timeout=240, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout.splitlines()[-1])
+    assert found["same"] and found["images"]
+    assert found["error"].startswith("`batch_size` must be divisible by the 2 devices. Received: batch_size=7")

@@ -78,6 +78,51 @@ def test_vectors_are_those_of_training(space):
     assert known.numpy().tolist() == count.numpy().tolist() == [2, 2, 1, 2, 2, 3]
 
 
+@pytest.fixture
+def centered(space, tmp_path):
+    """The same space with a center, and the center."""
+    terms, vectors, labels = space
+    center = np.array([0.3, -0.2, 0.1, 0.4], np.float32)
+    return center, WordVectorLabels(
+        ["cat"], labels.label_vectors.numpy(), terms, vectors, str(tmp_path / "centered.txt"), center
+    )
+
+
+def test_the_center_is_subtracted_between_two_normalizations(space, centered):
+    terms, vectors, _ = space
+    center, labels = centered
+    sums = {"Snow Leopard": ["snow_leopard"], "red panda": ["red", "panda"], "red red cat": ["red", "red", "cat"]}
+    expected = []
+    for words in sums.values():
+        vector = sum(vectors[terms.index(word)].astype(np.float64) for word in words)
+        vector = vector / np.linalg.norm(vector) - center
+        expected.append(vector / np.linalg.norm(vector))
+    embedding, known, count = labels.embed(tf.constant([*sums, "no snow", ""]))
+    np.testing.assert_allclose(embedding[:3], expected, atol=1e-6)
+    assert not embedding.numpy()[3:].any()  # and not the center
+    assert (known.numpy().tolist(), count.numpy().tolist()) == ([2, 2, 3, 0, 0], [2, 2, 3, 2, 0])
+    label_set = LabelSet(list("abc"), [[text] for text in sums])
+    found = make_label_vectors(label_set, terms, vectors, center=center)
+    np.testing.assert_allclose(embedding[:3], found.vectors, atol=1e-6)
+    query = np.random.default_rng(1).normal(size=(1, 4)).astype(np.float32)
+    scores, known = labels.scores(tf.constant(query), tf.constant([["Snow Leopard", "?", "red panda"]]))
+    np.testing.assert_allclose(scores[0], [query[0] @ expected[0], 0.0, query[0] @ expected[1]], atol=1e-5)
+    assert known.numpy().tolist() == [[True, False, True]]
+
+
+def test_without_a_center_no_bit_changes(space, tmp_path):
+    terms, vectors, labels = space
+    assert not labels.center.numpy().any()
+    names = [*terms, *(f"{a} {b}" for a in ("cat", "red", "2") for b in ("panda", "polar"))]
+    rows = [[terms.index(name)] if name in terms else [terms.index(word) for word in name.split()] for name in names]
+    sums = tf.stack([tf.math.unsorted_segment_sum(vectors[row], [0] * len(row), 1)[0] for row in rows])
+    once = tf.math.divide_no_nan(sums, tf.norm(sums, axis=1)[:, None])
+    zero = WordVectorLabels(["cat"], vectors[2:3], terms, vectors, str(tmp_path / "zero.txt"), np.zeros(4))
+    for each in (labels, zero):
+        embedding, _, _ = each.embed(tf.constant([name.replace("_", " ") for name in names]))
+        np.testing.assert_array_equal(embedding, once)
+
+
 def test_texts_that_miss_a_word_have_no_vector(space):
     embedding, known, count = space[2].embed(tf.constant(["snow", "snow cat", "", "!", "no such thing"]))
     assert not embedding.numpy().any()

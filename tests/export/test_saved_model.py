@@ -20,7 +20,15 @@ from devise_tf.export.saved_model import ExportSettings, export_model, relabel
 from devise_tf.export.verify import MANIFEST_FILE, VerificationError, checksums, verify, verify_in_fresh_process
 from devise_tf.export.warmup import WARMUP_FILE, read_warmup
 from devise_tf.text import load_vectors, save_vectors
-from tests.export.tiny_model_dir import DIMENSION, IMAGE_SIZE, LABELS, TERMS, make_model_dir, photo
+from tests.export.tiny_model_dir import (
+    DIMENSION,
+    IMAGE_SIZE,
+    LABELS,
+    TERMS,
+    add_devise,
+    make_model_dir,
+    photo,
+)
 
 STRING, FLOAT, INT, BOOL = tf.string, tf.float32, tf.int32, tf.bool
 GOLDEN = {
@@ -92,7 +100,14 @@ def test_a_version_holds_what_a_server_and_a_person_need(tiny_export):
         manifest["files"]
     )
     assert manifest["files"] == checksums(version)
-    facts = {"model": "devise", "k": 3, "dimension": DIMENSION, "labels": len(LABELS), "terms": len(TERMS)}
+    facts = {
+        "model": "devise",
+        "label_terms": "first",
+        "k": 3,
+        "dimension": DIMENSION,
+        "labels": len(LABELS),
+        "terms": len(TERMS),
+    }
     assert {name: manifest[name] for name in facts} == facts
     assert manifest["tensorflow"] == tf.__version__
     assert LabelSet.load(f"{version}/assets.extra/labels.txt") == LabelSet(list(LABELS), list(LABELS.values()))
@@ -157,6 +172,88 @@ def test_ids_in_place_of_terms_and_labels_of_ones_own(tiny_model_dir, tmp_path):
     assert sorted(answers["labels"].numpy()[0]) == [b"b1", b"b2"]
     known = served["embed_label"](labels=tf.constant(["polar bear", "zebra", "cat"]))["known_tokens"]
     assert known.numpy().tolist() == [2, 1, 0]
+
+
+def unit(vectors):
+    return vectors / np.linalg.norm(vectors, axis=-1, keepdims=True)
+
+
+@pytest.mark.slow
+def test_label_vectors_are_made_as_the_model_was_trained(tiny_model_dir, tmp_path):
+    """Of all terms, and centred: in answers, in requests of single terms, and after other labels took their place."""
+    model_dir = pathlib.Path(copy_of(tiny_model_dir, tmp_path / "run"))
+    add_devise(model_dir, "l2", label_terms="mean", centered=True)
+    terms, vectors = load_vectors(model_dir / "vectors.bin")
+    v = {term: unit(vector) for term, vector in zip(terms, vectors.astype(np.float64), strict=True)}
+    # The seen labels have one term each that has a vector; one of them is composed.
+    center = np.mean([v["snow_leopard"], v["cat"], v["dog"], unit(vectors[1] + vectors[2])], axis=0)
+    (tmp_path / "labels.txt").write_text("a\tleopard, cat\nb\tpolar bear, zebra, the\nc\tdog\nd\tred panda\n")
+    (tmp_path / "others.txt").write_text("e\tzebra, dog\nf\tbear\n")
+    pixels = np.random.default_rng(0).uniform(0, 255, (3, IMAGE_SIZE, IMAGE_SIZE, 3)).astype(np.float32)
+    network = keras.models.load_model(model_dir / "l2.keras", compile=False)
+    assert not np.allclose(
+        network.projection.kernel, keras.models.load_model(model_dir / "devise.keras").projection.kernel
+    )
+    settings = ExportSettings("l2", str(tmp_path / "labels.txt"), k=4)
+    version = export_model(str(model_dir), str(tmp_path / "base"), settings)
+    facts = {"model": "l2", "label_terms": "mean", "missing_labels": "compose", "labels": 4}
+    assert {name: manifest_of(version)[name] for name in facts} == facts
+
+    def check(version, means):
+        served = tf.saved_model.load(version).signatures
+        embedding = served["embed_pixels"](pixels=tf.constant(pixels))["embedding"].numpy()
+        np.testing.assert_allclose(embedding, unit(network(pixels, training=False).numpy()), atol=1e-5)
+        images = [photo(i) for i in range(3)]
+        embedding = served["embed_image"](image_bytes=tf.constant(images))["embedding"].numpy()
+        expected = {name: unit(unit(np.mean(its_terms, axis=0)) - center) for name, its_terms in means.items()}
+        answers = served["serving_default"](image_bytes=tf.constant(images))
+        for query, names, scores in zip(embedding, answers["labels"].numpy(), answers["scores"].numpy(), strict=True):
+            assert sorted(name.decode() for name in names) == sorted(expected)
+            np.testing.assert_allclose(scores, [query @ expected[name.decode()] for name in names], atol=1e-5)
+        asked = ["leopard", "polar bear", "unicorn"]
+        vectors_of = served["embed_label"](labels=tf.constant(asked))["embedding"].numpy()
+        singles = [v["leopard"] - center, unit(vectors[8] + vectors[9]) - center]
+        np.testing.assert_allclose(vectors_of[:2], unit(np.stack(singles)), atol=1e-5)
+        assert not vectors_of[2].any()
+
+    means = {
+        "leopard": [v["leopard"], v["cat"]],
+        "polar bear": [v["zebra"], v["the"]],  # a term without a vector of its own has no part in the mean
+        "dog": [v["dog"]],
+        "red panda": [unit(vectors[1] + vectors[2])],
+    }
+    check(version, means)
+    # A center that the export lost would move every score.
+    check(
+        relabel(str(tmp_path / "base"), str(tmp_path / "others.txt")),
+        {"zebra": [v["zebra"], v["dog"]], "bear": [v["bear"]]},
+    )
+    assert manifest_of(f"{tmp_path}/base/2")["label_terms"] == "mean"
+
+
+@pytest.mark.slow
+def test_conse_of_the_softmax(tmp_path):
+    """The trained label without a vector is passed over; unseen labels are answered, too."""
+    model_dir = make_model_dir(tmp_path / "run")
+    path = tmp_path / "run" / "labels.txt"
+    path.write_text(path.read_text().replace("n2\tcat", "n2\tunheard"))
+    version = export_model(model_dir, str(tmp_path / "base"), ExportSettings("conse", missing_labels="drop"))
+    assert (manifest_of(version)["model"], manifest_of(version)["labels"]) == ("conse", 4)
+    classifier = keras.models.load_model(f"{model_dir}/cnn.keras", compile=False)
+    pixels = np.random.default_rng(0).uniform(0, 255, (3, IMAGE_SIZE, IMAGE_SIZE, 3)).astype(np.float32)
+    logits = classifier(pixels, training=False).numpy().astype(np.float64)
+    probabilities = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+    _, vectors = load_vectors(f"{model_dir}/vectors.bin")
+    table = unit(np.stack([vectors[6], vectors[4], vectors[1] + vectors[2], vectors[5]]).astype(np.float64))
+    expected = unit(probabilities[:, [0, 2, 3]] @ table[:3])
+    served = tf.saved_model.load(version).signatures
+    np.testing.assert_allclose(served["embed_pixels"](pixels=tf.constant(pixels))["embedding"], expected, atol=1e-5)
+    embedding = served["embed_image"](image_bytes=tf.constant([photo()]))["embedding"].numpy()
+    answers = served["serving_default"](image_bytes=tf.constant([photo()]))
+    scores = dict(zip(["snow leopard", "dog", "red panda", "zebra"], (embedding @ table.T)[0], strict=True))
+    found = [name.decode() for name in answers["labels"].numpy()[0]]
+    assert sorted(found) == sorted(scores)
+    np.testing.assert_allclose(answers["scores"][0], [scores[name] for name in found], atol=1e-5)
 
 
 # What verification is for
@@ -330,7 +427,6 @@ def test_relabel_of_a_softmax_takes_trained_labels_only(tiny_model_dir, tmp_path
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"model": "conse"}, "model"),
         ({"answers": "names"}, "answers"),
         ({"k": 0}, "k="),
         ({"max_terms": -1}, "max_terms"),
@@ -350,6 +446,18 @@ def test_a_model_directory_that_is_not_finished_is_named(tiny_model_dir, tmp_pat
         with pytest.raises(ValueError, match=f"{name} is missing: run --phase={phase}"):
             export_model(model_dir, str(tmp_path / "base"))
     assert not (tmp_path / "base").exists() or os.listdir(tmp_path / "base") == []
+
+
+@pytest.mark.parametrize("model", ["l3", "cnn", "random_0", "random_0_projection"])
+def test_a_model_that_there_is_not_or_that_knows_no_words_is_refused(tmp_path, model):
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "flags.txt").write_text("--seed=0\n")
+    LabelSet(list(LABELS), list(LABELS.values())).save(tmp_path / "run" / "labels.txt")
+    for name in ("cnn", "devise", "devise_projection", "l2", "random_0", "random_0_projection"):
+        (tmp_path / "run" / f"{name}.keras").touch()
+    known = r"\['devise', 'softmax', 'conse', 'devise_projection', 'l2'\]"
+    with pytest.raises(ValueError, match=f"`model` must be one of {known}. Received: model='{model}'"):
+        export_model(str(tmp_path / "run"), str(tmp_path / "base"), ExportSettings(model))
 
 
 # The command

@@ -6,7 +6,8 @@ import keras
 import numpy as np
 from PIL import Image
 
-from devise_tf.data import LabelSet, make_label_vectors
+from devise_tf.data import LabelSet, load_ids, make_label_vectors
+from devise_tf.data.label_vectors import vector_center
 from devise_tf.models import visual
 from devise_tf.models.devise import DeViSE
 from devise_tf.models.visual import build_visual_model, representation_model
@@ -47,13 +48,26 @@ def make_model_dir(directory, visual_model="resnet_tiny"):
             rng = np.random.default_rng(len(layer.name))
             layer.set_weights([rng.uniform(0.5, 1.5, weight.shape) for weight in layer.get_weights()])
     network.save(directory / "cnn.keras")
-    found = make_label_vectors(seen, *load_vectors(directory / "vectors.bin"))
-    DeViSE(representation_model(network), found.vectors).save(directory / "devise.keras")
+    add_devise(directory, "devise")
     if size != IMAGE_SIZE:
         (directory / "flags.txt").write_text(
             f"--image_size={size}\n--missing_labels=compose\n--resize_size={size + 4}\n"
         )
     return str(directory)
+
+
+def add_devise(directory, name, label_terms="first", centered=False):
+    """Writes `NAME.keras`, a DeViSE model of an untrained projection, into a model directory."""
+    labels = LabelSet.load(directory / "labels.txt")
+    unseen = load_ids(directory / "unseen_labels.txt")
+    seen = labels.select([label for label in labels.ids if label not in unseen])
+    terms = load_vectors(directory / "vectors.bin")
+    found = make_label_vectors(seen, *terms, label_terms=label_terms)
+    if centered:
+        found = make_label_vectors(seen, *terms, label_terms=label_terms, center=vector_center(found.vectors))
+    network = representation_model(keras.models.load_model(directory / "cnn.keras", compile=False))
+    model = DeViSE(network, found.vectors, label_terms=label_terms, label_center=found.center)
+    model.save(directory / f"{name}.keras")
 
 
 def photo(seed=0, size=(48, 40), form="JPEG", mode="RGB"):

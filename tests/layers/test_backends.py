@@ -19,6 +19,7 @@ FORWARD_PASSES = """
 import sys
 import numpy as np
 from devise_tf.layers import HierarchicalSoftmax, HingeRankLoss, LabelIndex
+from devise_tf.losses import label_softmax_loss
 from devise_tf.metrics import HierarchicalPrecisionAtK, HitAtK
 from keras.ops import convert_to_numpy as numpy
 
@@ -34,6 +35,10 @@ embeddings, labels = np.array([[1.0, 2.0]], "float32"), np.array([0])
 for violations in ("one", "sum", "hardest"):
     loss = HingeRankLoss(np.eye(2), violations=violations)(embeddings, labels)
     np.testing.assert_allclose(numpy(loss), [1.1], rtol=1e-6)
+
+cosines = np.array([1, 2]) / np.sqrt(5)
+loss = label_softmax_loss(embeddings, labels, np.eye(2, dtype="float32"), temperature=0.5)
+np.testing.assert_allclose(numpy(loss), [np.log(np.exp(cosines / 0.5).sum()) - cosines[0] / 0.5], rtol=1e-5)
 
 scores, ids = LabelIndex(2).index(np.eye(3), [7, 8, 9])(np.array([[0.1, 0.3, 0.2]], "float32"))
 assert numpy(ids).tolist() == [[8, 9]] and "int32" in str(ids.dtype)

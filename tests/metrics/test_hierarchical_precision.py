@@ -71,6 +71,22 @@ def test_hops_go_both_ways_whichever_way_links_are_given():
             assert hierarchical_correct_set(children, label, k, VALID) == expected
 
 
+def test_links_may_be_any_iterable_and_nodes_anything_hashable():
+    """Generators can be read once only; a node may be linked with itself or stand alone."""
+    parents = {("cat", 1): (node for node in ["pet", "feline"]), 2: {"pet"}, "pet": ("pet",), "lion": iter(["feline"])}
+    sets = hierarchical_correct_sets(parents, [("cat", 1), "tulip"], [1, 2, 9], [("cat", 1), 2, "lion", "tulip"])
+    assert sets == {1: [{("cat", 1)}, {"tulip"}], 2: [{("cat", 1), 2, "lion"}, {"tulip"}], 9: [
+        {("cat", 1), 2, "lion"}, {"tulip"},
+    ]}  # fmt: skip
+
+
+def test_sets_are_separate():
+    """A caller may change one without changing another."""
+    sets = hierarchical_correct_sets(PARENTS, ["lion", "tiger"], [2, 3, 20], VALID)
+    sets[2][0].clear()
+    assert sets[3][0] == {"lion", "tiger", "cat"} and sets[2][1] == {"lion", "tiger"}
+
+
 def random_hierarchy(seed, size=60):
     """A graph without cycles, of several roots, with nodes of several parents and nodes in no link."""
     rng = np.random.default_rng(seed)

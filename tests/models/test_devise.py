@@ -35,13 +35,16 @@ def images(count=12):
     return pixels.astype("float32"), labels
 
 
-def oracle(embeddings, labels, vectors, margin, loss, uniforms):
+def oracle(embeddings, labels, vectors, margin, loss, uniforms, temperature=0.05):
     values = []
     for e, label, u in zip(embeddings, labels, uniforms, strict=True):
         terms = [margin - vectors[label] @ e + vectors[j] @ e for j in range(len(vectors)) if j != label]
         terms = [term for term in terms if term > 0]
         if loss == "l2":
             values.append(np.sum((e - vectors[label]) ** 2))
+        elif loss == "softmax":
+            scores = vectors @ e / np.linalg.norm(e) / temperature
+            values.append(np.log(np.exp(scores).sum()) - scores[label])
         elif not terms:
             values.append(0.0)
         else:
@@ -71,19 +74,20 @@ def test_float32_under_mixed_precision():
 
 
 @pytest.mark.parametrize("given", [False, True])
-@pytest.mark.parametrize("loss", ["one", "sum", "hardest", "l2"])
+@pytest.mark.parametrize("loss", ["one", "sum", "hardest", "l2", "softmax"])
 def test_losses(loss, given):
     rng = np.random.default_rng(2)
     table = rng.normal(size=(LABELS, DIMENSION))
     table /= np.linalg.norm(table, axis=1, keepdims=True)
-    model = make_model(loss=loss, margin=0.3, **({} if given else {"label_vectors": 3 * table}))
+    model = make_model(loss=loss, margin=0.3, temperature=0.2, **({} if given else {"label_vectors": 3 * table}))
     embeddings = rng.normal(size=(20, DIMENSION)).astype("float32")
     labels = rng.integers(0, LABELS, 20)
     embeddings[:4] = 5 * table[labels[:4]]
     uniforms = rng.random(20).astype("float32")
     vectors = tf.constant(table, tf.float32) if given else None
     losses = model.label_loss(embeddings, labels, uniforms=uniforms, label_vectors=vectors)
-    np.testing.assert_allclose(losses, oracle(embeddings, labels, table, 0.3, loss, uniforms), rtol=1e-4, atol=1e-5)
+    expected = oracle(embeddings, labels, table, 0.3, loss, uniforms, temperature=0.2)
+    np.testing.assert_allclose(losses, expected, rtol=1e-4, atol=1e-5)
 
 
 def test_compute_loss_weighs_examples():
@@ -97,8 +101,9 @@ def test_compute_loss_weighs_examples():
     np.testing.assert_allclose(weighted, np.mean(losses * weights), rtol=1e-6)
 
 
-def test_fit():
-    model = make_model(margin=0.5)
+@pytest.mark.parametrize("arguments", [{"margin": 0.5}, {"loss": "softmax", "temperature": 0.2}])
+def test_fit(arguments):
+    model = make_model(**arguments)
     pixels, labels = images(32)
     model.compile(keras.optimizers.Adam(0.02))
     weights = np.ones(32, "float32")
@@ -163,12 +168,36 @@ def test_save_and_load(tmp_path, frozen):
     assert loaded.ranking_loss.margin == 0.2 and loaded.loss_name == "hardest"
 
 
+def test_what_label_vectors_are_made_of_is_saved(tmp_path):
+    """The center as a weight, so that it is exact; the model itself computes without it."""
+    center = np.linspace(-0.3, 0.4, DIMENSION)
+    model = make_model(loss="softmax", temperature=0.125, label_terms="mean", label_center=center)
+    pixels, labels = images()
+    plain = make_model(loss="softmax", temperature=0.125)
+    plain.visual_model.set_weights(model.visual_model.get_weights())
+    plain.projection.set_weights(model.projection.get_weights())
+    np.testing.assert_array_equal(plain(pixels), model(pixels))
+    assert not plain.label_center.numpy().any() and plain.label_terms == "first"
+    assert model.label_center.trainable is False
+    model.compile(keras.optimizers.SGD(0.1))
+    model.fit(pixels, labels, epochs=1, verbose=0)
+    model.save(tmp_path / "model.keras")
+    loaded = keras.saving.load_model(tmp_path / "model.keras", compile=False)
+    assert (loaded.loss_name, loaded.temperature, loaded.label_terms) == ("softmax", 0.125, "mean")
+    np.testing.assert_array_equal(loaded.label_center.numpy(), center.astype("float32"))
+    np.testing.assert_array_equal(loaded.ranking_loss.label_vectors.numpy(), model.ranking_loss.label_vectors.numpy())
+    np.testing.assert_array_equal(
+        loaded.label_loss(loaded(pixels), labels).numpy(), model.label_loss(model(pixels), labels).numpy()
+    )
+
+
 def test_config_round_trip():
-    model = make_model(loss="l2", margin=0.4, name="embedder")
+    model = make_model(loss="l2", margin=0.4, temperature=0.5, label_terms="random", name="embedder")
     config = model.get_config()
     again = DeViSE.from_config(config)
     assert again.get_config() == config
     assert again.name == "embedder" and again.ranking_loss.margin == 0.4 and again.loss_name == "l2"
+    assert (again.temperature, again.label_terms) == (0.5, "random")
     assert again.ranking_loss.label_vectors.shape == (LABELS, DIMENSION)
     assert "visual_model" in config and DeViSE.from_config(config).get_config() == config  # not used up
     again.set_weights(model.get_weights())
@@ -181,6 +210,14 @@ def test_bad_arguments():
         make_model(loss="hinge")
     with pytest.raises(ValueError, match="Received: margin=-1"):
         make_model(margin=-1)
+    for temperature in (0, -0.1, float("nan")):
+        with pytest.raises(ValueError, match=f"`temperature` must be positive. Received: temperature={temperature}"):
+            make_model(temperature=temperature)
+    with pytest.raises(ValueError, match="Received: label_terms='all'"):
+        make_model(label_terms="all")
+    for center in (np.zeros(DIMENSION + 1), np.zeros((1, DIMENSION)), np.full(DIMENSION, np.nan), 0.0):
+        with pytest.raises(ValueError, match=f"`label_center` must hold {DIMENSION} finite values. Received: .*shape="):
+            make_model(label_center=center)
     with pytest.raises(ValueError, match="`num_labels` and `dimension` must be given"):
         make_model(label_vectors=None)
     with pytest.raises(ValueError, match="none of them zero"):

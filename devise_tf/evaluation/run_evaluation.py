@@ -1,0 +1,345 @@
+"""The evaluation of trained runs, from their model directories to the report."""
+
+import dataclasses
+import json
+import os
+from collections.abc import Sequence
+
+import tensorflow as tf
+
+from devise_tf.data import BadImages, Hierarchy, LabelSet, load_ids, open_images
+from devise_tf.data.label_list_sizes import about_label_list
+from devise_tf.evaluation.claims import check_claims
+from devise_tf.evaluation.details import report_details
+from devise_tf.evaluation.evaluator import evaluate
+from devise_tf.evaluation.label_coverage import label_coverage
+from devise_tf.evaluation.measurement import KS, Measurement, split, standard_settings
+from devise_tf.evaluation.paper import paper_figures
+from devise_tf.evaluation.report import write_report
+from devise_tf.evaluation.run_scorers import run_scorers
+from devise_tf.evaluation.summary import choose_penalty, difference, generalized_difference, summarize
+from devise_tf.models.packaged_path import packaged_path
+from devise_tf.models.trained_run import TrainedRun
+
+
+@dataclasses.dataclass(frozen=True)
+class EvaluationSettings:
+    """What is evaluated, and how.
+
+    Attributes:
+        model_dirs: Model directories: of one run, or of runs that differ in their seeds only.
+        images: `"folder:DIR"`, `"tfds:NAME"` or `"builtin"`, whose `val` images are measured; empty for the run's own.
+        data_dir: Where TensorFlow Datasets keeps its files; empty for its own default.
+        labels: File of labels with their terms, for those that the run's own file does not have.
+        unseen_labels: File of the ids of the labels that count as unseen, in place of the run's own.
+        hierarchy: See `Hierarchy.open`; empty for the run's own.
+        models: Names of the models to measure; all by default.
+        conse_tops: ConSE's numbers of most probable labels, None for all.
+        answers: `"auto"`, `"terms"` or `"labels"`, see `run_scorers`.
+        ks: Of hit@k and hp@k; None for 1, 2, 5, 10 and 20, as far as there are as many candidates.
+        validation_share: Share of the images, drawn by `seed`, that penalties are chosen on; the others are measured.
+        penalties_from: Model directory of a run with validation labels, evaluated before, whose penalties are taken.
+        report_dir: Where the report goes; empty for `report/` in the first model directory.
+        max_bad_images: Share of unreadable images above which the evaluation stops.
+        batch_size: Images at once, over all devices.
+        samples: Number of images that the report shows.
+        seed: Of the split, the bootstrap and the choice of samples.
+        verbose: 0 for no progress bars.
+    """
+
+    model_dirs: Sequence[str]
+    images: str = ""
+    data_dir: str = ""
+    labels: str = ""
+    unseen_labels: str = ""
+    hierarchy: str = ""
+    models: Sequence[str] | None = None
+    conse_tops: Sequence[int | None] = (10, 1, None)
+    answers: str = "auto"
+    ks: Sequence[int] | None = None
+    validation_share: float = 0.0
+    penalties_from: str = ""
+    report_dir: str = ""
+    max_bad_images: float = 0.05
+    batch_size: int = 64
+    samples: int = 24
+    seed: int = 0
+    verbose: int = 1
+
+    def __post_init__(self):
+        if not self.model_dirs:
+            raise ValueError("`model_dir` must name a model directory. Received: none")
+        if not 0 <= self.validation_share < 1:
+            raise ValueError(
+                f"`validation_share` must be from 0 to below 1. Received: validation_share={self.validation_share}"
+            )
+        if self.validation_share and self.penalties_from:
+            raise ValueError(
+                "Choose penalties on a share of the images (`validation_share`) or take them from another run "
+                f"(`penalties_from`), not both. Received: {self.validation_share}, {self.penalties_from!r}"
+            )
+        if self.ks is not None and (not self.ks or min(self.ks) < 1 or len(set(self.ks)) < len(self.ks)):
+            raise ValueError(f"`ks` must hold different integers >= 1. Received: ks={list(self.ks)}")
+
+
+def evaluate_runs(
+    settings: EvaluationSettings,
+    command: str,
+    strategy: tf.distribute.Strategy | None = None,
+    bad_images: list[BadImages] | None = None,
+) -> str:
+    """Measures the models of runs as the paper did and writes the report.
+
+    Args:
+        settings: What is evaluated.
+        command: The command line, for the report.
+        strategy: The devices; one by default.
+        bad_images: Receives the counter of unreadable images, for whoever wants to know after an error.
+
+    Returns:
+        The tables.
+
+    Raises:
+        ValueError: Something that is needed is missing, or contradicts something else. Nothing is written then.
+    """
+    strategy = strategy or tf.distribute.get_strategy()
+    inputs = _Inputs(settings)
+    penalties = _penalties(settings) if settings.penalties_from else {}
+    log = inputs.runs[0].path("bad_images.log")
+    counter = BadImages(inputs.source, log, settings.max_bad_images)
+    if bad_images is not None:
+        bad_images.append(counter)
+    scorers = []
+    with strategy.scope():
+        for run in inputs.runs:
+            scorers += run_scorers(
+                run, inputs.labels, settings.conse_tops, settings.answers, inputs.missing, settings.models
+            )
+    if not scorers:
+        raise ValueError(f"There are no trained models. Received: model_dir={inputs.runs[0].directory!r}")
+    run = inputs.runs[0]
+    measurement = evaluate(
+        scorers,
+        inputs.source,
+        inputs.settings,
+        run.size("image_size"),
+        run.size("resize_size"),
+        counter,
+        None if inputs.hierarchy is None else inputs.hierarchy.neighbors,
+        ks=settings.ks or KS,
+        batch_size=settings.batch_size,
+        strategy=strategy,
+        verbose=settings.verbose,
+    )
+    notes = list(inputs.notes)
+    chosen = {}
+    if measurement.generalized and settings.validation_share:
+        chosen_on, measurement = split(measurement, settings.validation_share, settings.seed)
+        penalties = chosen = {m: choose_penalty(chosen_on, m) for m in measurement.generalized["seen"]}
+        notes.append(
+            f"Penalties on seen labels were chosen on {len(chosen_on.images['seen'])} images of seen and "
+            f"{len(chosen_on.images['unseen'])} of unseen labels, which have no part in the figures."
+        )
+    elif measurement.generalized and run.flags.get("validation_labels"):
+        chosen = {m: choose_penalty(measurement, m) for m in measurement.generalized["seen"]}
+        penalties = chosen
+        notes.append(
+            "The unseen labels here are validation labels. Penalties were chosen on these same images, whose penalized "
+            "figures are therefore too good; they are for other runs (--penalties_from)."
+        )
+    elif penalties:
+        notes.append(f"Penalties on seen labels were chosen by the run in {settings.penalties_from}.")
+    summary = summarize(measurement, penalties, settings.seed)
+    report = {
+        **summary,
+        "penalties": chosen,
+        "differences": differences(measurement, penalties, settings.seed),
+        "claims": check_claims(measurement, settings.seed),
+        "paper": inputs.paper(),
+        "coverage": inputs.coverage_report(),
+        "images": {name: len(images) for name, images in measurement.images.items()},
+        "labels": {
+            name: {"labels": len(s.label_ids), "candidates": len(s.candidate_ids)}
+            for name, s in measurement.settings.items()
+        },
+        "seeds": {"run": [int(run.flags.get("seed", 0)) for run in inputs.runs], **summary["seeds"]},
+        "notes": notes,
+        "bad_images": counter.count,
+        "command": command,
+    }
+    details = report_details(run, inputs, measurement, scorers, settings.samples, settings.seed)
+    directory = settings.report_dir or run.path("report")
+    tables = write_report(directory, report, details)
+    print(tables, flush=True)
+    print(f"Written to {directory}", flush=True)
+    return tables
+
+
+class _Inputs:
+    """Runs, labels, images and the hierarchy, opened and held against each other."""
+
+    def __init__(self, settings: EvaluationSettings):
+        self.runs = [TrainedRun(directory) for directory in settings.model_dirs]
+        first = self.runs[0]
+        for run in self.runs[1:]:
+            if (run.labels, run.unseen) != (first.labels, first.unseen):
+                raise ValueError(
+                    "Model directories that are evaluated together must be of runs that differ in their seeds only; "
+                    f"these have other labels. Received: {first.directory!r}, {run.directory!r}"
+                )
+        self.missing = "drop"
+        self.seen, self.unseen = first.seen, first.unseen
+        self.labels, self.notes = first.labels, []
+        if settings.unseen_labels:
+            self.unseen = load_ids(_file(settings.unseen_labels, "unseen_labels"))
+            both = sorted(set(self.unseen) & set(self.seen))
+            if both:
+                raise ValueError(
+                    f"{len(both)} of the {len(self.unseen)} `unseen_labels` were trained: remove them from the list. "
+                    f"Received: {both[:10]}"
+                )
+            self.labels = self._with_terms(settings)
+        images = settings.images or first.flags.get("images", "")
+        try:
+            self.source = open_images(images, "val", settings.data_dir or first.flags.get("data_dir") or None)
+        except ValueError as error:
+            if settings.images:
+                raise
+            raise ValueError(f"The run's images cannot be opened; name them by --images. {error}") from error
+        self._check_images(settings)
+        for ids in (self.seen, self.unseen):
+            if about := about_label_list(len(ids), ids):
+                self.notes.append(about)
+        found = first.label_vectors("conse", None, self.labels, self.missing)
+        self.known = set(found.ids)
+        self.coverage = label_coverage(self.labels, first.term_vectors("conse", self.labels)[0])
+        if found.missing:
+            self.notes.append(f"{len(found.missing)} labels without a vector are left out of all that is measured.")
+        self.settings = standard_settings(
+            [label for label in self.seen if label in self.known],
+            [label for label in self.unseen if label in self.known],
+            measured=self.source.present(),
+        )
+        if not self.settings:
+            raise ValueError(f"None of the images' labels has a vector. Received: {self.source.name}")
+        for setting in self.settings:
+            if settings.ks and max(settings.ks) > len(setting.candidate_ids):
+                raise ValueError(
+                    f"`ks` must not exceed the {len(setting.candidate_ids)} candidates of the setting "
+                    f"{setting.name!r}. Received: ks={list(settings.ks)}"
+                )
+        measured = {label for setting in self.settings for label in setting.label_ids}
+        self.source = self.source.select([label for label in self.source.present() if label in measured])
+        self.hierarchy = self._hierarchy(settings)
+
+    def _with_terms(self, settings) -> LabelSet:
+        known = self.runs[0].labels
+        new = [label for label in self.unseen if label not in known]
+        if new and not settings.labels:
+            raise ValueError(
+                f"{len(new)} of the {len(self.unseen)} `unseen_labels` are not among the run's labels: name a file "
+                f"with their terms by --labels, such as models/imagenet/labels_21k.txt. Received: {new[:10]}"
+            )
+        ids, terms = [*self.seen, *self.unseen], {}
+        if settings.labels:
+            listed = LabelSet.load(_file(settings.labels, "labels"))
+            new_set = listed.select(new, origin="`unseen_labels`") if new else None
+            terms = dict(zip(new_set.ids, new_set.terms, strict=True)) if new_set else {}
+        return LabelSet(ids, [terms.get(i) or known.terms[known.index[i]] for i in ids])
+
+    def _check_images(self, settings):
+        present = self.source.present()
+        ours = set(self.seen) | set(self.unseen)
+        strangers = [label for label in present if label not in ours]
+        if len(strangers) == len(present):
+            raise ValueError(
+                f"None of the {len(present)} labels of the images is one of the run's, which are like "
+                f"{', '.join(map(repr, self.seen[:3]))}: name other images, or their ids by --unseen_labels. "
+                f"Received: {self.source.name} with {present[:10]}"
+            )
+        own = self.runs[0].flags.get("validation_labels")
+        if strangers and not settings.unseen_labels and not own:
+            raise ValueError(
+                f"{len(strangers)} labels of the images are not the run's: remove their folders, or list those that "
+                f"count as unseen in --unseen_labels. Received: {self.source.name} with {strangers[:10]}"
+            )
+        if strangers:
+            self.notes.append(f"Images of {len(strangers)} other labels have no part: {', '.join(strangers[:5])}, …")
+        dark = [label for label in [*self.seen, *self.unseen] if label not in set(present)]
+        if dark:
+            self.notes.append(f"No images of {len(dark)} labels, which stay candidates: {', '.join(dark[:5])}, …")
+
+    def _hierarchy(self, settings) -> Hierarchy | None:
+        run, ids = self.runs[0], [label for label in self.labels.ids if label in self.known]
+        if settings.hierarchy:
+            return Hierarchy.open(packaged_path(settings.hierarchy)).restricted_to(ids)
+        if not run.has("hierarchy.txt"):
+            self.notes.append("No hierarchical precision: the run has no hierarchy, and none was named (--hierarchy).")
+            return None
+        own = Hierarchy.from_file(run.path("hierarchy.txt"))
+        lost = [label for label in ids if label not in own]
+        if lost and settings.unseen_labels:
+            raise ValueError(
+                f"The run's hierarchy lacks {len(lost)} of the labels: name one that has them by --hierarchy, such as "
+                f"wordnet or imagenet. Received: {lost[:10]}"
+            )
+        # An id without any link has no line in the file: it is a root of its own.
+        return Hierarchy({**own.parents, **{label: [] for label in lost}})
+
+    def paper(self) -> dict:
+        """The paper's figures, where the sets are the paper's."""
+        ilsvrc = LabelSet.load(packaged_path("models/imagenet/labels_1k.txt")).ids
+        return paper_figures(self.seen, self.unseen, ilsvrc)
+
+    def coverage_report(self) -> dict:
+        """How labels were found, in numbers of labels and of measured images."""
+        counts = self.source.counts()
+        cases = {field.name: getattr(self.coverage, field.name) for field in dataclasses.fields(self.coverage)}
+        return {
+            **{name: len(ids) for name, ids in cases.items()},
+            "images": {name: sum(counts.get(label, 0) for label in ids) for name, ids in cases.items()},
+            "listed": {name: cases[name][:200] for name in ("composed", "missing")},
+        }
+
+
+def _penalties(settings) -> dict[str, float]:
+    path = os.path.join(os.path.expanduser(settings.penalties_from), "report", "metrics.json")
+    try:
+        with open(path, encoding="utf-8") as file:
+            found = json.load(file).get("penalties") or {}
+    except OSError as error:
+        raise ValueError(
+            "`penalties_from` must be the model directory of a run with --validation_labels that has been evaluated. "
+            f"Received: {settings.penalties_from!r} ({error})"
+        ) from error
+    if not found:
+        raise ValueError(
+            f"{path} has no penalties: the run must have --validation_labels. Received: {settings.penalties_from!r}"
+        )
+    return {model: float(value) for model, value in found.items()}
+
+
+def differences(measurement: Measurement, penalties, seed) -> list[dict]:
+    """What is asked first: every model against DeViSE, and DeViSE against the softmax."""
+    found = []
+    for setting, models in measurement.outcomes.items():
+        if "devise" not in models:
+            continue
+        ks = measurement.ks[setting]
+        metrics = [f"hit@{k}" for k in (1, 5, 20) if k in ks]
+        metrics += [f"hp@{k}" for k in (5, 20) if k in ks and setting in measurement.correct_sizes]
+        for model in models:
+            if model != "devise":
+                found += [difference(measurement, setting, m, model, "devise", seed=seed) for m in metrics]
+    if measurement.generalized and "devise" in measurement.generalized["seen"] and penalties:
+        for model in measurement.generalized["seen"]:
+            if model != "devise":
+                found.append(generalized_difference(measurement, model, "devise", penalties, seed))
+    return found
+
+
+def _file(path: str, flag: str) -> str:
+    path = packaged_path(os.path.expanduser(path))
+    if not os.path.isfile(path):
+        raise ValueError(f"`{flag}` must name a file that is there: correct the path. Received: {flag}={path!r}")
+    return path

@@ -1,0 +1,37 @@
+"""A softmax over the cosines between an image and the labels."""
+
+from typing import Any
+
+import keras
+from keras import ops
+
+
+def label_softmax_loss(embeddings: Any, labels: Any, label_vectors: Any, temperature: float = 0.05) -> Any:
+    """Computes how improbable the true label is, where probabilities come from cosines with all label vectors.
+
+    `loss = -log softmax_j(t_j . e / |e| / temperature) [label]`
+
+    All false labels count, the nearer ones more; the embedding's length has no part in it.
+
+    Args:
+        embeddings: float tensor `[B, D]`, the projected images.
+        labels: integer tensor `[B]`, the true labels, rows of `label_vectors`.
+        label_vectors: float tensor `[N, D]` of the same dtype, the label vectors, of unit norm.
+        temperature: float, `> 0`. The smaller, the more the nearest false labels count.
+
+    Returns:
+        Tensor `[B]` of the dtype of `embeddings`, nats.
+
+    Raises:
+        ValueError: if `temperature` is not positive.
+
+    Example:
+
+    >>> label_softmax_loss(np.array([[2.0, 0.0]]), [0], np.eye(2), temperature=1.0)
+    [0.3133]
+    """
+    if not temperature > 0:
+        raise ValueError(f"`temperature` must be positive. Received: temperature={temperature}")
+    cosines = ops.matmul(ops.normalize(embeddings, axis=-1), ops.transpose(label_vectors))
+    labels = ops.cast(labels, "int32")
+    return keras.losses.sparse_categorical_crossentropy(labels, cosines / temperature, from_logits=True)

@@ -1,0 +1,3 @@
+from devise_tf.models.conse.conse import ConSE
+
+__all__ = ["ConSE"]

@@ -1,0 +1,106 @@
+"""Answers of thousands of random candidates against appendix A.2 in plain Python."""
+
+import math
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from devise_tf.evaluation import Candidates
+
+
+def best(candidates, queries, k):
+    """The answers to queries and their places, as lists of rows."""
+    scores = candidates.scores(tf.constant(queries, tf.float32))
+    _, entries = candidates.best_entries(scores, k)
+    answers, places = candidates.answers(entries.numpy(), k)
+    assert answers.shape == places.shape == (len(queries), k) and answers.dtype == places.dtype == np.int32
+    return answers.tolist(), places.tolist()
+
+
+def expected_by_terms(terms_of, vectors, query, k):
+    """The 4k nearest terms, each expanded to every label that holds it, each label at its first place, cut to k.
+
+    Terms come in the order in which the labels have them, and stay in it where their scores are equal.
+    """
+    terms = list(dict.fromkeys(term for terms in terms_of for term in terms))
+    nearest = sorted(terms, key=lambda term: -float(vectors[term] @ query))[: 4 * k]
+    found = []
+    for place, term in enumerate(nearest):
+        for label, its in enumerate(terms_of):
+            if term in its and label not in [one for one, _ in found]:
+                found.append((label, place))
+    return found[:k]
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_by_terms(seed):
+    """3,200 queries. Small whole numbers, so that many scores are equal; few terms, so that labels share them."""
+    rng = np.random.default_rng(seed)
+    labels, pool = int(rng.integers(2, 30)), int(rng.integers(1, 60))
+    vectors = {f"t{i}": rng.integers(-2, 3, 3).astype(float) for i in range(pool)}
+    terms_of = [[f"t{i}" for i in rng.permutation(pool)[: rng.integers(0, 1 + min(6, pool))]] for _ in range(labels)]
+    terms_of[0] = terms_of[0] or ["t0"]
+    ids = [f"label{i}" for i in range(labels)]
+    candidates = Candidates.of_terms(
+        ids, {label: {t: vectors[t] for t in its} for label, its in zip(ids, terms_of, strict=True)}
+    )
+    assert candidates.entries_per_answer == 4 and len(candidates) == len({t for its in terms_of for t in its})
+    queries = rng.integers(-2, 3, (80, 3))
+    k = int(rng.integers(1, labels + 1))
+    answers, places = best(candidates, queries, k)
+    for query, answered, at in zip(queries, answers, places, strict=True):
+        expected = expected_by_terms(terms_of, vectors, query, k)
+        assert answered == [label for label, _ in expected] + [-1] * (k - len(expected))
+        assert at[: len(expected)] == [place for _, place in expected]
+
+
+@pytest.mark.parametrize("seed", range(20))
+@pytest.mark.parametrize("kind", ["labels", "outputs"])
+def test_by_label_vectors_and_by_outputs(kind, seed):
+    """2,400 queries. Some candidates cannot be answered, and scores that are not numbers are never answers."""
+    rng = np.random.default_rng(seed)
+    ids = [f"label{i}" for i in range(rng.integers(2, 20))]
+    known = rng.permutation([*ids[1:], "elsewhere"]).tolist()
+    queries = rng.integers(-2, 3, (60, len(known) if kind == "outputs" else 4)).astype(float)
+    queries[rng.random(queries.shape) < 0.05] = np.nan
+    if kind == "outputs":
+        candidates = Candidates.of_outputs(ids, known)
+        scores = [[row[known.index(label)] if label in known else math.nan for label in ids] for row in queries]
+    else:
+        vectors = {label: rng.integers(-2, 3, 4).astype(float) for label in known}
+        candidates = Candidates.of_labels(ids, vectors)
+        scores = [[sum(row * vectors[label]) if label in vectors else math.nan for label in ids] for row in queries]
+    for k in (1, len(ids)):
+        for row, answered in zip(scores, best(candidates, queries, k)[0], strict=True):
+            ranked = sorted((label for label in range(len(ids)) if not math.isnan(row[label])), key=lambda i: -row[i])
+            assert answered == (ranked + [-1] * k)[:k]
+
+
+def test_by_hand():
+    """Terms "crane" (bird and machine) and "derrick": the bird's first term is the nearest, which answers both."""
+    vectors = {
+        "bird": {"crane": [1.0, 0.0]},
+        "machine": {"derrick": [0.0, 1.0], "crane": [1.0, 0.0]},
+        "empty": {},
+    }
+    candidates = Candidates.of_terms(["empty", "machine", "bird"], vectors)
+    assert candidates.owners.tolist() == [[1, -1], [1, 2]]
+    assert best(candidates, [[1, 0.5], [0.5, 1]], 3) == ([[1, 2, -1], [1, 2, -1]], [[0, 0, 1], [0, 1, 1]])
+
+
+def test_the_fourth_term_counts_and_the_fifth_does_not():
+    """Label 0 has the four nearest terms and label 1 the next: it is the second answer of two, if 8 are looked at."""
+    vectors = {"a": {f"a{i}": [9.0 - i] for i in range(4)}, "b": {"b": [1.0]}, "c": {f"c{i}": [5.0] for i in range(4)}}
+    assert best(Candidates.of_terms(["a", "b"], vectors), [[1.0]], 2) == ([[0, 1]], [[0, 4]])
+    assert best(Candidates.of_terms(["a", "b", "c"], vectors), [[1.0]], 2) == ([[0, 2]], [[0, 4]])
+    # Eight terms are nearer than the only one of "b": two answers do not reach it, three do.
+    assert best(Candidates.of_terms(["a", "b", "c"], vectors), [[1.0]], 3) == ([[0, 2, 1]], [[0, 4, 8]])
+    vectors["a"] |= {f"more{i}": [8.5] for i in range(4)}
+    assert best(Candidates.of_terms(["a", "b"], vectors), [[1.0]], 2)[0] == [[0, -1]]
+
+
+def test_nothing_to_answer():
+    assert Candidates.of_outputs(["a"], ["b"]) is None
+    assert Candidates.of_labels(["a"], {"b": [1.0]}) is None
+    assert Candidates.of_terms(["a"], {"a": {}, "b": {"term": [1.0]}}) is None

@@ -1,0 +1,157 @@
+"""Model directories as those read them who use what a run left."""
+
+import keras
+import numpy as np
+import pytest
+
+from devise_tf.data import LabelSet
+from devise_tf.models.devise import DeViSE
+from devise_tf.models.trained_run import TrainedRun, random_seed
+from devise_tf.text import save_vectors
+
+TERMS = ["cat", "snow", "leopard", "snow_leopard", "ounce", "dog", "the"]
+VECTORS = np.random.default_rng(0).normal(size=(len(TERMS), 4)).astype(np.float32)
+LABELS = LabelSet(
+    ["n1", "n2", "n3", "n4"],
+    [["snow leopard", "ounce"], ["cat"], ["snow cat"], ["dog"]],
+)
+
+
+def unit(vector):
+    return vector / np.linalg.norm(vector)
+
+
+def network(**arguments):
+    visual = keras.Sequential([keras.Input((4, 4, 3)), keras.layers.Flatten()])
+    return DeViSE(visual, VECTORS[:3], **arguments)
+
+
+@pytest.fixture
+def directory(tmp_path):
+    """All but the models."""
+    (tmp_path / "flags.txt").write_text(
+        "--image_size=24\n--missing_labels=compose\n--phrases=\n--seed=3\nnoise\n--a=b=c\n"
+    )
+    LABELS.save(tmp_path / "labels.txt")
+    (tmp_path / "unseen_labels.txt").write_text("n2\n")
+    save_vectors(tmp_path / "vectors.bin", TERMS, VECTORS, "word2vec_binary")
+    return tmp_path
+
+
+def test_what_a_directory_says(directory):
+    run = TrainedRun(str(directory))
+    assert run.directory == str(directory)
+    assert run.flags == {"image_size": "24", "missing_labels": "compose", "phrases": "", "seed": "3", "a": "b=c"}
+    assert run.labels == LABELS
+    assert (run.seen, run.unseen) == (["n1", "n3", "n4"], ["n2"])
+    assert run.size("image_size") == 24
+    (directory / "unseen_labels.txt").unlink()
+    run = TrainedRun(str(directory))
+    assert (run.seen, run.unseen) == (LABELS.ids, [])
+
+
+def test_the_home_folder_is_known(directory, monkeypatch):
+    monkeypatch.setenv("HOME", str(directory.parent))
+    assert TrainedRun(f"~/{directory.name}").directory == str(directory)
+
+
+def test_what_a_directory_lacks_is_named(directory):
+    run = TrainedRun(str(directory))
+    with pytest.raises(ValueError, match=r"flags.txt must have --resize_size. Received: --resize_size="):
+        run.size("resize_size")
+    for name, message in (
+        ("softmax", "cnn.keras is missing: run --phase=cnn in that directory first. Received: model_dir="),
+        ("devise", "devise.keras is missing: run --phase=devise in that directory first. Received: model_dir="),
+        ("l2", "l2.keras is missing: run --phase=devise"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            run.network(name)
+    (directory / "vectors.bin").unlink()
+    with pytest.raises(ValueError, match="vectors.bin is missing: run --phase=skip_gram"):
+        run.term_vectors("devise")
+    (directory / "labels.txt").unlink()
+    with pytest.raises(ValueError, match="labels.txt is missing: run --phase=cnn"):
+        TrainedRun(str(directory))
+    (directory / "flags.txt").unlink()
+    for path in (directory, directory / "nowhere"):
+        with pytest.raises(
+            ValueError, match=f"`model_dir` must be the directory of a run.*Received: model_dir='{path}'"
+        ):
+            TrainedRun(str(path))
+
+
+def test_networks(directory):
+    run = TrainedRun(str(directory))
+    assert run.networks() == []
+    model = network(loss="softmax", label_terms="mean")
+    for name in ("random_0", "l2", "devise", "devise_projection"):
+        model.save(directory / f"{name}.keras")
+    (directory / ".devise-half.keras").touch()  # what a killed run left
+    assert run.networks() == ["devise", "devise_projection", "l2", "random_0"]
+    keras.Sequential([keras.Input((2,)), keras.layers.Dense(3)]).save(directory / "cnn.keras")
+    assert run.networks() == ["softmax", "devise", "devise_projection", "l2", "random_0"]
+    assert run.network("softmax").output_shape == (None, 3)
+    loaded = run.network("l2")
+    assert isinstance(loaded, DeViSE) and (loaded.loss_name, loaded.label_terms) == ("softmax", "mean")
+
+
+def test_vectors_that_were_trained_on_are_those_of_devise_alone(directory):
+    save_vectors(directory / "trained_vectors.bin", TERMS, 2 * VECTORS[::-1], "word2vec_binary")
+    run = TrainedRun(str(directory))
+    for name, expected in (("devise", 2 * VECTORS[::-1]), ("l2", VECTORS), ("conse", VECTORS)):
+        terms, vectors = run.term_vectors(name)
+        assert terms == TERMS
+        np.testing.assert_array_equal(vectors, expected)
+    terms, vectors = run.term_vectors("conse", LABELS)
+    assert terms == TERMS[:-1]
+    np.testing.assert_array_equal(vectors, VECTORS[:-1])
+
+
+@pytest.mark.parametrize("centered", [False, True])
+@pytest.mark.parametrize("label_terms", ["first", "mean", "random"])
+def test_label_vectors_are_made_as_the_models_own(directory, label_terms, centered):
+    center = np.array([0.1, 0.2, -0.3, 0.05], np.float32) if centered else None
+    model = network(label_terms=label_terms, label_center=center)
+    found = TrainedRun(str(directory)).label_vectors("devise", model, LABELS)
+    v = {term: unit(vector.astype(np.float64)) for term, vector in zip(TERMS, VECTORS, strict=True)}
+    first = {"n1": v["snow_leopard"], "n2": v["cat"], "n3": unit(VECTORS[1] + VECTORS[0]), "n4": v["dog"]}
+    expected = {**first, "n1": unit(v["snow_leopard"] + v["ounce"])} if label_terms == "mean" else first
+    if centered:
+        expected = {label: unit(vector - center) for label, vector in expected.items()}
+    assert found.ids == LABELS.ids
+    np.testing.assert_allclose(found.vectors, [expected[label] for label in LABELS.ids], atol=1e-6)
+    ounce = v["ounce"] if center is None else unit(v["ounce"] - center)
+    np.testing.assert_allclose(found.term_vectors["n1"]["ounce"], ounce, atol=1e-6)
+
+
+@pytest.mark.parametrize("model", [None, "none"])
+def test_label_vectors_of_the_plain_space(directory, model):
+    """Of ConSE; and for random embeddings, which have the labels that have a vector, but others."""
+    model = model and network(label_terms=model)
+    found = TrainedRun(str(directory)).label_vectors("conse", model, LABELS.select(["n4", "n1"]))
+    np.testing.assert_allclose(found.vectors, [unit(VECTORS[5]), unit(VECTORS[3])], atol=1e-6)
+    assert found.center is None
+
+
+def test_missing_labels_are_what_the_run_did_with_them(directory):
+    run = TrainedRun(str(directory))
+    more = LABELS.merged_with(LabelSet(["n9"], [["okapi"]]))
+    with pytest.raises(ValueError, match=r"1 of 5 labels have no vector: n9 \(okapi\)"):
+        run.label_vectors("conse", None, more)
+    assert run.label_vectors("conse", None, more, "drop").missing == ["n9"]
+    run.flags["missing_labels"] = "drop"
+    assert run.label_vectors("conse", None, more).ids == LABELS.ids
+
+
+def test_random_vectors_are_those_of_training(directory):
+    """Of a label and a seed, whatever the other labels are; runs of different seeds share none."""
+    run = TrainedRun(str(directory))
+    found = run.random_vectors("random_1", ["n4", "n1"], 6)
+    assert list(found) == ["n4", "n1"]
+    same = run.random_vectors("random_1_projection", ["n1"], 6)
+    np.testing.assert_array_equal(same["n1"], found["n1"])
+    assert not np.allclose(run.random_vectors("random_0", ["n1"], 6)["n1"], found["n1"])
+    rng = np.random.default_rng(np.random.SeedSequence([1000 * (3 + 1) + 1, *b"n4"]))
+    np.testing.assert_allclose(found["n4"], unit(rng.standard_normal(6)), rtol=1e-5)
+    seeds = [random_seed(run_seed, number) for run_seed in range(5) for number in range(50)]
+    assert len(set(seeds)) == len(seeds)
