@@ -69,27 +69,27 @@ class LabelSpace(tf.Module):
 class WordVectorLabels(LabelSpace):
     """Labels as unit-norm vectors: of a whole term, else the mean of its words' vectors, as in training.
 
-    A label that a request names is a single term. So the mean of a label's terms (`label_terms="mean"` of
+    A label that a request names is a single term. So the mean of a label's terms (`label_terms` of
     `devise_tf.data.make_label_vectors`) is in the vectors of the labels that are answered, and in no others.
 
     Args:
         texts: The label texts that are answered, [L].
-        label_vectors: float32 [L, D], their vectors as they are compared: unit norm, the center subtracted.
+        label_vectors: float32 [L, D], their vectors, unit norm; with `profile` their profiles.
         terms: Normalized terms that requests may name.
-        term_vectors: float32 [V, D], their vectors, none of them zero.
+        term_vectors: float32 [V, W], their vectors, none of them zero; W is D without `profile`.
         terms_file: See `LabelSpace`.
-        center: float32 [D]. Subtracted from the unit-norm vector of a text, which is then brought to unit norm again.
-            None, or zero: nothing is.
+        heads: Whether the vector of the last word is added to that of a text of several, as by `label_terms="heads"`.
+        profile: `devise_tf.data.similarity_profile.SimilarityProfile` of D references, which turns the unit-norm
+            vectors of texts into profiles. None: it is they that are compared.
     """
 
-    def __init__(self, texts, label_vectors, terms, term_vectors, terms_file, center=None):
+    def __init__(self, texts, label_vectors, terms, term_vectors, terms_file, heads=False, profile=None):
         super().__init__(texts, terms, terms_file)
-        dimension = term_vectors.shape[1]
-        self.center = tf.Variable(
-            np.zeros(dimension, np.float32) if center is None else np.asarray(center, np.float32), trainable=False
-        )
-        self.label_vectors = tf.Variable(label_vectors, shape=[None, dimension], trainable=False)
-        self.term_vectors = tf.Variable(term_vectors, shape=[None, dimension], trainable=False)
+        self.label_vectors = tf.Variable(label_vectors, shape=[None, label_vectors.shape[1]], trainable=False)
+        self.term_vectors = tf.Variable(term_vectors, shape=[None, term_vectors.shape[1]], trainable=False)
+        self.heads = heads
+        self.references = None if profile is None else tf.Variable(profile.references, trainable=False)
+        self.profile_temperature = None if profile is None else profile.temperature
 
     def answer_scores(self, embedding: tf.Tensor) -> tf.Tensor:
         """Scores of the labels that are answered: [N, D] -> [N, L]."""
@@ -102,9 +102,8 @@ class WordVectorLabels(LabelSpace):
             texts: String tensor [L].
 
         Returns:
-            Vectors float32 [L, D], unit norm, the center subtracted; zero for a text that misses a word's vector; the
-            number of its words that are known, int32 [L], all of them where the term is found whole; and of its words,
-            int32 [L].
+            Unit-norm vectors float32 [L, D], zero for a text that misses a word's vector; the number of its words
+            that are known, int32 [L], all of them where the term is found whole; and of its words, int32 [L].
         """
         rows, words, word_rows, found = self._find(texts)
         count = tf.cast(words.row_lengths(), tf.int32)
@@ -116,15 +115,29 @@ class WordVectorLabels(LabelSpace):
         known_tokens = tf.where(whole, count, found)
         known = (known_tokens == count) & (count > 0)
         vectors = unit_norm(tf.where(known[:, None], vectors, 0.0))[0]
-        # Without a center nothing is rounded once more; what is not known stays zero.
-        centered = known[:, None] & tf.reduce_any(self.center != 0)
-        return tf.where(centered, unit_norm(vectors - self.center)[0], vectors), known_tokens, count
+        if self.heads:
+            # The row of the last word; of a text without words it is another's, which is not looked at.
+            last = tf.gather(tf.concat([[-1], word_rows], 0), words.row_splits[1:])
+            added = unit_norm(vectors + unit_norm(tf.gather(self.term_vectors, tf.maximum(last, 0)))[0])[0]
+            vectors = tf.where((known & (count > 1) & (last >= 0))[:, None], added, vectors)
+        if self.references is not None:
+            # A zero vector is as similar to one reference as to another, which is a profile, too.
+            vectors = tf.where(known[:, None], self._profiles(vectors), 0.0)
+        return vectors, known_tokens, count
+
+    def _profiles(self, vectors):
+        """`SimilarityProfile` by TensorFlow's operations: [L, W] -> [L, D]."""
+        values = tf.shape(vectors)[0] * self.references.shape[0]
+        with tf.control_dependencies([at_most(values, 64 * MAX_REQUEST_SCORES, "values in vectors of its labels")]):
+            vectors = tf.identity(vectors)
+        logits = tf.matmul(vectors, self.references, transpose_b=True) / self.profile_temperature
+        return unit_norm(tf.exp(logits - tf.reduce_max(logits, axis=1, keepdims=True)))[0]
 
     def scores(self, embedding: tf.Tensor, texts: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """Scores of label lists: embeddings [N, D], texts [N or 1, M] -> scores [N, M], known [N or 1, M]."""
         vectors, known_tokens, count = self.embed(tf.reshape(texts, [-1]))
         shape = tf.shape(texts)
-        vectors = tf.reshape(vectors, tf.concat([shape, [self.term_vectors.shape[1]]], 0))
+        vectors = tf.reshape(vectors, tf.concat([shape, [self.label_vectors.shape[1]]], 0))
         known = tf.reshape((known_tokens == count) & (count > 0), shape)
         return tf.matmul(vectors, embedding[:, :, None])[:, :, 0], known
 

@@ -16,6 +16,7 @@ from tensorflow.core.protobuf import saved_model_pb2
 
 import devise_tf
 from devise_tf.data import LabelSet, LabelVectors, make_label_vectors
+from devise_tf.data.similarity_profile import SimilarityProfile
 from devise_tf.export.label_space import LabelSpace, TrainedLabels, WordVectorLabels
 from devise_tf.export.publish import newest_version, publish
 from devise_tf.export.served_model import Batching, ServedModel
@@ -69,8 +70,8 @@ class ExportSettings:
 def export_model(model_dir: str, export_dir: str, settings: ExportSettings | None = None) -> str:
     """Exports a trained model as the next version under `export_dir`.
 
-    Labels are scored as evaluation scores label vectors: what these were made of in training (`label_terms`), and the
-    center that was subtracted, hold for the answered labels too. A label that a request names is a single term.
+    Labels are scored as evaluation scores label vectors. What these are made of in training, terms and profiles of
+    similarities, those of the answered labels are made of, too. A label that a request names is a single term.
 
     Args:
         model_dir: Model directory of a run that has finished the phases that are needed.
@@ -188,16 +189,16 @@ def relabel(export_dir: str, labels_file: str, vectors: str = "", missing: str =
         else:
             own_vectors = checkpoint.get_tensor(names["term_vectors"])
             space = _space((terms, own_vectors), vectors, labels)
-            # Early versions have neither a center nor `label_terms`.
-            center = checkpoint.get_tensor(names["center"]) if "center" in names else np.zeros(0)
-            found = make_label_vectors(
+            profile = None
+            if "references" in names:
+                references = checkpoint.get_tensor(names["references"])
+                profile = SimilarityProfile(references, manifest["profile_temperature"])
+            # Early versions do not say what label vectors are made of.
+            label_terms = manifest.get("label_terms", "first")
+            kept, label_vectors = _with_vectors(
                 labels,
-                *space,
-                missing or manifest["missing_labels"],
-                manifest.get("label_terms", "first"),
-                center if center.any() else None,
+                make_label_vectors(labels, *space, missing or manifest["missing_labels"], label_terms, profile),
             )
-            kept, label_vectors, _ = _with_vectors(labels, found)
             # What is answered can be asked for, too.
             known = set(terms)
             new = [row for row in _usable(*space, labels.names(), 0) if space[0][row] not in known]
@@ -259,8 +260,10 @@ def _softmax_labels(run, labels, settings, terms_file) -> tuple[LabelSpace, Labe
 def _word_vector_labels(run, network, labels, settings, terms_file) -> tuple[LabelSpace, LabelSet, dict[str, object]]:
     """What labels are to a model whose embeddings are in the space of words; see `_softmax_labels`."""
     trained = network if isinstance(network, DeViSE) else None
+    label_terms = "first" if trained is None else trained.label_terms
     missing = settings.missing_labels or run.flags.get("missing_labels", "compose")
-    labels, label_vectors, center = _with_vectors(labels, run.label_vectors(settings.model, trained, labels, missing))
+    found = run.label_vectors(settings.model, trained, labels, missing)
+    labels, label_vectors = _with_vectors(labels, found)
     terms, vectors = run.term_vectors(settings.model)
     kept = _usable(terms, vectors, labels.names(), settings.max_terms)
     label_space = WordVectorLabels(
@@ -269,10 +272,13 @@ def _word_vector_labels(run, network, labels, settings, terms_file) -> tuple[Lab
         [terms[row] for row in kept],
         vectors[kept],
         terms_file,
-        center,
+        label_terms == "heads",
+        found.profile,
     )
-    label_terms = "first" if trained is None else trained.label_terms
-    return label_space, labels, {"missing_labels": missing, "label_terms": label_terms}
+    facts = {"missing_labels": missing, "label_terms": label_terms}
+    if found.profile is not None:
+        facts["profile_temperature"] = found.profile.temperature
+    return label_space, labels, facts
 
 
 def _usable(terms: Sequence[str], vectors: np.ndarray, names: Collection[str], others: int) -> list[int]:
@@ -287,11 +293,11 @@ def _usable(terms: Sequence[str], vectors: np.ndarray, names: Collection[str], o
     return kept
 
 
-def _with_vectors(labels: LabelSet, found: LabelVectors) -> tuple[LabelSet, np.ndarray, np.ndarray | None]:
-    """The labels that have a vector, the vectors, and their center."""
+def _with_vectors(labels: LabelSet, found: LabelVectors) -> tuple[LabelSet, np.ndarray]:
+    """The labels that have a vector, and the vectors."""
     if found.missing:
         logging.warning("%d labels without a vector are left out: %s", len(found.missing), found.missing[:20])
-    return labels.select(found.ids), found.vectors, found.center
+    return labels.select(found.ids), found.vectors
 
 
 def _trained_columns(labels: LabelSet, outputs: Sequence[str], columns: Mapping[str, int]) -> list[int]:

@@ -28,7 +28,7 @@ _KNOWN = {
     7860: ("the 3-hop list, the public one and the paper's (Tables 2 and 3)", _MATCH),
     8860: (f"the 3-hop list, the public one and the paper's, with {_WITH_1K}", _MATCH),
     19167: (
-        "ImageNet-21K in its winter 2021 release, which leaves out 2,674 labels of people",
+        "ImageNet-21K in its winter 2021 release, which leaves out 2,674 labels",
         "The paper's is that of autumn 2011, of 21,841 labels",
     ),
     20841: ("the paper's rest of ImageNet-21K", f"{_MATCH}. {_REST}"),

@@ -62,8 +62,9 @@ def make_label_vectors(
             its first term whose words all have one, and stops where no term can be composed; `"drop"` composes too,
             and leaves out what cannot be composed; `"stop"` composes nothing.
         label_terms: `"first"`, as in the paper (appendix A.2); `"mean"`, the mean of the unit-norm vectors of all terms
-            that have one; `"heads"`, the same where each term of several words is brought together with the last of
-            them, which says what kind of thing it is, as the sum of both vectors of unit norm; or `"random"`, whose `vectors` are those of `"first"`: training draws among `term_vectors`.
+            that have one; `"heads"`, the same where to each term of several words the vector of the last of them is
+            added, which says what kind of thing it is; or `"random"`, whose `vectors` are those of `"first"`: training
+            draws among `term_vectors`.
         profile: Turns the vectors, those of labels and of their terms, into profiles of similarities.
 
     Returns:

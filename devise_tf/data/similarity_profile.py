@@ -28,7 +28,7 @@ class SimilarityProfile:
     """
 
     references: np.ndarray
-    temperature: float = 0.1
+    temperature: float = 0.15
 
     def __post_init__(self):
         references = np.asarray(self.references, np.float32)

@@ -99,7 +99,7 @@ class Candidates:
                 np.broadcast_to(np.arange(min(k, owners.shape[1])), owners[:, :k, 0].shape),
             )
         else:
-            found = owners.reshape(len(entries), -1)
+            found = owners.reshape(len(entries), owners.shape[1] * owners.shape[2])  # there may be no queries
             order = np.argsort(found, axis=1, kind="stable")
             in_order = np.take_along_axis(found, order, axis=1)
             repeated = np.zeros(found.shape, bool)

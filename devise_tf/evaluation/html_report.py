@@ -23,11 +23,11 @@ _MAX_CONFUSIONS = 15
 _MAX_NAMES = 60  # printed in the map
 _ANSWERS = 5
 
-# Title, short title, and which labels the images are of.
+# Titles, and which labels the images are of.
 _SETTINGS = {
-    "seen": ("Seen labels", "seen labels", "seen"),
-    "unseen": ("Unseen labels among unseen candidates", "unseen labels", "unseen"),
-    "unseen+seen": ("Unseen labels among all candidates", "unseen, all candidates", "unseen"),
+    "seen": ("Seen labels", "seen"),
+    "unseen": ("Unseen labels among unseen candidates", "unseen"),
+    "unseen+seen": ("Unseen labels among all candidates", "unseen"),
 }
 
 # Names, colours for light and dark pages, and dashes. The colours of the first rank, those of the solid lines, stay
@@ -157,7 +157,7 @@ class _Page:
     def text(self) -> str:
         sections = [
             ("claims", "Claims", self._claims()),
-            *((setting, title, self._setting(setting)) for setting, (title, *_) in _SETTINGS.items()),
+            *((setting, title, self._setting(setting)) for setting, (title, _) in _SETTINGS.items()),
             ("generalized", "Generalized zero-shot", self._generalized()),
             ("differences", "Differences between models", self._differences()),
             ("curves", "Curves", self._curves()),
@@ -237,7 +237,7 @@ class _Page:
 
     def _measured(self) -> str:
         parts = []
-        for setting, (*_, kind) in _SETTINGS.items():
+        for setting, (_, kind) in _SETTINGS.items():
             images, labels = self.report.get("images", {}).get(setting), self.report.get("labels", {}).get(setting)
             if setting in self.report and images is not None and labels:
                 parts.append(
@@ -395,48 +395,53 @@ class _Page:
         )
 
     def _differences(self) -> str:
-        rows = self.report.get("differences", ())
-        bounds = [abs(row[name]) for row in rows for name in ("low", "high", "difference") if _known(row.get(name))]
-        if not bounds:
+        settings: dict[str, list[Mapping]] = {}
+        for row in self.report.get("differences", ()):
+            if _known(row.get("difference")):
+                settings.setdefault(row["setting"], []).append(row)
+        if not settings:
             return ""
-        reach = max(bounds) or 1.0
-        lines: dict[str, list[str]] = {}  # by setting
-        for row in rows:
-            low, high, difference = (row.get(name) for name in ("low", "high", "difference"))
-            if not _known(difference):
-                continue
-            whole = _known(low) and _known(high)
-            x = [80 + 76 * value / reach for value in ((low, difference, high) if whole else (difference,) * 3)]
-            clear = whole and (low > 0 or high < 0)
-            hierarchical = row["metric"].startswith("hp")
-            figure = _signed(difference, hierarchical)
-            figure = f"<b>{figure}</b>" if clear else figure
-            interval = f"{_signed(low, hierarchical)} to {_signed(high, hierarchical)}" if whole else "–"
-            setting = _SETTINGS[row["setting"]][1] if row["setting"] in _SETTINGS else row["setting"]
-            metric = row["metric"]
-            if metric.startswith("penalized."):
-                metric = metric.removeprefix("penalized.") + ", with penalty"
-            lines.setdefault(setting, []).append(
-                f"<tr><td>{_escape(setting)}</td><td>{_escape(metric)}</td>"
-                f"<td>{self._title(row['model'])} − {self._title(row['minus'])}</td>"
-                f"<td>{figure}</td><td>{interval}</td>"
-                '<td><svg class="forest" viewBox="0 0 160 16" width="160" height="16" aria-hidden="true">'
-                f'<line class="zero" x1="80" y1="0" x2="80" y2="16"/><g{" class=clear" if clear else ""}>'
-                f'<line class="bar" x1="{_number(x[0])}" y1="8" x2="{_number(x[2])}" y2="8"/>'
-                f'<circle cx="{_number(x[1])}" cy="8" r="3.5"/></g></svg></td></tr>'
+        columns = ("metric", "models", "difference", "95 % interval", "about zero")
+        bodies = []
+        for setting, rows in settings.items():
+            title = _SETTINGS[setting][0] if setting in _SETTINGS else setting.capitalize()
+            bounds = [row.get(name) for row in rows for name in ("low", "high", "difference")]
+            reach = max(abs(bound) for bound in bounds if _known(bound)) or 1.0
+            bodies.append(
+                f'<tbody><tr><th scope="rowgroup" colspan="{len(columns)}">{_escape(title)}</th></tr>'
+                f"{''.join(self._difference(row, reach) for row in rows)}</tbody>"
             )
-        bodies = "".join(f"<tbody>{''.join(part)}</tbody>" for part in lines.values())
+        tall = " tall" if sum(map(len, settings.values())) > 25 else ""
         return (
-            f'<div class="scroll{" tall" if len(rows) > 25 else ""}" tabindex="0" role="region" '
-            'aria-labelledby="differences-title">'
+            f'<div class="scroll{tall}" tabindex="0" role="region" aria-labelledby="differences-title">'
             '<table class="figures differences"><thead><tr>'
-            + "".join(
-                f'<th scope="col">{name}</th>'
-                for name in ("setting", "metric", "models", "difference", "95 % interval", "about zero")
-            )
-            + f"</tr></thead>{bodies}</table></div>"
+            + "".join(f'<th scope="col">{name}</th>' for name in columns)
+            + f"</tr></thead>{''.join(bodies)}</table></div>"
             '<p class="hint">Paired: both models answer for the same images. Percentage points, and shares for hp@k. '
-            "Bold: the interval does not hold zero.</p>"
+            "Bold: the interval does not hold zero. The pictures of a setting have one scale.</p>"
+        )
+
+    def _difference(self, row: Mapping, reach: float) -> str:
+        """A row of the table of differences; the picture goes from `-reach` to `reach`."""
+        difference, low, high = (row.get(name) for name in ("difference", "low", "high"))
+        hierarchical = row["metric"].startswith("hp")
+        figure, interval, clear = _signed(difference, hierarchical), "–", False
+        if _known(low) and _known(high):
+            interval = f"{_signed(low, hierarchical)} to {_signed(high, hierarchical)}"
+            clear = low > 0 or high < 0
+        else:
+            low = high = difference
+        x = [_number(120 + 115 * value / reach) for value in (low, difference, high)]
+        metric = row["metric"]
+        if metric.startswith("penalized."):
+            metric = metric.removeprefix("penalized.") + ", with penalty"
+        return (
+            f"<tr><td>{_escape(metric)}</td><td>{self._title(row['model'])} − {self._title(row['minus'])}</td>"
+            f"<td>{f'<b>{figure}</b>' if clear else figure}</td><td>{interval}</td>"
+            '<td><svg class="forest" viewBox="0 0 240 16" width="240" height="16" aria-hidden="true">'
+            f'<line class="zero" x1="120" y1="0" x2="120" y2="16"/><g{" class=clear" if clear else ""}>'
+            f'<line class="bar" x1="{x[0]}" y1="8" x2="{x[2]}" y2="8"/><circle cx="{x[1]}" cy="8" r="3"/></g></svg>'
+            "</td></tr>"
         )
 
     def _curves(self) -> str:

@@ -86,9 +86,8 @@ def run_scorers(
             if found is None
             else _candidates(found, network.label_terms, answers)
         )
-        if softmax is not None and name.endswith("_projection") and shared.has_weights_of(network.visual_model):
-            head = functools.partial(_projected, network)
-            scorers.append(Scorer(row, shared, head, candidates))
+        if softmax is not None and shared.has_weights_of(network):
+            scorers.append(Scorer(row, shared, functools.partial(_embedded, network), candidates))
         else:
             scorers.append(Scorer(row, functools.partial(network, training=False), _unit, candidates))
     if only is not None and (lost := set(only) - {scorer.name for scorer in scorers}):
@@ -121,8 +120,9 @@ class _Shared:
     def __call__(self, pixels):
         return self.both(pixels, training=False)
 
-    def has_weights_of(self, visual_model: keras.Model) -> bool:
-        own, other = self.representation.get_weights(), visual_model.get_weights()
+    def has_weights_of(self, network: keras.Model) -> bool:
+        own = (self.both if network.softmax_weight else self.representation).get_weights()
+        other = network.visual_model.get_weights()
         return len(own) == len(other) and all(map(np.array_equal, own, other))
 
 
@@ -130,8 +130,8 @@ def _combined(conse, both):
     return conse.combine(both[1])
 
 
-def _projected(network, both):
-    return _unit(network.projection(both[0]))
+def _embedded(network, both):
+    return _unit(network.embed(both if network.softmax_weight else both[0]))
 
 
 def _unit(embeddings):

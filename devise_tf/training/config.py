@@ -15,7 +15,7 @@ FREE = ("model_dir", "phase", "strategy", "data_dir", "log_every", "checkpoint_s
 
 
 # The paper's label vectors.
-_PLAIN = {"label_terms": "first", "label_profiles": False, "train_label_vectors": False}
+_PLAIN = {"label_terms": "first", "label_profiles": False, "softmax_weight": 0.0, "train_label_vectors": False}
 
 
 def _option(default, help, choices=None):
@@ -87,14 +87,17 @@ class Config:
     temperature: float = _option(0.05, "With --devise_loss=softmax: what cosines are divided by.")
     label_terms: str = _option(
         "first",
-        "A label's vector: of its first term, the mean of all its terms', that with the last words of terms added (heads), "
-        "or of a random one at each step.",
+        "A label's vector: of its first term; the mean of all its terms'; heads: that mean with the terms' last words "
+        "added; of a random term at each step.",
         LABEL_TERMS,
     )
     label_profiles: bool = _option(
         False, "Label vectors are profiles of similarities to the seen labels' vectors, in place of those of words."
     )
-    profile_temperature: float = _option(0.1, "With --label_profiles: what similarities are divided by.")
+    profile_temperature: float = _option(0.15, "With --label_profiles: what similarities are divided by.")
+    softmax_weight: float = _option(
+        0.0, "With --label_profiles and --finetune_epochs=0: weight of the softmax's probabilities in the embedding."
+    )
     devise_batch_size: int = _option(64, "Images a step in phase 3, over all devices.")
     projection_epochs: float = _option(4.0, "Passes over the images in phase 3 with the CNN frozen.")
     projection_learning_rate: float = _option(
@@ -162,6 +165,12 @@ class Config:
             raise ValueError(
                 "`train_label_vectors` trains the vectors of first terms, not profiles. Received: "
                 f"label_terms={self.label_terms!r}, label_profiles={self.label_profiles}"
+            )
+        if self.softmax_weight and (self.finetune_epochs or not self.label_profiles):
+            raise ValueError(
+                "`softmax_weight` needs `label_profiles`, and `finetune_epochs=0`: the softmax is that of the CNN as "
+                f"phase 2 left it. Received: {self.softmax_weight=}, label_profiles={self.label_profiles}, "
+                f"finetune_epochs={self.finetune_epochs}"
             )
         for name in ("temperature", "profile_temperature"):
             if not getattr(self, name):

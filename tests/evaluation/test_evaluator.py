@@ -72,61 +72,69 @@ def answer_with_penalty(world, model, query, penalty):
     return max(best)[-1] if best else None
 
 
-@pytest.mark.parametrize("seed", range(6))
-def test_all_outcomes_against_sorting(seed):
-    world = World(seed)
+@pytest.fixture(scope="module", params=range(4))
+def measured(request):
+    """A world and its measurement. The softmax can answer no unseen label."""
+    world = World(request.param)
     settings = standard_settings(world.seen, world.unseen)
-    measured = measure(world.source(), world.scorers(), settings, neighbors=world.neighbors, ks=KS, batch_size=64)
-    assert list(measured.settings) == ["seen", "unseen", "unseen+seen"]
-    assert "softmax" not in measured.outcomes["unseen"]  # it can answer none of these candidates
-    for setting in settings:
-        ks = measured.ks[setting.name]
-        assert ks == [k for k in KS if k <= len(setting.candidate_ids)]
-        images, places = measured.images[setting.name], measured.labels[setting.name]
-        true = [world.label_ids[world.labels[i]] for i in range(len(world.labels))]
-        assert images.tolist() == [i for i, label in enumerate(true) if label in setting.label_ids]
-        assert [setting.label_ids[p] for p in places] == [true[i] for i in images]
+    arguments = {"neighbors": world.neighbors, "ks": KS, "batch_size": 64}
+    return world, measure(world.source(), world.scorers(), settings, **arguments)
+
+
+def test_all_outcomes_against_sorting(measured):
+    world, measurement = measured
+    assert {name: list(models) for name, models in measurement.outcomes.items()} == {
+        "seen": ["softmax", "devise", "terms"],
+        "unseen": ["devise", "terms"],
+        "unseen+seen": ["softmax", "devise", "terms"],
+    }
+    true = [world.label_ids[label] for label in world.labels]
+    for name, setting in measurement.settings.items():
+        ks, ids = measurement.ks[name], setting.candidate_ids
+        assert ks == [k for k in KS if k <= len(ids)]
+        images = measurement.images[name].tolist()
+        assert images == [i for i, label in enumerate(true) if label in setting.label_ids]
+        assert [setting.label_ids[place] for place in measurement.labels[name]] == [true[i] for i in images]
         correct = {
-            label: {k: correct_set(world.neighbors, label, k, setting.valid_ids) for k in ks}
+            (label, k): correct_set(world.neighbors, label, k, setting.valid_ids)
             for label in setting.label_ids
+            for k in ks
         }
         for k in ks:
-            answerable = [len(correct[label][k] & set(setting.candidate_ids)) for label in setting.label_ids]
-            assert measured.correct_sizes[setting.name][k].tolist() == answerable
-        for model, (found,) in measured.outcomes[setting.name].items():
+            sizes = [len(correct[label, k] & set(ids)) for label in setting.label_ids]
+            assert measurement.correct_sizes[name][k].tolist() == sizes
+        for model, (found,) in measurement.outcomes[name].items():
             for row, image in enumerate(images):
-                label, query = true[image], world.queries[image]
-                ranked = {k: answers(world, model, setting.candidate_ids, query, k) for k in range(1, max(ks) + 1)}
-                hits = [k for k, first in ranked.items() if label in first]
-                assert found.first_hit[row] == min(hits, default=NEVER), (model, setting.name, image)
-                right = [len(set(ranked[k]) & correct[label][k]) for k in ks]
-                assert found.correct[row].tolist() == right, (model, setting.name, image)
-                first = setting.candidate_ids.index(ranked[1][0]) if ranked[1] else -1
-                assert found.first_answer[row] == first
+                label = true[image]
+                ranked = {k: answers(world, model, ids, world.queries[image], k) for k in range(1, max(ks) + 1)}
+                first_hit = min((k for k, answered in ranked.items() if label in answered), default=NEVER)
+                assert found.first_hit[row] == first_hit, (model, name, image)
+                right = [len(set(ranked[k]) & correct[label, k]) for k in ks]
+                assert found.correct[row].tolist() == right, (model, name, image)
+                assert found.first_answer[row] == (ids.index(ranked[1][0]) if ranked[1] else -1)
 
 
-@pytest.mark.parametrize("seed", range(6))
-def test_generalized_outcomes_against_every_penalty(seed):
-    world = World(seed)
-    measured = measure(world.source(), world.scorers(), standard_settings(world.seen, world.unseen))
-    assert list(measured.generalized) == ["seen", "unseen"]
-    for kind, models in measured.generalized.items():
+def test_generalized_outcomes_against_every_penalty(measured):
+    world, measurement = measured
+    assert list(measurement.generalized) == ["seen", "unseen"]
+    for kind, models in measurement.generalized.items():
         assert list(models) == ["softmax", "devise", "terms"]
         for model, (found,) in models.items():
-            for row, image in enumerate(measured.images[kind]):
-                label = world.label_ids[world.labels[image]]
-                # Scores are whole numbers: these are all penalties that differ in what they do.
-                for penalty in (-200.0, *np.arange(-40, 40.5, 0.5), 200.0)[:: 1 + row % 7]:
+            for row, image in enumerate(measurement.images[kind]):
+                label, query = world.label_ids[world.labels[image]], world.queries[image]
+                # Scores are whole numbers: these are all penalties that differ in what they do, a seventh an image.
+                for penalty in (-200.0, *np.arange(-40, 40.5, 0.5), 200.0)[row % 7 :: 7]:
                     wins = found.margin[row] > penalty if kind == "seen" else found.margin[row] <= penalty
-                    expected = answer_with_penalty(world, model, world.queries[image], penalty) == label
+                    expected = answer_with_penalty(world, model, query, penalty) == label
                     assert (found.right[row] and wins) == expected, (model, kind, image, penalty)
 
 
 def test_batches_bad_images_and_one_network_call_a_batch():
-    world = World(11, images=61)
+    """The same to the last digit, whether images are decoded or not, in batches of any size."""
+    world = World(11, images=41)
     settings = standard_settings(world.seen, world.unseen)
     arguments = {"neighbors": world.neighbors, "ks": KS}
-    whole = measure(world.source(), world.scorers(), settings, batch_size=61, **arguments)
+    whole = measure(world.source(), world.scorers(), settings, batch_size=41, **arguments)
     calls = tf.Variable(0)
 
     def counted(pixels):
@@ -136,31 +144,35 @@ def test_batches_bad_images_and_one_network_call_a_batch():
     assert same(measure(world.source(), world.scorers(counted), settings, batch_size=7, **arguments), whole)
     assert calls.numpy() == sum(-(-len(whole.images[kind]) // 7) for kind in ("seen", "unseen"))
     assert same(measure(world.source(), world.scorers(), settings, batch_size=1, **arguments), whole)
-    bad = [*whole.images["seen"][[0, 8, 9]], *whole.images["unseen"][[-1]]]
-    without = measure(world.source(bad), world.scorers(), settings, batch_size=7, **arguments)
-    for setting in settings:
-        kept = ~np.isin(whole.images[setting.name], bad)
-        assert without.images[setting.name].tolist() == whole.images[setting.name][kept].tolist()
-        for model, (found,) in without.outcomes[setting.name].items():
-            (expected,) = whole.outcomes[setting.name][model]
-            for name, values in vars(found).items():
-                np.testing.assert_array_equal(values, vars(expected)[name][kept])
-    with pytest.raises(ValueError, match="None of the images can be read"):
-        measure(world.source(range(61)), world.scorers(), settings)
+    # Among them all images of a batch.
+    bad = [*whole.images["seen"][[0, 8, 9, *range(14, 21)]], *whole.images["unseen"][[-1]]]
+    without = measure(world.source(bad), world.scorers(), settings, decode=True, batch_size=7, **arguments)
+    for name in without.settings:
+        kept = ~np.isin(whole.images[name], bad)
+        assert without.images[name].tolist() == whole.images[name][kept].tolist()
+        assert without.labels[name].tolist() == whole.labels[name][kept].tolist()
+        for part in ("outcomes", "generalized"):
+            for model, (found,) in getattr(without, part).get(name, {}).items():
+                (expected,) = getattr(whole, part)[name][model]
+                for field, values in vars(found).items():
+                    np.testing.assert_array_equal(values, vars(expected)[field][kept])
+    with pytest.raises(ValueError, match="None of the images can be read. Received: made-up images"):
+        measure(world.source(range(41)), world.scorers(), settings)
 
 
 def test_scorers_of_one_name_are_seeds_in_their_order():
-    """Twelve of them, since "10" is sorted before "2"."""
+    """Twelve of them, since "10" is sorted before "2": model i answers label j by the value (i + j) mod 5."""
     world = World(3, images=40)
-    vectors = [{label: np.eye(5)[(i + j) % 5] for j, label in enumerate(world.label_ids)} for i in range(12)]
+    vectors = [{label: np.eye(5)[(i + j) % 5] for j, label in enumerate(world.seen)} for i in range(12)]
     tables = [functools.partial(Candidates.of_labels, vectors=v) for v in vectors]
     scorers = [Scorer("random", made_up.network, made_up.embedding, table) for table in tables]
-    settings = standard_settings(world.seen, world.unseen)
-    together = measure(world.source(), [*scorers, *world.scorers()], settings)
-    assert list(together.outcomes["seen"]) == ["random", "softmax", "devise", "terms"]
-    for number, scorer in enumerate(scorers):
-        (alone,) = measure(world.source(), [scorer], settings[:1]).outcomes["seen"]["random"]
-        np.testing.assert_array_equal(together.outcomes["seen"]["random"][number].first_hit, alone.first_hit)
+    measurement = measure(world.source(), [*scorers, *world.scorers()], standard_settings(world.seen, []))
+    assert list(measurement.outcomes["seen"]) == ["random", "softmax", "devise", "terms"]
+    queries = world.queries[measurement.images["seen"]][:, EMBEDDING]
+    for i, found in enumerate(measurement.outcomes["seen"]["random"]):
+        places = (i + np.arange(len(world.seen))) % 5
+        expected = [-1 if NOT_A_NUMBER in query else int(np.argmax(query[places])) for query in queries]
+        assert found.first_answer.tolist() == expected
 
 
 def test_the_public_metrics_agree():
@@ -186,12 +198,12 @@ def test_the_public_metrics_agree():
         for column, k in enumerate(measured.ks[name]):
             hit = HitAtK(k)
             hit.update_state(place, scores)
-            assert hit.result() == pytest.approx(np.mean(found.first_hit <= k), abs=1e-6)
+            assert float(hit.result()) == pytest.approx(np.mean(found.first_hit <= k), abs=1e-6)
             sets = hierarchical_correct_sets(world.neighbors, setting.label_ids, [k], setting.valid_ids)[k]
             precision = HierarchicalPrecisionAtK(k, [{ids.index(i) for i in one if i in ids} for one in sets])
             good = ~np.isnan(scores).any(axis=1)
             precision.update_state(rows[good], scores[good])
-            assert precision.result() == pytest.approx(np.mean(found.correct[good, column] / k), abs=1e-6)
+            assert float(precision.result()) == pytest.approx(np.mean(found.correct[good, column] / k), abs=1e-6)
             assert not found.correct[~good].any()
 
 

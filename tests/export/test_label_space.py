@@ -11,6 +11,7 @@ import tensorflow as tf
 import devise_tf.models
 from devise_tf.data import LabelSet, make_label_vectors
 from devise_tf.data.hierarchy import find_wordnet
+from devise_tf.data.similarity_profile import SimilarityProfile
 from devise_tf.export.label_space import TrainedLabels, WordVectorLabels, split_label_text
 from devise_tf.text import tokenize
 
@@ -78,49 +79,72 @@ def test_vectors_are_those_of_training(space):
     assert known.numpy().tolist() == count.numpy().tolist() == [2, 2, 1, 2, 2, 3]
 
 
-@pytest.fixture
-def centered(space, tmp_path):
-    """The same space with a center, and the center."""
-    terms, vectors, labels = space
-    center = np.array([0.3, -0.2, 0.1, 0.4], np.float32)
-    return center, WordVectorLabels(
-        ["cat"], labels.label_vectors.numpy(), terms, vectors, str(tmp_path / "centered.txt"), center
-    )
+TEXTS = ["Snow Leopard", "red panda", "cat", "leopard red", "no snow", "", "snow", "?"]
+KNOWN = 4  # of these
 
 
-def test_the_center_is_subtracted_between_two_normalizations(space, centered):
+def text_vectors(terms, vectors, heads, profile):
+    """The known texts' vectors by the formulas, float64."""
+    words = [["snow_leopard"], ["red", "panda"], ["cat"], ["leopard", "red"]]
+    last = ["leopard", "panda", None, "red"]
+    v = dict(zip(terms, vectors.astype(np.float64), strict=True))
+
+    def unit(vector):
+        return vector / np.linalg.norm(vector)
+
+    made = [unit(sum(v[word] for word in row)) for row in words]
+    if heads:
+        made = [unit(one + unit(v[head])) if head else one for one, head in zip(made, last, strict=True)]
+    if profile is not None:
+        made = [unit(np.exp(profile.references @ vector / profile.temperature)) for vector in made]
+    return np.array(made)
+
+
+@pytest.mark.parametrize("temperature", [None, 0.1, 2.0])
+@pytest.mark.parametrize("heads", [False, True])
+def test_texts_become_what_the_labels_vectors_are_made_of(space, tmp_path, heads, temperature):
     terms, vectors, _ = space
-    center, labels = centered
-    sums = {"Snow Leopard": ["snow_leopard"], "red panda": ["red", "panda"], "red red cat": ["red", "red", "cat"]}
-    expected = []
-    for words in sums.values():
-        vector = sum(vectors[terms.index(word)].astype(np.float64) for word in words)
-        vector = vector / np.linalg.norm(vector) - center
-        expected.append(vector / np.linalg.norm(vector))
-    embedding, known, count = labels.embed(tf.constant([*sums, "no snow", ""]))
-    np.testing.assert_allclose(embedding[:3], expected, atol=1e-6)
-    assert not embedding.numpy()[3:].any()  # and not the center
-    assert (known.numpy().tolist(), count.numpy().tolist()) == ([2, 2, 3, 0, 0], [2, 2, 3, 2, 0])
-    label_set = LabelSet(list("abc"), [[text] for text in sums])
-    found = make_label_vectors(label_set, terms, vectors, center=center)
-    np.testing.assert_allclose(embedding[:3], found.vectors, atol=1e-6)
-    query = np.random.default_rng(1).normal(size=(1, 4)).astype(np.float32)
+    references = np.random.default_rng(5).normal(size=(6, 4))
+    references /= np.linalg.norm(references, axis=1, keepdims=True)
+    profile = None if temperature is None else SimilarityProfile(references, temperature)
+    size = 4 if temperature is None else 6
+    table = np.eye(size, dtype=np.float32)
+    labels = WordVectorLabels(list("abcd"), table, terms, vectors, str(tmp_path / "made.txt"), heads, profile)
+    embedding, known, count = labels.embed(tf.constant(TEXTS))
+    expected = text_vectors(terms, vectors, heads, profile)
+    np.testing.assert_allclose(embedding[:KNOWN], expected, atol=1e-6)
+    assert not embedding.numpy()[KNOWN:].any()
+    assert (known.numpy().tolist(), count.numpy().tolist()) == ([2, 2, 1, 2, 0, 0, 0, 0], [2, 2, 1, 2, 2, 0, 1, 0])
+    for texts in ([], ["", "!"]):  # no words at all
+        assert not labels.embed(tf.constant(texts, tf.string))[0].numpy().any()
+    # As the labels that are answered are made.
+    label_set = LabelSet([str(i) for i in range(KNOWN)], [[text] for text in TEXTS[:KNOWN]])
+    found = make_label_vectors(label_set, terms, vectors, "compose", "heads" if heads else "first", profile)
+    np.testing.assert_allclose(embedding[:KNOWN], found.vectors, atol=1e-6)
+    query = np.random.default_rng(1).normal(size=(1, size)).astype(np.float32)
     scores, known = labels.scores(tf.constant(query), tf.constant([["Snow Leopard", "?", "red panda"]]))
     np.testing.assert_allclose(scores[0], [query[0] @ expected[0], 0.0, query[0] @ expected[1]], atol=1e-5)
     assert known.numpy().tolist() == [[True, False, True]]
 
 
-def test_without_a_center_no_bit_changes(space, tmp_path):
+def test_first_terms_are_brought_to_unit_norm_once(space):
+    """Without heads and profiles no bit is other than that of one normalization."""
     terms, vectors, labels = space
-    assert not labels.center.numpy().any()
     names = [*terms, *(f"{a} {b}" for a in ("cat", "red", "2") for b in ("panda", "polar"))]
     rows = [[terms.index(name)] if name in terms else [terms.index(word) for word in name.split()] for name in names]
     sums = tf.stack([tf.math.unsorted_segment_sum(vectors[row], [0] * len(row), 1)[0] for row in rows])
-    once = tf.math.divide_no_nan(sums, tf.norm(sums, axis=1)[:, None])
-    zero = WordVectorLabels(["cat"], vectors[2:3], terms, vectors, str(tmp_path / "zero.txt"), np.zeros(4))
-    for each in (labels, zero):
-        embedding, _, _ = each.embed(tf.constant([name.replace("_", " ") for name in names]))
-        np.testing.assert_array_equal(embedding, once)
+    embedding, _, _ = labels.embed(tf.constant([name.replace("_", " ") for name in names]))
+    np.testing.assert_array_equal(embedding, tf.math.divide_no_nan(sums, tf.norm(sums, axis=1)[:, None]))
+
+
+def test_profiles_are_bounded_in_what_they_take(space, tmp_path, monkeypatch):
+    terms, vectors, _ = space
+    monkeypatch.setattr("devise_tf.export.label_space.MAX_REQUEST_SCORES", 1)
+    profile = SimilarityProfile(np.eye(8, 4))
+    labels = WordVectorLabels(["a"], np.eye(1, 8), terms, vectors, str(tmp_path / "made.txt"), profile=profile)
+    assert labels.embed(tf.fill([8], "cat"))[0].shape == (8, 8)
+    with pytest.raises(tf.errors.InvalidArgumentError, match="at most 64 values in vectors of its labels"):
+        labels.embed(tf.fill([9], "cat"))
 
 
 def test_texts_that_miss_a_word_have_no_vector(space):

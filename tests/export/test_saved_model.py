@@ -180,55 +180,53 @@ def unit(vectors):
 
 @pytest.mark.slow
 def test_label_vectors_are_made_as_the_model_was_trained(tiny_model_dir, tmp_path):
-    """Of all terms, and centred: in answers, in requests of single terms, and after other labels took their place."""
+    """Of all terms with their heads, as profiles: in answers, in requests, and after other labels took their place."""
     model_dir = pathlib.Path(copy_of(tiny_model_dir, tmp_path / "run"))
-    add_devise(model_dir, "l2", label_terms="mean", centered=True)
+    add_devise(model_dir, "profiles", label_terms="heads", profile_temperature=0.5)
     terms, vectors = load_vectors(model_dir / "vectors.bin")
     v = {term: unit(vector) for term, vector in zip(terms, vectors.astype(np.float64), strict=True)}
-    # The seen labels have one term each that has a vector; one of them is composed.
-    center = np.mean([v["snow_leopard"], v["cat"], v["dog"], unit(vectors[1] + vectors[2])], axis=0)
-    (tmp_path / "labels.txt").write_text("a\tleopard, cat\nb\tpolar bear, zebra, the\nc\tdog\nd\tred panda\n")
-    (tmp_path / "others.txt").write_text("e\tzebra, dog\nf\tbear\n")
-    pixels = np.random.default_rng(0).uniform(0, 255, (3, IMAGE_SIZE, IMAGE_SIZE, 3)).astype(np.float32)
-    network = keras.models.load_model(model_dir / "l2.keras", compile=False)
-    assert not np.allclose(
-        network.projection.kernel, keras.models.load_model(model_dir / "devise.keras").projection.kernel
-    )
-    settings = ExportSettings("l2", str(tmp_path / "labels.txt"), k=4)
-    version = export_model(str(model_dir), str(tmp_path / "base"), settings)
-    facts = {"model": "l2", "label_terms": "mean", "missing_labels": "compose", "labels": 4}
-    assert {name: manifest_of(version)[name] for name in facts} == facts
+    snow_leopard = unit(v["snow_leopard"] + v["leopard"])
+    red_panda = unit(unit(vectors[1] + vectors[2]) + v["panda"])
+    polar_bear = unit(unit(vectors[8] + vectors[9]) + v["bear"])
+    references = np.stack([snow_leopard, v["cat"], v["dog"], red_panda])  # of the seen labels
 
-    def check(version, means):
+    def profile(vector):
+        return unit(np.exp(references @ vector / 0.5))
+
+    (tmp_path / "labels.txt").write_text("a\tleopard, cat\nb\tpolar bear, zebra, the\nc\tdog\nd\tred panda\n")
+    (tmp_path / "others.txt").write_text("e\tzebra, dog\nf\tsnow leopard, bear\n")
+    network = keras.models.load_model(model_dir / "profiles.keras", compile=False)
+    settings = ExportSettings("profiles", str(tmp_path / "labels.txt"), k=4)
+    version = export_model(str(model_dir), str(tmp_path / "base"), settings)
+    facts = {"model": "profiles", "label_terms": "heads", "profile_temperature": 0.5, "dimension": 4, "labels": 4}
+    assert {name: manifest_of(version)[name] for name in facts} == facts
+    pixels = np.random.default_rng(0).uniform(0, 255, (3, IMAGE_SIZE, IMAGE_SIZE, 3)).astype(np.float32)
+    images = [photo(i) for i in range(3)]
+
+    def check(version, made_of):
         served = tf.saved_model.load(version).signatures
         embedding = served["embed_pixels"](pixels=tf.constant(pixels))["embedding"].numpy()
         np.testing.assert_allclose(embedding, unit(network(pixels, training=False).numpy()), atol=1e-5)
-        images = [photo(i) for i in range(3)]
         embedding = served["embed_image"](image_bytes=tf.constant(images))["embedding"].numpy()
-        expected = {name: unit(unit(np.mean(its_terms, axis=0)) - center) for name, its_terms in means.items()}
+        expected = {name: profile(unit(np.mean(vectors, axis=0))) for name, vectors in made_of.items()}
         answers = served["serving_default"](image_bytes=tf.constant(images))
         for query, names, scores in zip(embedding, answers["labels"].numpy(), answers["scores"].numpy(), strict=True):
             assert sorted(name.decode() for name in names) == sorted(expected)
             np.testing.assert_allclose(scores, [query @ expected[name.decode()] for name in names], atol=1e-5)
-        asked = ["leopard", "polar bear", "unicorn"]
-        vectors_of = served["embed_label"](labels=tf.constant(asked))["embedding"].numpy()
-        singles = [v["leopard"] - center, unit(vectors[8] + vectors[9]) - center]
-        np.testing.assert_allclose(vectors_of[:2], unit(np.stack(singles)), atol=1e-5)
-        assert not vectors_of[2].any()
+        asked = served["embed_label"](labels=tf.constant(["leopard", "polar bear", "unicorn"]))["embedding"].numpy()
+        np.testing.assert_allclose(asked, [profile(v["leopard"]), profile(polar_bear), np.zeros(4)], atol=1e-5)
 
-    means = {
+    made_of = {
         "leopard": [v["leopard"], v["cat"]],
         "polar bear": [v["zebra"], v["the"]],  # a term without a vector of its own has no part in the mean
         "dog": [v["dog"]],
-        "red panda": [unit(vectors[1] + vectors[2])],
+        "red panda": [red_panda],
     }
-    check(version, means)
-    # A center that the export lost would move every score.
-    check(
-        relabel(str(tmp_path / "base"), str(tmp_path / "others.txt")),
-        {"zebra": [v["zebra"], v["dog"]], "bear": [v["bear"]]},
-    )
-    assert manifest_of(f"{tmp_path}/base/2")["label_terms"] == "mean"
+    check(version, made_of)
+    made_of = {"zebra": [v["zebra"], v["dog"]], "snow leopard": [snow_leopard, v["bear"]]}
+    check(relabel(str(tmp_path / "base"), str(tmp_path / "others.txt")), made_of)
+    old, new = manifest_of(version), manifest_of(f"{tmp_path}/base/2")
+    assert {name for name in old if new[name] != old[name]} == {"labels", "files"}
 
 
 @pytest.mark.slow

@@ -7,7 +7,7 @@ import numpy as np
 from PIL import Image
 
 from devise_tf.data import LabelSet, load_ids, make_label_vectors
-from devise_tf.data.label_vectors import vector_center
+from devise_tf.data.similarity_profile import SimilarityProfile
 from devise_tf.models import visual
 from devise_tf.models.devise import DeViSE
 from devise_tf.models.visual import build_visual_model, representation_model
@@ -56,18 +56,21 @@ def make_model_dir(directory, visual_model="resnet_tiny"):
     return str(directory)
 
 
-def add_devise(directory, name, label_terms="first", centered=False):
-    """Writes `NAME.keras`, a DeViSE model of an untrained projection, into a model directory."""
+def add_devise(directory, name, label_terms="first", profile_temperature=None):
+    """Writes `NAME.keras`, a DeViSE model of an untrained projection, into a model directory.
+
+    With `profile_temperature` its label vectors are profiles of similarities to those of the seen labels.
+    """
     labels = LabelSet.load(directory / "labels.txt")
     unseen = load_ids(directory / "unseen_labels.txt")
     seen = labels.select([label for label in labels.ids if label not in unseen])
-    terms = load_vectors(directory / "vectors.bin")
-    found = make_label_vectors(seen, *terms, label_terms=label_terms)
-    if centered:
-        found = make_label_vectors(seen, *terms, label_terms=label_terms, center=vector_center(found.vectors))
+    arguments = (*load_vectors(directory / "vectors.bin"), "compose", label_terms)
+    found, profile = make_label_vectors(seen, *arguments), {}
+    if profile_temperature is not None:
+        profile = {"profile_references": found.vectors, "profile_temperature": profile_temperature}
+        found = make_label_vectors(seen, *arguments, SimilarityProfile(found.vectors, profile_temperature))
     network = representation_model(keras.models.load_model(directory / "cnn.keras", compile=False))
-    model = DeViSE(network, found.vectors, label_terms=label_terms, label_center=found.center)
-    model.save(directory / f"{name}.keras")
+    DeViSE(network, found.vectors, label_terms=label_terms, **profile).save(directory / f"{name}.keras")
 
 
 def photo(seed=0, size=(48, 40), form="JPEG", mode="RGB"):

@@ -1,3 +1,5 @@
+import copy
+
 import keras
 import numpy as np
 import pytest
@@ -103,7 +105,10 @@ def test_save_and_load(tmp_path):
     np.testing.assert_array_equal(loaded.label_vectors.numpy(), model.label_vectors.numpy())
     np.testing.assert_array_equal(loaded.predict_on_batch(pixels), model.predict_on_batch(pixels))
     config = model.get_config()
-    assert ConSE.from_config(config).get_config() == config
+    again = ConSE.from_config(copy.deepcopy(config))  # Keras empties the configs that it reads
+    assert again.get_config() == config
+    again.set_weights(model.get_weights())
+    np.testing.assert_array_equal(again.predict_on_batch(pixels), model.predict_on_batch(pixels))
 
 
 def test_bad_arguments():

@@ -1,3 +1,5 @@
+import re
+
 import keras
 import numpy as np
 import pytest
@@ -169,35 +171,86 @@ def test_save_and_load(tmp_path, frozen):
 
 
 def test_what_label_vectors_are_made_of_is_saved(tmp_path):
-    """The center as a weight, so that it is exact; the model itself computes without it."""
-    center = np.linspace(-0.3, 0.4, DIMENSION)
-    model = make_model(loss="softmax", temperature=0.125, label_terms="mean", label_center=center)
-    pixels, labels = images()
-    plain = make_model(loss="softmax", temperature=0.125)
+    """References as a weight, so that they are exact; the model itself computes without them."""
+    references = np.random.default_rng(5).normal(size=(DIMENSION, 9))
+    arguments = {"loss": "softmax", "temperature": 0.125, "label_terms": "mean"}
+    model = make_model(**arguments, profile_references=references, profile_temperature=0.25)
+    plain = make_model(**arguments)
     plain.visual_model.set_weights(model.visual_model.get_weights())
     plain.projection.set_weights(model.projection.get_weights())
+    pixels, labels = images()
     np.testing.assert_array_equal(plain(pixels), model(pixels))
-    assert not plain.label_center.numpy().any() and plain.label_terms == "first"
-    assert model.label_center.trainable is False
-    model.compile(keras.optimizers.SGD(0.1))
-    model.fit(pixels, labels, epochs=1, verbose=0)
-    model.save(tmp_path / "model.keras")
-    loaded = keras.saving.load_model(tmp_path / "model.keras", compile=False)
-    assert (loaded.loss_name, loaded.temperature, loaded.label_terms) == ("softmax", 0.125, "mean")
-    np.testing.assert_array_equal(loaded.label_center.numpy(), center.astype("float32"))
-    np.testing.assert_array_equal(loaded.ranking_loss.label_vectors.numpy(), model.ranking_loss.label_vectors.numpy())
-    np.testing.assert_array_equal(
-        loaded.label_loss(loaded(pixels), labels).numpy(), model.label_loss(model(pixels), labels).numpy()
-    )
+    assert plain.profile_references is None and not model.profile_references.trainable
+    for each in (model, plain):
+        each.compile(keras.optimizers.SGD(0.1))
+        each.fit(pixels, labels, epochs=1, verbose=0)
+        each.save(tmp_path / "model.keras")
+        loaded = keras.saving.load_model(tmp_path / "model.keras", compile=False)
+        assert (loaded.loss_name, loaded.temperature, loaded.label_terms) == ("softmax", 0.125, "mean")
+        np.testing.assert_array_equal(
+            loaded.ranking_loss.label_vectors.numpy(), each.ranking_loss.label_vectors.numpy()
+        )
+        np.testing.assert_array_equal(
+            loaded.label_loss(loaded(pixels), labels).numpy(), each.label_loss(each(pixels), labels).numpy()
+        )
+        if each is model:
+            np.testing.assert_array_equal(loaded.profile_references.numpy(), references.astype("float32"))
+            assert loaded.profile_temperature == 0.25
+        else:
+            assert loaded.profile_references is None
+
+
+def classifier(labels=LABELS):
+    """The visual model with logits on top, as phase 2 trains it."""
+    visual = visual_model()
+    return keras.Model(visual.input, keras.layers.Dense(labels, name="logits")(visual.output))
+
+
+def test_the_softmaxs_probabilities_join_the_embedding(tmp_path):
+    """embedding = unit(M representation) + weight unit(probabilities), of one run of the network."""
+    network = classifier()
+    representation = keras.Model(network.input, network.get_layer("representation").output)
+    rng = np.random.default_rng(6)
+    profiles = {"label_vectors": rng.random((LABELS, LABELS)), "profile_references": rng.normal(size=(LABELS, 3))}
+    model = DeViSE(representation, **profiles, loss="softmax", label_terms="heads", profile_temperature=0.3)
+    joined = model.with_softmax(network, 0.7)
+    pixels, labels = images(5)
+
+    def unit(vectors):
+        return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+
+    logits = network(pixels).numpy().astype(np.float64)
+    probabilities = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+    expected = unit(model(pixels).numpy()) + 0.7 * unit(probabilities)
+    np.testing.assert_allclose(joined(pixels), expected, rtol=1e-4, atol=1e-5)
+    joined.save(tmp_path / "joined.keras")
+    loaded = keras.saving.load_model(tmp_path / "joined.keras", compile=False)
+    for each in (joined, loaded):
+        assert (each.softmax_weight, each.label_terms, each.profile_temperature) == (0.7, "heads", 0.3)
+        np.testing.assert_array_equal(each.profile_references.numpy(), model.profile_references.numpy())
+        np.testing.assert_array_equal(each.ranking_loss.label_vectors.numpy(), model.ranking_loss.label_vectors.numpy())
+        np.testing.assert_array_equal(each.predict_on_batch(pixels), joined.predict_on_batch(pixels))
+    loaded.compile(keras.optimizers.SGD(0.1))
+    with pytest.raises(ValueError, match="Train the model before `with_softmax`. Received: softmax_weight=0.7"):
+        loaded.fit(pixels, labels, verbose=0)
+    with pytest.raises(ValueError, match="`softmax_weight` .*Received: softmax_weight=0.7, outputs"):
+        model.with_softmax(classifier(LABELS + 1), 0.7)
+    for weight in (-1.0, 1.0):  # 1.0: the logits are missing
+        with pytest.raises(ValueError, match=f"`softmax_weight` .*Received: softmax_weight={weight}, outputs"):
+            DeViSE(representation, **profiles, softmax_weight=weight)
 
 
 def test_config_round_trip():
-    model = make_model(loss="l2", margin=0.4, temperature=0.5, label_terms="random", name="embedder")
+    model = make_model(
+        loss="l2", margin=0.4, temperature=0.5, label_terms="random", name="embedder",
+        profile_references=np.ones((DIMENSION, 3)), profile_temperature=0.3,
+    )  # fmt: skip
     config = model.get_config()
     again = DeViSE.from_config(config)
     assert again.get_config() == config
     assert again.name == "embedder" and again.ranking_loss.margin == 0.4 and again.loss_name == "l2"
-    assert (again.temperature, again.label_terms) == (0.5, "random")
+    assert (again.temperature, again.label_terms, again.profile_temperature) == (0.5, "random", 0.3)
+    assert again.profile_references.shape == (DIMENSION, 3)
     assert again.ranking_loss.label_vectors.shape == (LABELS, DIMENSION)
     assert "visual_model" in config and DeViSE.from_config(config).get_config() == config  # not used up
     again.set_weights(model.get_weights())
@@ -215,9 +268,12 @@ def test_bad_arguments():
             make_model(temperature=temperature)
     with pytest.raises(ValueError, match="Received: label_terms='all'"):
         make_model(label_terms="all")
-    for center in (np.zeros(DIMENSION + 1), np.zeros((1, DIMENSION)), np.full(DIMENSION, np.nan), 0.0):
-        with pytest.raises(ValueError, match=f"`label_center` must hold {DIMENSION} finite values. Received: .*shape="):
-            make_model(label_center=center)
+    for shape in ((DIMENSION + 1, 3), (3, DIMENSION), (DIMENSION,), (1, DIMENSION, 3)):
+        message = (
+            rf"`profile_references` must have the shape \[{DIMENSION}, W\].* Received: shape {re.escape(str(shape))}"
+        )
+        with pytest.raises(ValueError, match=message):
+            make_model(profile_references=np.ones(shape))
     with pytest.raises(ValueError, match="`num_labels` and `dimension` must be given"):
         make_model(label_vectors=None)
     with pytest.raises(ValueError, match="none of them zero"):

@@ -21,9 +21,9 @@ def unit(vector):
     return vector / np.linalg.norm(vector)
 
 
-def network(**arguments):
+def network(label_vectors=VECTORS[:3], **arguments):
     visual = keras.Sequential([keras.Input((4, 4, 3)), keras.layers.Flatten()])
-    return DeViSE(visual, VECTORS[:3], **arguments)
+    return DeViSE(visual, label_vectors, **arguments)
 
 
 @pytest.fixture
@@ -107,21 +107,30 @@ def test_vectors_that_were_trained_on_are_those_of_devise_alone(directory):
     np.testing.assert_array_equal(vectors, VECTORS[:-1])
 
 
-@pytest.mark.parametrize("centered", [False, True])
-@pytest.mark.parametrize("label_terms", ["first", "mean", "random"])
-def test_label_vectors_are_made_as_the_models_own(directory, label_terms, centered):
-    center = np.array([0.1, 0.2, -0.3, 0.05], np.float32) if centered else None
-    model = network(label_terms=label_terms, label_center=center)
+@pytest.mark.parametrize("profiles", [False, True])
+@pytest.mark.parametrize("label_terms", ["first", "mean", "heads", "random"])
+def test_label_vectors_are_made_as_the_models_own(directory, label_terms, profiles):
+    """A model of profiles keeps its references, whatever labels are asked for."""
+    references = np.stack([unit(vector) for vector in np.random.default_rng(1).normal(size=(3, 4))]).astype(np.float32)
+    arguments = {"profile_references": references, "profile_temperature": 0.5} if profiles else {}
+    model = network(np.eye(3, 3 if profiles else 4), label_terms=label_terms, **arguments)
     found = TrainedRun(str(directory)).label_vectors("devise", model, LABELS)
     v = {term: unit(vector.astype(np.float64)) for term, vector in zip(TERMS, VECTORS, strict=True)}
-    first = {"n1": v["snow_leopard"], "n2": v["cat"], "n3": unit(VECTORS[1] + VECTORS[0]), "n4": v["dog"]}
-    expected = {**first, "n1": unit(v["snow_leopard"] + v["ounce"])} if label_terms == "mean" else first
-    if centered:
-        expected = {label: unit(vector - center) for label, vector in expected.items()}
+    of_term = {**v, "snow_cat": unit(VECTORS[1] + VECTORS[0])}
+    if label_terms == "heads":
+        of_term["snow_leopard"] = unit(of_term["snow_leopard"] + v["leopard"])
+        of_term["snow_cat"] = unit(of_term["snow_cat"] + v["cat"])
+    expected = [of_term[term] for term in ("snow_leopard", "cat", "snow_cat", "dog")]
+    if label_terms in ("mean", "heads"):
+        expected[0] = unit(of_term["snow_leopard"] + v["ounce"])
+    ounce = v["ounce"]
+    if profiles:
+        expected = [unit(np.exp(references @ vector / 0.5)) for vector in expected]
+        ounce = unit(np.exp(references @ ounce / 0.5))
     assert found.ids == LABELS.ids
-    np.testing.assert_allclose(found.vectors, [expected[label] for label in LABELS.ids], atol=1e-6)
-    ounce = v["ounce"] if center is None else unit(v["ounce"] - center)
+    np.testing.assert_allclose(found.vectors, expected, atol=1e-6)
     np.testing.assert_allclose(found.term_vectors["n1"]["ounce"], ounce, atol=1e-6)
+    assert (found.profile is not None) == profiles
 
 
 @pytest.mark.parametrize("model", [None, "none"])
@@ -130,7 +139,7 @@ def test_label_vectors_of_the_plain_space(directory, model):
     model = model and network(label_terms=model)
     found = TrainedRun(str(directory)).label_vectors("conse", model, LABELS.select(["n4", "n1"]))
     np.testing.assert_allclose(found.vectors, [unit(VECTORS[5]), unit(VECTORS[3])], atol=1e-6)
-    assert found.center is None
+    assert found.profile is None
 
 
 def test_missing_labels_are_what_the_run_did_with_them(directory):

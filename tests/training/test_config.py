@@ -2,9 +2,11 @@ import dataclasses
 
 import pytest
 
-from devise_tf.data.label_vectors import MISSING
+from devise_tf.data import label_vectors
+from devise_tf.models.devise import devise
+from devise_tf.models.recipes import RECIPES
 from devise_tf.training import Config
-from devise_tf.training.config import FREE, MISSING_LABELS
+from devise_tf.training.config import FREE, LABEL_TERMS, MISSING_LABELS
 
 
 def make(**changes):
@@ -31,6 +33,15 @@ def make(**changes):
         ({"images": ""}, "Phase 'all' needs `images`"),
         ({"corpus": "", "vectors": "v.bin", "train_label_vectors": True}, "`train_label_vectors` needs `corpus`"),
         ({"train_label_vectors": True, "finetune_epochs": 0.0}, "`train_label_vectors` needs `finetune_epochs`"),
+        ({"train_label_vectors": True, "label_terms": "mean"}, "`train_label_vectors` .*Received: label_terms='mean'"),
+        ({"train_label_vectors": True, "label_profiles": True}, "`train_label_vectors` .*label_profiles=True"),
+        ({"label_terms": "all"}, "`label_terms` must be one of .*Received: label_terms='all'"),
+        ({"temperature": 0.0}, "`temperature` must be positive. Received: temperature=0"),
+        ({"temperature": -0.1}, "`temperature` must not be negative"),
+        ({"profile_temperature": 0.0}, "`profile_temperature` must be positive. Received: profile_temperature=0"),
+        ({"softmax_weight": 1.0, "finetune_epochs": 0.0}, "`softmax_weight` needs `label_profiles`"),
+        ({"softmax_weight": 1.0, "label_profiles": True}, "`softmax_weight` needs .*finetune_epochs=2.0"),
+        ({"compare": "l2, l3,none"}, r"`compare` must name some of \['l2'.*Received: \['l3', 'none'\]"),
         ({"phrases": -1}, "`phrases` must not be negative"),
         ({"phrases": 1, "phrase_threshold": 0.0}, "`phrases` needs .*Received: phrase_threshold=0.0"),
         ({"phrases": 1, "phrase_min_count": 0}, "`phrases` needs .*phrase_min_count=0"),
@@ -52,7 +63,11 @@ def test_free_settings_are_settings():
 
 
 def test_choices_are_those_of_the_library():
-    assert MISSING_LABELS == MISSING
+    assert MISSING_LABELS == label_vectors.MISSING
+    assert LABEL_TERMS == label_vectors.LABEL_TERMS
+    assert {*LABEL_TERMS, "none"} == set(devise.LABEL_TERMS)
+    losses = next(f.metadata["choices"] for f in dataclasses.fields(Config) if f.name == "devise_loss")
+    assert losses == devise.LOSSES
 
 
 def test_every_setting_says_what_it_is():
@@ -64,9 +79,30 @@ def test_every_setting_says_what_it_is():
 
 def test_learning_rates_of_phase_3_go_with_the_loss():
     assert make().devise_rates() == make(devise_loss="hardest").devise_rates() == (0.3, 0.1, 0.01)
+    assert make(devise_loss="softmax").devise_rates() == (0.3, 0.1, 0.01)
     assert make(devise_loss="sum").devise_rates() == make(devise_loss="l2").devise_rates() == (0.03, 0.01, 0.002)
     assert make(devise_loss="l2", finetune_cnn_learning_rate=0.5).devise_rates() == (0.03, 0.01, 0.5)
 
 
 def test_the_command_line_is_what_differs():
     assert set(make(seed=3).command_line()) == {*make().command_line(), "--seed=3"}
+
+
+def test_recipes_are_the_runs_settings_but_for_what_they_name():
+    """Not its learning rates, which go with its loss, nor its label vectors, which are the paper's by default."""
+    config = make(
+        compare=" l2,,profiles ", devise_loss="softmax", label_terms="random", label_profiles=True, margin=0.7,
+        projection_learning_rate=9.0, finetune_projection_learning_rate=9.0, finetune_cnn_learning_rate=9.0,
+    )  # fmt: skip
+    assert config.compared() == ["l2", "profiles"] and make().compared() == []
+    l2 = config.recipe("l2")
+    assert (l2.devise_loss, l2.label_terms, l2.label_profiles, l2.margin) == ("l2", "first", False, 0.7)
+    assert l2.devise_rates() == (0.03, 0.01, 0.002)
+    own = make(corpus="text.txt", train_label_vectors=True)
+    for name, settings in RECIPES.items():
+        made = dataclasses.asdict(own.recipe(name))
+        plain = {**dataclasses.asdict(own), "train_label_vectors": False, **settings}
+        assert made == plain
+    words = config.without_words()
+    assert (words.label_terms, words.label_profiles, words.devise_loss) == ("first", False, "softmax")
+    assert words.projection_learning_rate == 9.0

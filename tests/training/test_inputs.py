@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from devise_tf import data, text
+from devise_tf.models.trained_run import TrainedRun
 from devise_tf.training import Config, make_strategy, train
 from devise_tf.training.inputs import Inputs
 from devise_tf.training.run import Run
@@ -29,6 +30,43 @@ def start_run(config):
 
 def contents(directory):
     return {path: path.read_bytes() for path in Path(directory).rglob("*") if path.is_file()}
+
+
+@pytest.mark.slow
+def test_a_run_of_other_label_vectors_and_the_recipes_to_compare_with(tmp_path):
+    """Random terms, softmax loss and profiles; beside it the distance loss on first terms, and the whole recipe."""
+    inputs = tiny_run.make_inputs(tmp_path)
+    terms = {"cat": "cat, word1, word2", "dog": "dog, cat word3", "rose": "rose, word4"}
+    labels = [(label, terms.get(label, label)) for label in [*SEEN, "fox"]]
+    (tmp_path / "labels.txt").write_text("".join(f"{label}\t{its}\n" for label, its in labels))
+    config = settings(
+        inputs, tmp_path / "run", labels=str(tmp_path / "labels.txt"), random_models=0, cnn_epochs=0.6,
+        label_terms="random", devise_loss="softmax", temperature=0.1, label_profiles=True, compare="l2,profiles",
+    )  # fmt: skip
+    tables = start_run(config)
+    assert "Seen labels" in tables
+    run = TrainedRun(config["model_dir"])
+    names = ["devise", "devise_projection", "l2", "l2_projection", "profiles", "profiles_projection"]
+    assert run.networks() == ["softmax", *names]
+    devise, l2 = run.network("devise"), run.network("l2")
+    assert (devise.loss_name, devise.temperature, devise.label_terms) == ("softmax", 0.1, "random")
+    assert devise.profile_references.shape == (len(SEEN), 8)
+    assert (l2.loss_name, l2.label_terms, l2.profile_references) == ("l2", "first", None)
+    found, vectors = text.load_vectors(tmp_path / "run" / "vectors.bin")
+    first = np.stack([vectors[found.index(label)] for label in SEEN])
+    first /= np.linalg.norm(first, axis=1, keepdims=True)
+    np.testing.assert_allclose(devise.profile_references, first, atol=1e-5)
+    np.testing.assert_allclose(l2.ranking_loss.label_vectors, first, atol=1e-5)
+    lines = read_metrics(config["model_dir"])
+    assert {"devise_projection", "devise", "l2_projection", "l2"} <= {line["phase"] for line in lines}
+    assert all(math.isfinite(line["loss"]) for line in lines)
+    report = read_report(config["model_dir"])
+    for setting in ("seen", "unseen", "unseen+seen"):
+        assert {"devise", "l2", "profiles", "conse", "chance"} <= set(report[setting])
+    before = contents(tmp_path / "run")
+    assert start_run(config)  # all phases are done: the report alone
+    assert contents(tmp_path / "run").keys() == before.keys()
+    assert read_metrics(config["model_dir"]) == lines
 
 
 def write_labels(path, labels):
@@ -182,6 +220,49 @@ def test_an_unseen_label_must_have_images(inputs, tmp_path):
     assert not (tmp_path / "run" / "flags.txt").exists()
 
 
+@pytest.mark.parametrize("unseen", [True, False])
+def test_validation_labels_stand_in_the_unseen_ones_place(inputs, tmp_path, unseen):
+    """No phase sees images of either; the report is of the validation labels alone."""
+    (tmp_path / "validation.txt").write_text("rose\ncat\n")
+    config = settings(inputs, tmp_path / "run", validation_labels=str(tmp_path / "validation.txt"))
+    if not unseen:
+        config["unseen_labels"] = ""
+    run = open_run(config)
+    seen = ["dog", "oak", "pine"] if unseen else ["dog", "fox", "oak", "pine"]
+    assert (run.seen, run.unseen) == (seen, ["rose", "cat"])
+    assert run.inputs.labels.ids == [*seen, "rose", "cat"]
+    assert (tmp_path / "run" / "unseen_labels.txt").read_text() == "rose\ncat\n"
+    assert data.LabelSet.load(tmp_path / "run" / "labels.txt").ids == [*seen, "rose", "cat"]
+    # A run that goes on without them is another run.
+    with pytest.raises(ValueError, match="holds a run with other flags: --validation_labels="):
+        open_run({**config, "validation_labels": ""})
+
+
+def test_validation_labels_of_the_built_in_set(tmp_path):
+    from devise_tf.data import small_world
+
+    world = small_world.world()
+    seen = [label for label in world.labels.ids if label not in world.unseen]
+    (tmp_path / "validation.txt").write_text("".join(f"{label}\n" for label in seen[:3]))
+    config = settings({"images": "builtin", "corpus": "builtin"}, tmp_path / "run", phase="cnn")
+    opened = Inputs(Config(**config, validation_labels=str(tmp_path / "validation.txt")), text_needed=False)
+    assert opened.unseen == seen[:3]
+    assert sorted(opened.seen) == sorted(seen[3:])
+    assert not set(opened.labels.ids) & set(world.unseen)
+
+
+def test_nothing_is_chosen_by_unseen_labels(inputs, tmp_path):
+    (tmp_path / "validation.txt").write_text("rose\nfox\n")
+    config = settings(inputs, tmp_path / "run", validation_labels=str(tmp_path / "validation.txt"))
+    with pytest.raises(ValueError, match=r"`validation_labels` must be others than the unseen.*Received: \['fox'\]"):
+        open_run(config)
+    (tmp_path / "validation.txt").write_text("rose\nunicorn\n")
+    labels = write_labels(tmp_path / "labels.txt", [*SEEN, "fox", "unicorn"])
+    with pytest.raises(ValueError, match=r"no images.*Received: validation_labels with \['unicorn'\]"):
+        open_run({**config, "labels": labels})
+    assert contents(tmp_path / "run") == {}
+
+
 def test_empty_label_folders_hold_no_label(tmp_path):
     inputs = tiny_run.make_inputs(tmp_path)
     for folder in ("train/ghost", "val/ghost", "train/ape"):
@@ -205,7 +286,10 @@ def without_val(directory):
 @pytest.mark.parametrize(
     ("setting", "wrong"),
     [
-        *((name, lambda directory: str(directory / "none.txt")) for name in ("labels", "unseen_labels", "hierarchy")),
+        *(
+            (name, lambda directory: str(directory / "none.txt"))
+            for name in ("labels", "unseen_labels", "validation_labels", "hierarchy")
+        ),
         *((name, lambda directory: str(directory / "none.txt")) for name in ("vectors", "corpus")),
         ("visual_model", lambda directory: "resnet_tin"),
         ("images", without_val),
