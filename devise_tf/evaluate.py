@@ -29,7 +29,7 @@ def define_flags() -> None:
         "images", "", "Images, whose `val` split is measured: folder:DIR, tfds:NAME, builtin. The run's."
     )
     flags.DEFINE_string("data_dir", "", "Where TensorFlow Datasets keeps its files; empty for its own default.")
-    flags.DEFINE_string("labels", "", "File of labels with terms (`id<TAB>term, term`, or .csv), beside the run's own.")
+    flags.DEFINE_string("labels", "", "Label files with terms, separated by commas, beside the run's own.")
     flags.DEFINE_string("unseen_labels", "", "File of ids that count as unseen, one a line, in place of the run's own.")
     flags.DEFINE_string("hierarchy", "", "File of `parent child` lines, wordnet, imagenet or cifar100. The run's own.")
     flags.DEFINE_string("wordnet_dir", "", "Folder of WordNet's file data.noun, for --hierarchy=wordnet.")

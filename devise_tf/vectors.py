@@ -241,19 +241,16 @@ def _label_vectors(labels):
     vectors = _load()
     found = make_label_vectors(labels, vectors.terms, vectors.vectors, missing="drop")
     if found.missing:
-        print(found.coverage(), file=sys.stderr)
+        print(f"{len(found.missing)} of {len(labels)} labels have no vector and are left out.", file=sys.stderr)
     columns = {"term": [labels.terms[labels.index[label]][0] for label in found.ids], "label": found.ids}
     source = flags.FLAGS.hierarchy or _model_dir_file("hierarchy.txt")
     if source:
         kind, _, folder = source.partition(":")
-        wordnet = kind == "wordnet"
-        hierarchy = (
-            Hierarchy.from_wordnet(folder or None) if wordnet else Hierarchy.from_file(os.path.expanduser(source))
-        )
+        hierarchy = Hierarchy.open(os.path.expanduser(source))
         if not any(label in hierarchy for label in found.ids):
             raise ValueError(f"None of the labels is in the hierarchy. Received: {found.ids[:5]}, hierarchy={source}")
         # Synsets are named by WordNet, where it is installed; what is named by a file goes before.
-        names = wordnet_names(folder if wordnet and folder else None)
+        names = wordnet_names(folder if kind == "wordnet" and folder else None)
         named = [labels] + ([LabelSet.load(flags.FLAGS.names)] if flags.FLAGS.names else [])
         for label_set in named:
             names |= {label: terms[0] for label, terms in zip(label_set.ids, label_set.terms, strict=True)}

@@ -77,7 +77,7 @@ def test_snippets_run(code):
 def test_flags_exist(path):
     text = path.read_text(encoding="utf-8")
     commands = {module for module in re.findall(r"\b(devise_tf(?:\.\w+)+)", text) if "benchmarks" in module}
-    others = ("vectors", "text.beam", "export", "serve", "serving_client")
+    others = ("evaluate", "vectors", "text.beam", "export", "serve", "serving_client")
     commands |= {f"devise_tf.{name}" for name in others if re.search(rf"-m devise_tf\.{name}\b", text)}
     if any("benchmarks" in module for module in commands):
         commands.add("devise_tf.benchmarks.harness")

@@ -174,7 +174,7 @@ def main(argv: list[str]) -> None:
     from devise_tf.evaluation.details import report_details
     from devise_tf.evaluation.label_coverage import label_coverage
     from devise_tf.evaluation.run_evaluation import differences
-    from devise_tf.models.packaged_path import packaged_path
+    from devise_tf.models.input_files import packaged_path
     from devise_tf.text import load_vectors
 
     stages, ks = Stages(), sorted({int(k) for k in values.ks})

@@ -10,8 +10,8 @@ def bootstrap_means(
 ) -> np.ndarray:
     """Means of columns over images that are drawn anew, with replacement, from the same images.
 
-    Images with equal rows are drawn together, by a multinomial distribution over the different rows: the same
-    bootstrap, in far less time.
+    Images with equal rows are drawn together, by a multinomial distribution over the different rows, and so are labels
+    with the same counts of these: the same bootstrap, in far less time.
 
     Args:
         columns: float [n, C]. What is averaged, a row an image. Columns of one image are drawn together, so that
@@ -30,16 +30,27 @@ def bootstrap_means(
     columns = np.asarray(columns, np.float64)
     if columns.ndim != 2 or not columns.size:
         raise ValueError(f"`columns` must have the shape [n, C], neither of them 0. Received: shape {columns.shape}")
-    rng = np.random.default_rng(seed)
+    rows, row = _different_rows(columns)
     labels = np.zeros(len(columns), np.int64) if labels is None else np.unique(labels, return_inverse=True)[1]
-    means = np.zeros((samples, columns.shape[1]))
-    order = np.argsort(labels, kind="stable")
-    for rows in np.split(columns[order], np.flatnonzero(np.diff(labels[order])) + 1):
-        values, counts = np.unique(rows, axis=0, return_counts=True)
-        # The draws of one row after another would be samples * n numbers; these are samples * different rows.
-        drawn = rng.multinomial(len(rows), counts / len(rows), size=samples)
-        means += drawn @ values / len(rows)
-    return means / (labels.max() + 1)
+    size = labels.max() + 1
+    counts = np.bincount(labels * len(rows) + row, minlength=size * len(rows)).reshape(size, len(rows))
+    rng, sums = np.random.default_rng(seed), np.zeros((samples, columns.shape[1]))
+    # Draws of labels with the same counts add up to one draw of as many times the images.
+    for its_counts, times in zip(*np.unique(counts, axis=0, return_counts=True), strict=True):
+        images = its_counts.sum()
+        sums += rng.multinomial(times * images, its_counts / images, size=samples) @ rows / images
+    return sums / size
+
+
+def _different_rows(columns):
+    """The different rows, and for each row which of them it is; by numbers, as sorting rows takes ten times as long."""
+    numbers = np.zeros(len(columns), np.int64)
+    for column in columns.T:
+        values, places = np.unique(column, return_inverse=True)
+        numbers = np.unique(numbers * len(values) + places, return_inverse=True)[1]
+    first = np.zeros(numbers.max() + 1, np.int64)
+    first[numbers] = np.arange(len(columns))
+    return columns[first], numbers
 
 
 def interval(means: np.ndarray, share: float = 0.95) -> list[float]:

@@ -1,7 +1,6 @@
 """What the report shows of single labels and images."""
 
 import io
-from collections import Counter
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -78,16 +77,16 @@ def _confusions(measurement: Measurement, vectors: Mapping[str, np.ndarray]) -> 
     for setting in ("seen", "unseen+seen"):
         for model, outcomes in measurement.outcomes.get(setting, {}).items():
             described = measurement.settings[setting]
-            pairs = Counter()
-            for one in outcomes:
-                answered = one.first_answer >= 0
-                true = measurement.labels[setting][answered]
-                pairs.update(zip(true.tolist(), one.first_answer[answered].tolist(), strict=True))
-            for (true, answer), count in pairs.items():
-                ids = described.label_ids[true], described.candidate_ids[answer]
-                if ids[0] != ids[1]:
-                    cosine = float(vectors[ids[0]] @ vectors[ids[1]])
-                    confusions.setdefault(model, []).append((*ids, round(count / len(outcomes)), cosine))
+            true = np.concatenate([measurement.labels[setting]] * len(outcomes)).astype(np.int64)
+            answers = np.concatenate([one.first_answer for one in outcomes])
+            place = {label: i for i, label in enumerate(described.candidate_ids)}
+            wrong = (answers >= 0) & (answers != np.array([place[label] for label in described.label_ids])[true])
+            pairs, counts = np.unique(true[wrong] * len(place) + answers[wrong], return_counts=True)
+            for i in np.argsort(-counts, kind="stable")[:_CONFUSIONS]:
+                row, answer = divmod(int(pairs[i]), len(place))
+                ids = described.label_ids[row], described.candidate_ids[answer]
+                cosine = float(vectors[ids[0]] @ vectors[ids[1]])
+                confusions.setdefault(model, []).append((*ids, round(int(counts[i]) / len(outcomes)), cosine))
     return {model: sorted(rows, key=lambda row: (-row[2], row[:2]))[:_CONFUSIONS] for model, rows in confusions.items()}
 
 

@@ -18,7 +18,7 @@ from devise_tf.evaluation.paper import paper_figures
 from devise_tf.evaluation.report import write_report
 from devise_tf.evaluation.run_scorers import run_scorers
 from devise_tf.evaluation.summary import choose_penalty, difference, generalized_difference, summarize
-from devise_tf.models.packaged_path import packaged_path
+from devise_tf.models.input_files import existing_file, open_labels, packaged_path
 from devise_tf.models.trained_run import TrainedRun
 
 
@@ -191,7 +191,7 @@ class _Inputs:
         self.seen, self.unseen = first.seen, first.unseen
         self.labels, self.notes = first.labels, []
         if settings.unseen_labels:
-            self.unseen = load_ids(_file(settings.unseen_labels, "unseen_labels"))
+            self.unseen = load_ids(existing_file(settings.unseen_labels, "unseen_labels"))
             both = sorted(set(self.unseen) & set(self.seen))
             if both:
                 raise ValueError(
@@ -242,7 +242,7 @@ class _Inputs:
             )
         ids, terms = [*self.seen, *self.unseen], {}
         if settings.labels:
-            listed = LabelSet.load(_file(settings.labels, "labels"))
+            listed = open_labels(settings.labels)
             new_set = listed.select(new, origin="`unseen_labels`") if new else None
             terms = dict(zip(new_set.ids, new_set.terms, strict=True)) if new_set else {}
         return LabelSet(ids, [terms.get(i) or known.terms[known.index[i]] for i in ids])
@@ -336,10 +336,3 @@ def differences(measurement: Measurement, penalties, seed) -> list[dict]:
             if model != "devise":
                 found.append(generalized_difference(measurement, model, "devise", penalties, seed))
     return found
-
-
-def _file(path: str, flag: str) -> str:
-    path = packaged_path(os.path.expanduser(path))
-    if not os.path.isfile(path):
-        raise ValueError(f"`{flag}` must name a file that is there: correct the path. Received: {flag}={path!r}")
-    return path

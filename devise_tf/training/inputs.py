@@ -1,12 +1,10 @@
 """What a run works on: labels, text, images and the hierarchy, opened and checked before anything is trained."""
 
-import os
-
 from absl import logging
 
 from devise_tf import data, text
 from devise_tf.data import Hierarchy, ImageSource, LabelSet
-from devise_tf.models.packaged_path import packaged_path
+from devise_tf.models.input_files import existing_file, open_labels, packaged_path
 from devise_tf.text.packaged_vectors import packaged_vectors
 from devise_tf.training.config import Config
 from devise_tf.training.model_dir import ModelDir
@@ -41,12 +39,12 @@ class Inputs:
         if text_needed and config.corpus:
             self.corpus()
         elif text_needed:
-            self.vectors = packaged_vectors().get(config.vectors) or _existing(config.vectors, "vectors")
+            self.vectors = packaged_vectors().get(config.vectors) or existing_file(config.vectors, "vectors")
         if config.labels:
-            self.labels = LabelSet.load(_existing(config.labels, "labels"))
+            self.labels = open_labels(config.labels)
         self._listed = self.labels
         if config.unseen_labels:
-            self.unseen = data.load_ids(_existing(config.unseen_labels, "unseen_labels"))
+            self.unseen = data.load_ids(existing_file(config.unseen_labels, "unseen_labels"))
         if config.images == "builtin":
             from devise_tf.data import small_world
 
@@ -56,7 +54,7 @@ class Inputs:
         self._excluded: set[str] = set()
         if config.validation_labels:
             self._excluded = set(self.unseen)
-            self.unseen = data.load_ids(_existing(config.validation_labels, "validation_labels"))
+            self.unseen = data.load_ids(existing_file(config.validation_labels, "validation_labels"))
             both = sorted(self._excluded & set(self.unseen))
             if both:
                 raise ValueError(
@@ -88,7 +86,7 @@ class Inputs:
             )
         ids = [*self.seen, *self.unseen]
         if self.labels is None:
-            self.labels = LabelSet(ids, [[label.replace("_", " ")] for label in ids])
+            self.labels = LabelSet.from_ids(ids)
         else:
             self.labels = self.labels.select(ids, origin=f"the images {config.images}")  # names the ids without terms
         if self.hierarchy is not None:
@@ -149,11 +147,3 @@ class Inputs:
             self.labels.save(paths[0])  # last: whoever finds it finds the other too
         if self.hierarchy is not None:
             self.hierarchy.save(model_dir.path("hierarchy.txt"))
-
-
-def _existing(path: str, flag: str) -> str:
-    """The path of an input file; `models/...` also names files that come with the package."""
-    path = packaged_path(os.path.expanduser(path))
-    if not os.path.isfile(path):
-        raise ValueError(f"`{flag}` must name a file that is there: correct the path. Received: {flag}={path!r}")
-    return path

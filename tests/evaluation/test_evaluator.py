@@ -129,8 +129,8 @@ def test_generalized_outcomes_against_every_penalty(measured):
                     assert (found.right[row] and wins) == expected, (model, kind, image, penalty)
 
 
-def test_batches_bad_images_and_one_network_call_a_batch():
-    """The same to the last digit, whether images are decoded or not, in batches of any size."""
+def test_batches_and_one_network_call_a_batch():
+    """The same to the last digit in batches of any size; models with one network run it once a batch."""
     world = World(11, images=41)
     settings = standard_settings(world.seen, world.unseen)
     arguments = {"neighbors": world.neighbors, "ks": KS}
@@ -144,9 +144,17 @@ def test_batches_bad_images_and_one_network_call_a_batch():
     assert same(measure(world.source(), world.scorers(counted), settings, batch_size=7, **arguments), whole)
     assert calls.numpy() == sum(-(-len(whole.images[kind]) // 7) for kind in ("seen", "unseen"))
     assert same(measure(world.source(), world.scorers(), settings, batch_size=1, **arguments), whole)
-    # Among them all images of a batch.
+
+
+@pytest.mark.parametrize("decode", [False, pytest.param(True, marks=pytest.mark.slow)])
+def test_unreadable_images_leave_the_figures_of_the_others(decode):
+    """Among them all images of a batch. With `decode` the queries come from encoded images."""
+    world = World(11, images=41)
+    settings = standard_settings(world.seen, world.unseen)
+    whole = measure(world.source(), world.scorers(), settings, neighbors=world.neighbors)
     bad = [*whole.images["seen"][[0, 8, 9, *range(14, 21)]], *whole.images["unseen"][[-1]]]
-    without = measure(world.source(bad), world.scorers(), settings, decode=True, batch_size=7, **arguments)
+    arguments = {"neighbors": world.neighbors, "decode": decode, "batch_size": 7}
+    without = measure(world.source(bad), world.scorers(), settings, **arguments)
     for name in without.settings:
         kept = ~np.isin(whole.images[name], bad)
         assert without.images[name].tolist() == whole.images[name][kept].tolist()
@@ -156,8 +164,9 @@ def test_batches_bad_images_and_one_network_call_a_batch():
                 (expected,) = getattr(whole, part)[name][model]
                 for field, values in vars(found).items():
                     np.testing.assert_array_equal(values, vars(expected)[field][kept])
-    with pytest.raises(ValueError, match="None of the images can be read. Received: made-up images"):
-        measure(world.source(range(41)), world.scorers(), settings)
+    if not decode:
+        with pytest.raises(ValueError, match="None of the images can be read. Received: made-up images"):
+            measure(world.source(range(41)), world.scorers(), settings)
 
 
 def test_scorers_of_one_name_are_seeds_in_their_order():

@@ -20,7 +20,7 @@ from tests.evaluation.made_up import World, measure, measurement, outcomes
 
 
 def random_measurement(seed, images=(80, 50), step=0.0):
-    """A model with one seed, one with two, and a softmax that knows no unseen label; margins are multiples of `step`."""
+    """A model with one seed, one with two, and a softmax of seen labels; margins are multiples of `step`."""
     rng = np.random.default_rng(seed)
     count = dict(zip(("seen", "unseen", "unseen+seen"), (*images, images[1]), strict=True))
     labels = {"seen": rng.integers(0, 6, count["seen"]), "unseen": rng.integers(0, 4, count["unseen"])}
@@ -174,8 +174,8 @@ def test_curve_and_area(seed):
         seen, unseen = generalized_curve(measured, model, points=50)
         assert seen.shape == unseen.shape == (50,)
         assert (np.diff(seen) <= 0).all() and (np.diff(unseen) >= 0).all()
-        ends = points[[0, -1]].mean(axis=1)
-        assert [(seen[0], unseen[0]), (seen[-1], unseen[-1])] == pytest.approx([tuple(end) for end in ends])
+        ends = np.array([(seen[0], unseen[0]), (seen[-1], unseen[-1])])
+        np.testing.assert_allclose(ends, points[[0, -1]].mean(axis=1), atol=1e-12)
         on_curve = {tuple(np.round(point, 9)) for point in points.mean(axis=1)}
         assert {tuple(np.round(point, 9)) for point in zip(seen, unseen, strict=True)} <= on_curve
 

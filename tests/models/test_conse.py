@@ -30,7 +30,7 @@ def random_logits(count=40):
 
 
 def oracle(logits, vectors, top):
-    """Norouzi et al., equation 3, one image at a time; labels of no vector are as if there were none such."""
+    """The formula, one image at a time; a label of no vector is as if there were no such label."""
     results = []
     for row in logits:
         have = [j for j in range(len(vectors)) if vectors[j].any()]
