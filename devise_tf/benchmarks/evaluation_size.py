@@ -152,7 +152,9 @@ def scorers_of(names: Sequence[str], answers: str, found, seen_ids: Sequence[str
         if name == "softmax":
             made.append(Scorer(name, network, logits, by_outputs))
         else:
-            made.append(Scorer(name, network, tf.identity, by_terms if answers == "terms" and name != "random" else by_labels))
+            made.append(
+                Scorer(name, network, tf.identity, by_terms if answers == "terms" and name != "random" else by_labels)
+            )
     return made
 
 

@@ -13,11 +13,13 @@ from devise_tf.evaluation.measurement import Measurement, Scorer
 from devise_tf.evaluation.report_details import LabelRow, ReportDetails, Sample, label_map
 from devise_tf.evaluation.summary import generalized_curve
 from devise_tf.metrics import hierarchical_correct_sets
+from devise_tf.models.recipes import RECIPES
 from devise_tf.models.trained_run import TrainedRun
 
 _ANSWERS = 5
 _PICTURE = 160
 _CONFUSIONS = 20
+_COMPARED = ("softmax", "devise", *(name for name in RECIPES if name != "l2"))
 
 
 def report_details(
@@ -128,8 +130,9 @@ def _samples(run, inputs, measurement, scorers, count, seed) -> list[Sample]:
     counter = BadImages(source, None, 1.0)
     dataset = image_dataset(source, indices, size, run.size("resize_size"), training=False, bad_images=counter)
     pixels = next(iter(dataset.batch(len(chosen))))["image"]
-    # The first seed of each model.
+    # The first seed of each model, and not all of them: the paper's Figure 2 has two.
     models = list({scorer.name: scorer for scorer in reversed(scorers)}.values())[::-1]
+    models = [scorer for scorer in models if scorer.name in _COMPARED] or models[:3]
     candidate_ids = measurement.settings[settings[0]].candidate_ids
     answers = {scorer.name: _answers(scorer, pixels, candidate_ids) for scorer in models}
     correct = {}

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from devise_tf.evaluation.label_plane import place_names, t_sne
 from devise_tf.text.files import atomic_write
 
 # Ten colours that are told apart easily and two more; grey is for what has no group.
@@ -15,6 +16,13 @@ _COLORS = (
     *("#7fc97f", "#f2b701"),
 )
 _GREY = "#a0a0a0"
+# Where a name may stand: how far from its point, in points of print, and how it is aligned.
+_SIDES = (
+    ((5, 0), "left", "center"),
+    ((-5, 0), "right", "center"),
+    ((0, 5), "center", "bottom"),
+    ((0, -5), "center", "top"),
+)
 
 
 def check_plots() -> None:
@@ -52,15 +60,11 @@ def plot_label_vectors(
     Raises:
         ModuleNotFoundError: scikit-learn or matplotlib is not installed.
         ValueError: an argument is not as above.
-
-    Reference:
-        - [van der Maaten and Hinton, 2008](https://jmlr.org/papers/v9/vandermaaten08a.html)
     """
     check_plots()
     from matplotlib import patheffects
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
-    from sklearn.manifold import TSNE
 
     vectors = np.asarray(vectors, np.float32)
     if vectors.ndim != 2 or len(vectors) < 4 or not len(vectors) == len(names) == len(groups):
@@ -72,10 +76,7 @@ def plot_label_vectors(
     order = sorted(sizes, key=lambda group: (group == "other", -sizes[group], group))
     if len(set(order) - {"other"}) > len(_COLORS):
         raise ValueError(f"There must be {len(_COLORS)} groups at most. Received: {order}")
-    perplexity = min(30.0, (len(vectors) - 1) / 3)
-    # For so few the exact gradients are faster than tree and threads of the approximate ones.
-    method = "exact" if len(vectors) <= 500 else "barnes_hut"
-    points = TSNE(2, perplexity=perplexity, init="pca", random_state=seed, method=method).fit_transform(vectors)
+    points = t_sne(vectors, seed)
 
     figure = Figure(figsize=(11, 7.5), dpi=150, layout="constrained")
     canvas = FigureCanvasAgg(figure)
@@ -115,36 +116,26 @@ def plot_label_vectors(
 
 def _write_names(axes, renderer, points, names, colors, max_names, halo) -> None:
     """Writes names beside points far from each other, each where it hides no other name and few points."""
-    pixels = axes.transData.transform(points)
-    frame = axes.get_window_extent(renderer)
-    # Each next point is the one farthest from all those before it, so that the names are spread over the picture.
-    distances = np.linalg.norm(pixels - pixels.mean(axis=0), axis=1)
-    boxes: list[tuple[float, float, float, float]] = []
-    most_hidden = len(points) // 500
-    for _ in range(min(len(points), 4 * max_names)):
-        if len(boxes) == max_names:
-            return
-        place = int(distances.argmax())
-        distances = np.minimum(distances, np.linalg.norm(pixels - pixels[place], axis=1))
-        text = axes.annotate(
-            names[place], points[place], xytext=(0, 0), textcoords="offset points", fontsize=8, color="#202020",
-            path_effects=halo,
+
+    def write(point):
+        return axes.annotate(
+            names[point], points[point], xytext=(0, 0), textcoords="offset points", fontsize=8,
+            color=_dark(colors[point]), path_effects=halo,
         )  # fmt: skip
-        best = None
-        for dx, dy, side, base in ((5, 0, "left", "center"), (-5, 0, "right", "center"), (0, 5, "center", "bottom"),
-                                   (0, -5, "center", "top")):  # fmt: skip
-            text.set(position=(dx, dy), ha=side, va=base)
-            x0, y0, x1, y1 = text.get_window_extent(renderer).padded(3).extents
-            inside = frame.x0 < x0 and frame.y0 < y0 and x1 < frame.x1 and y1 < frame.y1
-            if inside and not any(x0 < b[2] and b[0] < x1 and y0 < b[3] and b[1] < y1 for b in boxes):
-                hidden = np.all((pixels > (x0, y0)) & (pixels < (x1, y1)), axis=1).sum()
-                if hidden <= most_hidden and (best is None or hidden < best[0]):
-                    best = hidden, (dx, dy), side, base, (x0, y0, x1, y1)
-        if best is None:
-            text.remove()
-            continue
-        text.set(position=best[1], ha=best[2], va=best[3], color=_dark(colors[place]))
-        boxes.append(best[4])
+
+    def boxes_of(point):
+        text = write(point)
+        boxes = []
+        for place, side, base in _SIDES:
+            text.set(position=place, ha=side, va=base)
+            boxes.append(text.get_window_extent(renderer).padded(3).extents)
+        text.remove()
+        return boxes
+
+    frame = axes.get_window_extent(renderer).extents
+    for point, chosen in place_names(axes.transData.transform(points), boxes_of, frame, max_names):
+        place, side, base = _SIDES[chosen]
+        write(point).set(position=place, ha=side, va=base)
 
 
 def _dark(color: str) -> tuple[float, float, float]:

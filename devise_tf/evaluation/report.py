@@ -1,19 +1,14 @@
 """Tables of results, as people read them and as programs do."""
 
+import contextlib
 import json
 import os
 from collections.abc import Mapping, Sequence
 
-from devise_tf.evaluation.html_report import write_html_report
+from devise_tf.evaluation.html_report import html_report
 from devise_tf.evaluation.report_details import ReportDetails
+from devise_tf.evaluation.titles import SETTINGS, in_order
 from devise_tf.text.files import atomic_write
-
-ORDER = ("softmax", "devise", "devise_projection", "random", "conse", "conse_1", "conse_all", "l2", "chance")
-TITLES = {
-    "seen": "Seen labels",
-    "unseen": "Unseen labels, unseen candidates only",
-    "unseen+seen": "Unseen labels, unseen and seen candidates",
-}
 
 
 def markdown_tables(report: Mapping) -> str:
@@ -28,7 +23,7 @@ def markdown_tables(report: Mapping) -> str:
         The tables' text.
     """
     lines = []
-    for setting, title in TITLES.items():
+    for setting, title in SETTINGS.items():
         if setting not in report:
             continue
         rows, intervals = report[setting], report.get("intervals", {}).get(setting, {})
@@ -36,7 +31,7 @@ def markdown_tables(report: Mapping) -> str:
         counted = f"{report['images'][setting]} images, {report['labels'][setting]['candidates']} candidates"
         lines += [f"{title} ({counted})", ""]
         table = [["model", *(f"{metric} %" if metric.startswith("hit") else metric for metric in metrics)]]
-        for model in _in_order(rows):
+        for model in in_order(rows):
             table.append([model, *(_cell(m, rows[model].get(m), intervals.get(model, {}).get(m)) for m in metrics)])
         for model, row in report.get("paper", {}).get(setting, {}).items():
             table.append([f"paper: {model}", *(_cell(metric, row.get(metric)) for metric in metrics)])
@@ -66,7 +61,7 @@ def _generalized(report):
     table = [["model", *(f"{name} %" for name in names), "area"]]
     if penalized:
         table[0] += ["penalty", *(f"{name} % with it" for name in names)]
-    for model in _in_order(rows):
+    for model in in_order(rows):
         row, its = rows[model], intervals.get(model, {})
         cells = [model, *(_cell("hit", row[name], its.get(name)) for name in names)]
         cells.append(f"{row['area']:.3f}" if "area" in row else "")
@@ -81,10 +76,6 @@ def _generalized(report):
         *_table(table),
         "",
     ]
-
-
-def _in_order(models):
-    return sorted(models, key=lambda m: (ORDER.index(m) if m in ORDER else ORDER.index("l2") + 0.5, m))
 
 
 def _cell(metric: str, value: float | None, interval: Sequence[float] | None = None) -> str:
@@ -108,14 +99,19 @@ def _table(rows: list[list[str]]) -> list[str]:
 
 
 def write_report(directory: str, report: Mapping, details: ReportDetails) -> str:
-    """Writes `metrics.json`, `tables.md` and `index.html` into a directory, each atomically; returns the tables."""
+    """Writes `metrics.json`, `tables.md` and `index.html` into a directory, all or none; returns the tables."""
     tables = markdown_tables(report)
+    texts = {
+        "metrics.json": json.dumps(report, indent=1) + "\n",
+        "tables.md": f"# Results\n\nCommand: `{report['command']}`\n\n{tables}",
+        "index.html": html_report(report, details),
+    }
     os.makedirs(directory, exist_ok=True)
-    for name, text in (
-        ("metrics.json", json.dumps(report, indent=1) + "\n"),
-        ("tables.md", f"# Results\n\nCommand: `{report['command']}`\n\n{tables}"),
-    ):
-        with atomic_write(os.path.join(directory, name)) as file:
+    # All are on the disk before the first takes its name: a full disk leaves the old report whole.
+    with contextlib.ExitStack() as files:
+        for name, text in texts.items():
+            file = files.enter_context(atomic_write(os.path.join(directory, name)))
             file.write(text.encode("utf-8"))
-    write_html_report(os.path.join(directory, "index.html"), report, details)
+            file.flush()
+            os.fsync(file.fileno())
     return tables

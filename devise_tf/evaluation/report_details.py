@@ -7,6 +7,8 @@ from collections.abc import Collection, Mapping, Sequence
 import numpy as np
 from absl import logging
 
+from devise_tf.evaluation.label_plane import t_sne
+
 MAX_POINTS = 2000  # t-SNE takes seconds for so many, and a page draws them at once.
 
 
@@ -139,13 +141,8 @@ def label_map(
     if importlib.util.find_spec("sklearn") is None:
         logging.warning("No map of label vectors: it needs scikit-learn, pip install 'devise_tf[plots]'.")
         return None
-    from sklearn.manifold import TSNE
-
     rows = np.arange(len(vectors))
     if len(rows) > MAX_POINTS:
         rows = np.sort(np.random.default_rng(seed).choice(len(rows), MAX_POINTS, replace=False))
-    # For few labels the exact gradients are faster than tree and threads of the approximate ones.
-    method = "exact" if len(rows) <= 500 else "barnes_hut"
-    perplexity = min(30.0, (len(rows) - 1) / 3)
-    points = TSNE(2, perplexity=perplexity, init="pca", random_state=seed, method=method).fit_transform(vectors[rows])
+    points = t_sne(vectors[rows], seed)
     return LabelMap(points, [ids[i] for i in rows], [bool(seen[i]) for i in rows], [groups[i] for i in rows])

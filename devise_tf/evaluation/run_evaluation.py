@@ -80,6 +80,14 @@ class EvaluationSettings:
             )
         if self.ks is not None and (not self.ks or min(self.ks) < 1 or len(set(self.ks)) < len(self.ks)):
             raise ValueError(f"`ks` must hold different integers >= 1. Received: ks={list(self.ks)}")
+        tops = [top for top in self.conse_tops if top is not None]
+        if min(tops, default=1) < 1 or len(set(self.conse_tops)) < len(self.conse_tops):
+            raise ValueError(
+                "`conse_tops` must hold different integers >= 1, or None for all labels. "
+                f"Received: conse_tops={list(self.conse_tops)}"
+            )
+        if self.models is not None and not self.models:
+            raise ValueError("`models` must name models; leave it out for all. Received: models=[]")
 
 
 def evaluate_runs(
@@ -116,21 +124,28 @@ def evaluate_runs(
                 run, inputs.labels, settings.conse_tops, settings.answers, inputs.missing, settings.models
             )
     if not scorers:
-        raise ValueError(f"There are no trained models. Received: model_dir={inputs.runs[0].directory!r}")
+        raise ValueError(
+            "There are no trained models: finish the run first, by the command that it was started with. "
+            f"Received: model_dir={inputs.runs[0].directory!r}"
+        )
     run = inputs.runs[0]
-    measurement = evaluate(
-        scorers,
-        inputs.source,
-        inputs.settings,
-        run.size("image_size"),
-        run.size("resize_size"),
-        counter,
-        None if inputs.hierarchy is None else inputs.hierarchy.neighbors,
-        ks=settings.ks or KS,
-        batch_size=settings.batch_size,
-        strategy=strategy,
-        verbose=settings.verbose,
-    )
+    try:
+        measurement = evaluate(
+            scorers,
+            inputs.source,
+            inputs.settings,
+            run.size("image_size"),
+            run.size("resize_size"),
+            counter,
+            None if inputs.hierarchy is None else inputs.hierarchy.neighbors,
+            ks=settings.ks or KS,
+            batch_size=settings.batch_size,
+            strategy=strategy,
+            verbose=settings.verbose,
+        )
+    except tf.errors.OpError:
+        counter.check()  # what it raised within the input pipeline comes back as a TensorFlow error, between tracebacks
+        raise
     notes = list(inputs.notes)
     chosen = {}
     if measurement.generalized and settings.validation_share:
@@ -140,7 +155,7 @@ def evaluate_runs(
             f"Penalties on seen labels were chosen on {len(chosen_on.images['seen'])} images of seen and "
             f"{len(chosen_on.images['unseen'])} of unseen labels, which have no part in the figures."
         )
-    elif measurement.generalized and run.flags.get("validation_labels"):
+    elif measurement.generalized and run.flags.get("validation_labels") and not settings.unseen_labels:
         chosen = {m: choose_penalty(measurement, m) for m in measurement.generalized["seen"]}
         penalties = chosen
         notes.append(
@@ -168,10 +183,9 @@ def evaluate_runs(
         "command": command,
     }
     details = report_details(run, inputs, measurement, scorers, settings.samples, settings.seed)
-    directory = settings.report_dir or run.path("report")
-    tables = write_report(directory, report, details)
+    tables = write_report(inputs.report_dir, report, details)
     print(tables, flush=True)
-    print(f"Written to {directory}", flush=True)
+    print(f"Written to {inputs.report_dir}", flush=True)
     return tables
 
 
@@ -187,6 +201,16 @@ class _Inputs:
                     "Model directories that are evaluated together must be of runs that differ in their seeds only; "
                     f"these have other labels. Received: {first.directory!r}, {run.directory!r}"
                 )
+            for name in ("image_size", "resize_size"):
+                if run.size(name) != first.size(name):
+                    raise ValueError(
+                        "Model directories that are evaluated together must be of runs that differ in their seeds "
+                        f"only; these have --{name}={first.size(name)} and --{name}={run.size(name)}. "
+                        f"Received: {first.directory!r}, {run.directory!r}"
+                    )
+        self.report_dir = os.path.expanduser(settings.report_dir) or first.path("report")
+        if os.path.exists(self.report_dir) and not os.path.isdir(self.report_dir):
+            raise ValueError(f"`report_dir` must be a folder, or be made. Received: report_dir={self.report_dir!r}")
         self.missing = "drop"
         self.seen, self.unseen = first.seen, first.unseen
         self.labels, self.notes = first.labels, []
@@ -306,17 +330,19 @@ def _penalties(settings) -> dict[str, float]:
     path = os.path.join(os.path.expanduser(settings.penalties_from), "report", "metrics.json")
     try:
         with open(path, encoding="utf-8") as file:
-            found = json.load(file).get("penalties") or {}
-    except OSError as error:
+            found = json.load(file).get("penalties")
+        penalties = {model: float(value) for model, value in found.items()} if found else {}
+    except (OSError, ValueError, TypeError, AttributeError) as error:
         raise ValueError(
             "`penalties_from` must be the model directory of a run with --validation_labels that has been evaluated. "
-            f"Received: {settings.penalties_from!r} ({error})"
+            f"Received: penalties_from={settings.penalties_from!r} ({path}: {error})"
         ) from error
-    if not found:
+    if not penalties:
         raise ValueError(
-            f"{path} has no penalties: the run must have --validation_labels. Received: {settings.penalties_from!r}"
+            f"{path} has no penalties: they are chosen by the evaluation of a run with --validation_labels, or with "
+            f"--validation_share. Received: penalties_from={settings.penalties_from!r}"
         )
-    return {model: float(value) for model, value in found.items()}
+    return penalties
 
 
 def differences(measurement: Measurement, penalties, seed) -> list[dict]:

@@ -126,6 +126,10 @@ class _Shared:
         return len(own) == len(other) and all(map(np.array_equal, own, other))
 
 
+def _probabilities(both):
+    return keras.ops.softmax(keras.ops.cast(both[1], "float32"), axis=-1)
+
+
 def _combined(conse, both):
     return conse.combine(both[1])
 

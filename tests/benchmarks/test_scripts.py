@@ -10,7 +10,7 @@ import sys
 import numpy as np
 import pytest
 
-from devise_tf.benchmarks import skip_gram_growth, skip_gram_input, skip_gram_quality, skip_gram_speed
+from devise_tf.benchmarks import evaluation_speed, skip_gram_growth, skip_gram_input, skip_gram_quality, skip_gram_speed
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 needs_gensim = pytest.mark.skipif(importlib.util.find_spec("gensim") is None, reason="compares with gensim")
@@ -152,6 +152,44 @@ def test_input(corpus, tmp_path):
     assert skip_gram_input.together([2.0, 2.0]) == 1.0
 
 
+@pytest.mark.slow
+def test_evaluation_speed(tmp_path):
+    output = tmp_path / "speed.json"
+    found = run(
+        "evaluation_speed",
+        *("--seen=6", "--unseen=4", "--images=40", "--visual_model=resnet_micro", "--image_size=16"),
+        *("--resize_size=18", "--photo_size=20", "--batch_sizes=8", "--rounds=2", f"--output={output}"),
+    )
+    assert found.returncode == 0, found.stderr
+    measured = result(output)["images_per_second"]
+    assert list(measured) == ["one model, batches of 8", "three models, batches of 8"]
+    for rates in measured.values():
+        assert {name: len(each) for name, each in rates.items()} == {"bare": 2, "evaluate": 2, "decoding": 2}
+        assert min(map(min, rates.values())) > 0
+    assert "evaluate / bare" in found.stdout
+
+
+@pytest.mark.slow
+def test_evaluation_size(tmp_path):
+    output = tmp_path / "size.json"
+    found = run(
+        "evaluation_size",
+        *("--images=200", "--candidates=60", "--seen=30", "--models=softmax,devise,random", "--ks=1,5"),
+        *("--batch_size=16", "--samples=2", f"--output={output}"),
+    )
+    assert found.returncode == 0, found.stderr
+    measured = result(output)
+    assert measured["seconds_per_1000_images"] == pytest.approx(5 * measured["stages"]["evaluate"]["seconds"])
+    assert set(measured["report_bytes"]) == {"index.html", "metrics.json", "tables.md"}
+    assert "| writing " in found.stdout and "s for 1,000 images" in found.stdout
+
+
+def test_evaluation_speed_is_compared_within_rounds():
+    rates = {"bare": [10.0, 20.0, 40.0], "evaluate": [9.0, 10.0, 38.0], "decoding": [50.0, 60.0, 70.0]}
+    table = evaluation_speed.table({"one model, batches of 8": rates})
+    assert "| one model, batches of 8 |             60 |            20 |       10 | 0.900 (0.500 to 0.950) |" in table
+
+
 @pytest.mark.parametrize(
     "script, arguments, message",
     [
@@ -160,10 +198,14 @@ def test_input(corpus, tmp_path):
         ("skip_gram_input", [], "`corpus` must name text"),
         ("skip_gram_growth", ["--axes=depth"], "Received: 'depth'"),
         ("skip_gram_quality", ["--corpus=x", "--seeds=a"], "Received: seeds=\\['a'\\]"),
+        ("evaluation_size", ["--seen=50", "--candidates=50"], "--seen must be below --candidates. Received: 50 and 50"),
+        ("evaluation_size", ["--models=softmax,best"], "--models must be out of .* Received: --models=softmax,best"),
+        ("evaluation_speed", ["--batch_sizes=64,"], "--batch_sizes must hold numbers from 1. Received: 64,"),
     ],
 )
 def test_bad_flags_are_one_line(script, arguments, message, tmp_path):
-    found = run(script, *arguments, f"--work_dir={tmp_path}")
+    work_dir = [] if script.startswith("evaluation") else [f"--work_dir={tmp_path}"]
+    found = run(script, *arguments, *work_dir)
     assert found.returncode == 1 and "Traceback" not in found.stderr
     assert re.search(message, found.stderr)
 

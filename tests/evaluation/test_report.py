@@ -6,7 +6,7 @@ from devise_tf.evaluation import markdown_tables, write_report
 from devise_tf.evaluation.report_details import ReportDetails
 
 SEEN_TITLE = "Seen labels (120 images, 20 candidates)"
-UNSEEN_TITLE = "Unseen labels, unseen candidates only (40 images, 4 candidates)"
+UNSEEN_TITLE = "Unseen labels among unseen candidates (40 images, 4 candidates)"
 GENERALIZED_TITLE = "Generalized zero-shot: per-class accuracy over all candidates, and their harmonic mean"
 
 

@@ -388,6 +388,9 @@ def test_relabel_takes_vectors_of_the_same_space_only(tiny_export, tiny_model_di
 
 def test_relabel_leaves_out_what_has_no_vector_if_told_to(tiny_export, tmp_path):
     base = copy_of(tiny_export, tmp_path / "base")
+    manifest = manifest_of(f"{base}/1")
+    del manifest["label_terms"]  # an early version
+    pathlib.Path(base, "1", MANIFEST_FILE).write_text(json.dumps(manifest))
     (tmp_path / "labels.txt").write_text("lynx\ncat\n")
     version = relabel(f"{base}/1/", str(tmp_path / "labels.txt"), missing="drop")
     assert version == f"{base}/2"

@@ -1,0 +1,71 @@
+"""Names and figures as text of the page."""
+
+import html
+import math
+import re
+from collections.abc import Iterable, Mapping
+
+
+def clip(value: object, most: int) -> str:
+    """Text of at most `most` characters, without lone surrogates, which UTF-8 does not have."""
+    text = str(value).encode("utf-8", "replace").decode()
+    return text if len(text) <= most else text[: most - 1].rstrip() + "…"
+
+
+def escape(value: object, most: int = 2000) -> str:
+    """Text for HTML."""
+    return html.escape(clip(value, most))
+
+
+def plural(count: int, noun: str) -> str:
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
+
+
+def label_name(names: Mapping[str, str], label: str) -> str:
+    """A label's display name, or else its id, for HTML."""
+    return escape(names.get(label, label), 60)
+
+
+def label_element(names: Mapping[str, str], label: str) -> str:
+    """The name as an element that shows the id under the pointer."""
+    return f'<bdi title="{escape(label, 60)}">{label_name(names, label)}</bdi>'
+
+
+def known(value: float | None) -> bool:
+    return value is not None and math.isfinite(value)
+
+
+def figure(value: float | None, hierarchical: bool = False) -> str:
+    """Hits and accuracies in per cent, hierarchical precision as a share, as in the paper."""
+    return "–" if not known(value) else f"{value:.3f}" if hierarchical else f"{100 * value:.1f}"
+
+
+def signed(value: float, hierarchical: bool = False) -> str:
+    return ("−" if value < 0 else "+") + figure(abs(value), hierarchical)
+
+
+def score(value: float | None) -> str:
+    """A score or cosine."""
+    return f"{value:.2f}".replace("-", "−") if known(value) else "–"
+
+
+def number(value: float) -> str:
+    """A length or place for SVG."""
+    return f"{value:.1f}".removesuffix(".0")
+
+
+def percent(share: float) -> str:
+    """A tick or another round figure, in per cent."""
+    return f"{100 * share:.6g}"
+
+
+def metrics_of(rows: Iterable[Mapping[str, float]]) -> list[tuple[str, int]]:
+    """`[("hit", 1), …, ("hp", 2), …]`, what any of the rows has; hp@1 is hit@1 and left out."""
+    found = {re.fullmatch(r"(hit|hp)@(\d+)", metric) for row in rows for metric in row} - {None}
+    return sorted({(match[1], int(match[2])) for match in found} - {("hp", 1)})
+
+
+def interval_of(report: Mapping, setting: str, model: str, metric: str) -> tuple[float, float] | None:
+    """Both ends of a figure's interval in `report["intervals"]`; None without one, or where it has no number."""
+    found = report.get("intervals", {}).get(setting, {}).get(model, {}).get(metric)
+    return tuple(found) if found and all(map(known, found)) else None
