@@ -2,7 +2,7 @@
 
   python -m devise_tf.benchmarks.evaluation_speed
   python -m devise_tf.benchmarks.evaluation_speed --visual_model=alexnet --image_size=224 --resize_size=256 \\
-      --photo_size=256 --images=400
+      --photo_size=256 --count=400
 
 Without --model_dir a run of untrained weights and JPEG files are made in a temporary folder. In each round both are
 timed in turn, with one model (devise), and with all three (softmax, conse, devise): one forward pass and two. The
@@ -29,8 +29,8 @@ _DIMENSION = 300
 
 def define_flags() -> None:
     flags.DEFINE_string("model_dir", "", "Model directory of a run; empty for one that is made up.")
-    flags.DEFINE_string("source", "", "Images: folder:DIR, tfds:NAME or builtin; by default the run's, or made ones.")
-    flags.DEFINE_integer("images", 2_000, "Images that are made.", 1)
+    flags.DEFINE_string("images", "", "Images: folder:DIR, tfds:NAME or builtin; by default the run's, or made ones.")
+    flags.DEFINE_integer("count", 2_000, "Images that are made.", 1)
     flags.DEFINE_string("visual_model", "resnet_small", "Without --model_dir: the visual model.")
     flags.DEFINE_integer("image_size", 56, "Without --model_dir: side of the crops, pixels.", 1)
     flags.DEFINE_integer("resize_size", 64, "Without --model_dir: shorter side that they are cut from, pixels.", 1)
@@ -80,8 +80,8 @@ def made_run(directory: str) -> None:
 def made_images(directory: str, labels: Sequence[str]) -> None:
     """Writes `val/LABEL/NUMBER.jpg`, as many of each label, out of 32 different pictures."""
     values = flags.FLAGS
-    pictures = photos(min(32, values.images), values.photo_size)
-    for number in range(values.images):
+    pictures = photos(min(32, values.count), values.photo_size)
+    for number in range(values.count):
         folder = os.path.join(directory, "val", labels[number % len(labels)])
         os.makedirs(folder, exist_ok=True)
         with open(os.path.join(folder, f"{number}.jpg"), "wb") as file:
@@ -171,7 +171,7 @@ def main(argv: list[str]) -> None:
         if not values.model_dir:
             made_run(os.path.join(folder, "run"))
         run = TrainedRun(values.model_dir or os.path.join(folder, "run"))
-        images = values.source or run.flags.get("images", "")
+        images = values.images or run.flags.get("images", "")
         if not images:
             made_images(os.path.join(folder, "images"), run.labels.ids)
             images = f"folder:{os.path.join(folder, 'images')}"

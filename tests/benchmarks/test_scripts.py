@@ -157,7 +157,7 @@ def test_evaluation_speed(tmp_path):
     output = tmp_path / "speed.json"
     found = run(
         "evaluation_speed",
-        *("--seen=6", "--unseen=4", "--images=40", "--visual_model=resnet_micro", "--image_size=16"),
+        *("--seen=6", "--unseen=4", "--count=40", "--visual_model=resnet_micro", "--image_size=16"),
         *("--resize_size=18", "--photo_size=20", "--batch_sizes=8", "--rounds=2", f"--output={output}"),
     )
     assert found.returncode == 0, found.stderr

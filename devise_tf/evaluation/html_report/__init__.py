@@ -1,3 +1,3 @@
-from devise_tf.evaluation.html_report.page import html_report, write_html_report
+from devise_tf.evaluation.html_report.page import html_report
 
-__all__ = ["html_report", "write_html_report"]
+__all__ = ["html_report"]

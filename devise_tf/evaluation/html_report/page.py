@@ -14,7 +14,6 @@ from devise_tf.evaluation.html_report.tables import differences_section, general
 from devise_tf.evaluation.html_report.text import escape, plural
 from devise_tf.evaluation.report_details import MAX_POINTS, ReportDetails
 from devise_tf.evaluation.titles import SETTINGS
-from devise_tf.text.files import atomic_write
 
 MAX_BYTES = 5_000_000
 MAX_ROWS = 2000
@@ -41,13 +40,6 @@ def html_report(report: Mapping, details: ReportDetails) -> str:
         if len(page.encode()) <= MAX_BYTES:
             break
     return page
-
-
-def write_html_report(path: str | os.PathLike, report: Mapping, details: ReportDetails) -> None:
-    """Writes `html_report`'s page to a file, atomically."""
-    page = html_report(report, details)
-    with atomic_write(path) as file:
-        file.write(page.encode())
 
 
 def _page(report: Mapping, details: ReportDetails, share: float) -> str:

@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from devise_tf.evaluation import report_details
-from devise_tf.evaluation.html_report import html_report, write_html_report
+from devise_tf.evaluation.html_report import html_report
 from devise_tf.evaluation.report_details import LabelMap, LabelRow, ReportDetails, Sample
 from tests.evaluation.html_report.example import HOSTILE, cells_of, hostile_page, make_details, make_report, parse
 
@@ -182,13 +182,3 @@ def test_long_names_are_cut():
     details.names = dict.fromkeys(details.names, "long " * 100_000)
     page = html_report(make_report(), details)
     assert len(page) < 120_000 and "…" in page
-
-
-def test_write(tmp_path, monkeypatch):
-    path = tmp_path / "index.html"
-    write_html_report(path, make_report(), make_details())
-    assert path.read_text(encoding="utf-8") == html_report(make_report(), make_details())
-    # An error leaves what was there.
-    with pytest.raises(KeyError):
-        write_html_report(path, {}, ReportDetails())
-    assert [entry.name for entry in tmp_path.iterdir()] == ["index.html"]
