@@ -47,7 +47,7 @@ class Batching:
 class ServedModel(tf.Module):
     """A visual model and its labels, to be saved by `tf.saved_model.save(model, path, model.signatures())`.
 
-    `embedding` is DeViSE's projection brought to unit norm, or a softmax model's probabilities; a label's score is
+    `embedding` is DeViSE's or ConSE's, brought to unit norm, or a softmax model's probabilities; a label's score is
     the dot product of the two: a cosine, or the label's probability.
 
     | signature | inputs | outputs |
@@ -59,7 +59,7 @@ class ServedModel(tf.Module):
     | `embed_pixels` | `pixels` float32 [N, S, S, 3] in 0..255 | `embedding` float32 [N, D] |
     | `classify_examples` | `inputs` string [N], `tf.Example` with `image/encoded` | `classes` string, `scores` float32, [N, k] |
 
-    `norm` is the length of the projection (of the probabilities, for a softmax). Labels that are not known score -1.
+    `norm` is the embedding's length before that (of the probabilities, for a softmax; 1 for ConSE). Labels that are not known score -1.
     Images are JPEG, PNG, GIF or BMP, prepared as for evaluation.
 
     Args:

@@ -21,6 +21,11 @@ from devise_tf.evaluation.summary import choose_penalty, difference, generalized
 from devise_tf.models.input_files import existing_file, open_labels, packaged_path
 from devise_tf.models.trained_run import TrainedRun
 
+# Flags of training in which the seeds of one run may differ: they shape nothing, or lead to labels that are compared.
+_FREE = {"seed", "model_dir", "phase", "strategy", "data_dir", "log_every", "checkpoint_seconds", "verbose"} | {
+    *("skip_gram_threads", "corpus", "vectors", "images", "labels", "unseen_labels", "validation_labels", "hierarchy")
+}
+
 
 @dataclasses.dataclass(frozen=True)
 class EvaluationSettings:
@@ -201,13 +206,14 @@ class _Inputs:
                     "Model directories that are evaluated together must be of runs that differ in their seeds only; "
                     f"these have other labels. Received: {first.directory!r}, {run.directory!r}"
                 )
-            for name in ("image_size", "resize_size"):
-                if run.size(name) != first.size(name):
-                    raise ValueError(
-                        "Model directories that are evaluated together must be of runs that differ in their seeds "
-                        f"only; these have --{name}={first.size(name)} and --{name}={run.size(name)}. "
-                        f"Received: {first.directory!r}, {run.directory!r}"
-                    )
+            names = {*run.flags, *first.flags} - _FREE
+            different = sorted(name for name in names if run.flags.get(name) != first.flags.get(name))
+            if different:
+                listed = ", ".join(f"--{n}={first.flags.get(n)} and --{n}={run.flags.get(n)}" for n in different)
+                raise ValueError(
+                    "Model directories that are evaluated together must be of runs that differ in their seeds only; "
+                    f"these have {listed}. Received: {first.directory!r}, {run.directory!r}"
+                )
         self.report_dir = os.path.expanduser(settings.report_dir) or first.path("report")
         if os.path.exists(self.report_dir) and not os.path.isdir(self.report_dir):
             raise ValueError(f"`report_dir` must be a folder, or be made. Received: report_dir={self.report_dir!r}")

@@ -76,7 +76,7 @@ class Inputs:
             raise ValueError(
                 f"{len(lost)} of the {len(self.unseen)} unseen labels have no images, neither for training nor for the "
                 "report, so that nothing is held out: correct or remove them. "
-                f"Received: {'validation' if self._excluded else 'unseen'}_labels with {sorted(lost)[:10]}"
+                f"Received: {'validation' if config.validation_labels else 'unseen'}_labels with {sorted(lost)[:10]}"
             )
         self.seen = [label for label in present if label not in set(self.unseen)]
         if len(self.seen) < 2:

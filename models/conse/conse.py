@@ -1,5 +1,7 @@
 """Convex combination of semantic embeddings: zero-shot answers from any softmax, without training."""
 
+import copy
+
 import keras
 import numpy as np
 from keras import ops
@@ -64,7 +66,12 @@ class ConSE(keras.Model):
             dimension = vectors.shape[1]
         self.classifier, self.top, self.dimension = classifier, top, dimension
         self.label_vectors = self.add_weight(
-            name="label_vectors", shape=(labels, dimension), initializer="zeros", dtype="float32", trainable=False
+            name="label_vectors",
+            shape=(labels, dimension),
+            initializer="zeros",
+            dtype="float32",
+            trainable=False,
+            autocast=False,
         )
         if label_vectors is not None:
             self.label_vectors.assign(vectors)
@@ -97,5 +104,5 @@ class ConSE(keras.Model):
 
     @classmethod
     def from_config(cls, config):
-        config = {**config, "classifier": keras.saving.deserialize_keras_object(config["classifier"])}
-        return cls(**config)
+        config = copy.deepcopy(config)  # Keras empties the configs that it reads
+        return cls(**{**config, "classifier": keras.saving.deserialize_keras_object(config["classifier"])})

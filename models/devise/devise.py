@@ -129,7 +129,12 @@ class DeViSE(keras.Model):
                     f"dimension of the label vectors. Received: shape {shape}"
                 )
             self.profile_references = self.add_weight(
-                name="profile_references", shape=shape, initializer="zeros", dtype="float32", trainable=False
+                name="profile_references",
+                shape=shape,
+                initializer="zeros",
+                dtype="float32",
+                trainable=False,
+                autocast=False,
             )
             if given:
                 self.profile_references.assign(profile_references)
