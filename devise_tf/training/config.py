@@ -55,7 +55,7 @@ class Config:
     )
 
     images: str = _option("", "Images: folder:DIR (DIR/train/LABEL/*.jpg, DIR/val/...), tfds:NAME, or builtin.")
-    labels: str = _option("", "Label files, with commas between: `id<TAB>term, term` a line, or .csv. Else ids are terms.")
+    labels: str = _option("", "Label files, comma-separated: `id<TAB>term, term` a line, or .csv. Else ids are terms.")
     unseen_labels: str = _option("", "File of label ids, one a line, that no image phase may see: zero-shot.")
     validation_labels: str = _option(
         "", "File of label ids that are held out too, to choose settings by: the report has them for the unseen ones."
