@@ -56,7 +56,8 @@ def label_groups(ids: Sequence[str], hierarchy: Hierarchy, limit: int = 12) -> d
         growing.sort(key=lambda group: len(group[0]))
         members, node = growing.pop()
         largest, child = branches(members, node)[0]
-        rest = [label for label in members if label not in set(largest)]
+        inside_largest = set(largest)
+        rest = [label for label in members if label not in inside_largest]
         if len(largest) < least or child == node:
             done.append((members, node))
         else:

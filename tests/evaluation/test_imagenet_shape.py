@@ -9,8 +9,8 @@ import pytest
 from PIL import Image
 
 from devise_tf.data import LabelSet
-from devise_tf.evaluation import EvaluationSettings, evaluate_runs
-from devise_tf.models.packaged_path import packaged_path
+from devise_tf.evaluation import EvaluationSettings, evaluate_runs, report_details
+from devise_tf.models.input_files import packaged_path
 from devise_tf.training import Config, make_strategy, train
 from tests.training import tiny_run  # noqa: F401 (registers the tiny visual models)
 
@@ -37,6 +37,14 @@ def write_images(root, labels, count=1):
 def report_of(directory):
     with open(os.path.join(directory, "metrics.json"), encoding="utf-8") as file:
         return json.load(file)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def small_maps():
+    """t-SNE of all labels would take more time than all the rest."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(report_details, "MAX_POINTS", 300)
+        yield
 
 
 @pytest.fixture(scope="module")
@@ -134,7 +142,15 @@ def test_a_few_unseen_labels(ilsvrc, ids):
     assert report["labels"]["seen"]["candidates"] == 1298 - missing - report["labels"]["unseen"]["candidates"]
     assert report["images"]["unseen"] == report["images"]["unseen+seen"] == report["labels"]["unseen"]["labels"]
     assert set(report["paper"]) == {"seen"}
-    assert set(report["generalized"]) == {"softmax", "devise", "conse", "conse_1", "conse_all", "chance"}
+    assert set(report["generalized"]) == {
+        "softmax",
+        "devise",
+        "devise_projection",
+        "conse",
+        "conse_1",
+        "conse_all",
+        "chance",
+    }
     assert report["unseen+seen"]["softmax"]["hit@20"] == 0 < report["unseen+seen"]["softmax"]["hp@20"] + 1
     assert any("No images of 950 labels" in note for note in report["notes"])
     assert not any("298 labels" in note for note in report["notes"])
