@@ -81,7 +81,7 @@ def test_help_teaches_and_needs_no_tensorflow(tmp_path):
             "Error: `wordnet_dir` goes with --hierarchy=wordnet. Received: --hierarchy=imagenet\n",
         ),
         (["--answers=both"], "FATAL Flags parsing error"),
-        (["--batch_size=0"], "flag --batch_size=0: 0 is not an integer in the range [1, "),
+        (["--batch_size=0"], "flag --batch_size=0: 0 is not"),
     ],
 )
 def test_errors_of_flags_are_one_line(arguments, error, tmp_path):

@@ -36,13 +36,14 @@ def markdown_tables(report: Mapping) -> str:
         for model, row in report.get("paper", {}).get(setting, {}).items():
             table.append([f"paper: {model}", *(_cell(metric, row.get(metric)) for metric in metrics)])
         lines += [*_table(table), ""]
-        for model, values in report.get("seeds", {}).get(setting, {}).items():
-            if len(values.get("hit@1", [])) > 1:
-                low, high = min(values["hit@1"]), max(values["hit@1"])
-                lines += [
-                    f"{model}: mean of {len(values['hit@1'])} seeds; hit@1 from {100 * low:.1f} to {100 * high:.1f} %.",
-                    "",
-                ]
+        spread = {
+            model: [100 * value for value in values["hit@1"]]
+            for model, values in report.get("seeds", {}).get(setting, {}).items()
+            if len(values.get("hit@1", [])) > 1
+        }
+        if spread:
+            shares = ", ".join(f"{model} {min(v):.1f} to {max(v):.1f} ({len(v)})" for model, v in spread.items())
+            lines += [f"Means of several seeds; their hit@1 in per cent, and number: {shares}.", ""]
     if "generalized" in report:
         lines += _generalized(report)
     if report.get("claims"):

@@ -79,7 +79,7 @@ def test_tables_hold_what_the_report_holds():
 
 def test_notes_and_seeds():
     text = markdown_tables(make_report())
-    assert text.count("seeds") == 1 and "random: mean of 3 seeds; hit@1 from 10.0 to 50.0 %." in text
+    assert text.count("seeds") == 1 and "hit@1 in per cent, and number: random 10.0 to 50.0 (3)." in text
     assert text.endswith("- Something is to be known.\n- And something else.\n")
     bare = make_report()
     for name in ("seeds", "notes", "intervals"):
