@@ -8,7 +8,8 @@ Without --model_dir a run of untrained weights and JPEG files are made in a temp
 timed in turn, with one model (devise), and with all three (softmax, conse, devise): one forward pass and two. The
 evaluation decodes the images, runs the networks, answers, and finds hit@k and hp@k for seen labels, unseen ones and
 both; tracing its graph, which is done once however many images there are, is timed apart (it is what the evaluation of
-a single batch takes) and taken away. The table has the medians over the rounds.
+a single batch takes) and taken away, so that there must be thousands of images. The table has the medians over the
+rounds, and of the shares the least and the greatest.
 """
 
 import collections
