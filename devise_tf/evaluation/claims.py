@@ -119,6 +119,8 @@ def _rank_loss(measurement, seed):
 
 def _unfreezing(measurement, seed):
     gain = difference(measurement, "seen", "hit@1", "devise", "devise_projection", seed=seed)
+    if gain["difference"] == gain["low"] == gain["high"] == 0:
+        raise KeyError("nothing was unfrozen")  # both rows are the same model
     # The paper's least gain is one point.
     return {
         "claim": "6. Unfreezing the CNN adds 1 to 3 points.",
