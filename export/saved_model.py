@@ -22,7 +22,6 @@ from devise_tf.export.publish import newest_version, publish
 from devise_tf.export.served_model import Batching, ServedModel
 from devise_tf.export.verify import MANIFEST_FILE, XLA_ATTRIBUTE, checksums, verify_in_fresh_process
 from devise_tf.export.warmup import warmup_inputs, write_warmup
-from devise_tf.models.conse import ConSE
 from devise_tf.models.devise import DeViSE
 from devise_tf.models.trained_run import TrainedRun
 from devise_tf.text import load_vectors, tokenize
@@ -31,7 +30,6 @@ from devise_tf.text.packaged_vectors import packaged_vectors
 ANSWERS = ("terms", "ids")
 LABELS_FILE = "assets.extra/labels.txt"
 _TERMS_FILE = "terms.txt"
-_CONSE_TOP = 10
 
 
 @dataclasses.dataclass(frozen=True)
@@ -233,11 +231,7 @@ def _network(run: TrainedRun, name: str) -> keras.Model:
         raise ValueError(f"`model` must be one of {list(dict.fromkeys(known))}. Received: model={name!r}")
     if name != "conse":
         return run.network(name)
-    classifier = run.network("softmax")
-    found = run.label_vectors(name, None, run.labels.select(run.seen), "drop").by_label()
-    nothing = np.zeros(len(next(iter(found.values()))))
-    table = np.stack([found.get(label, nothing) for label in run.seen])
-    return ConSE(classifier, table, min(_CONSE_TOP, len(run.seen)))
+    return run.conse(run.network("softmax"))
 
 
 def _softmax_labels(run, labels, settings, terms_file) -> tuple[LabelSpace, LabelSet, dict[str, object]]:

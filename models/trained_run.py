@@ -8,7 +8,8 @@ import numpy as np
 
 from devise_tf.data import LabelSet, LabelVectors, load_ids, make_label_vectors, random_label_vectors
 from devise_tf.data.similarity_profile import SimilarityProfile
-from devise_tf.models import conse, devise, visual  # noqa: F401 (Keras finds their classes by name)
+from devise_tf.models import devise, visual  # noqa: F401 (Keras finds their classes by name)
+from devise_tf.models.conse import ConSE
 from devise_tf.text import load_vectors
 
 _SOFTMAX = "cnn"
@@ -43,6 +44,7 @@ class TrainedRun:
             self.flags = {name[2:]: value for name, _, value in pairs}
         self.labels = LabelSet.load(self.needed("labels.txt", "cnn"))
         self.unseen = load_ids(self.path("unseen_labels.txt")) if self.has("unseen_labels.txt") else []
+        self._read: dict[tuple[str, frozenset], tuple[list[str], np.ndarray]] = {}
         held_out = set(self.unseen)
         self.seen = [label for label in self.labels.ids if label not in held_out]
 
@@ -85,7 +87,13 @@ class TrainedRun:
         """The terms and vectors of a model's space; with `labels` those that their vectors may be made of only."""
         trained = model == "devise" and self.has("trained_vectors.bin")
         path = self.path("trained_vectors.bin") if trained else self.needed("vectors.bin", "skip_gram")
-        return load_vectors(path, terms=None if labels is None else labels.names())
+        if labels is None:
+            return load_vectors(path)
+        # Every model of a run asks for the same few of a large file.
+        asked = path, frozenset(labels.names())
+        if asked not in self._read:
+            self._read[asked] = load_vectors(path, terms=labels.names())
+        return self._read[asked]
 
     def label_vectors(
         self, name: str, network: keras.Model | None, labels: LabelSet, missing: str = ""
@@ -106,6 +114,13 @@ class TrainedRun:
         if network.profile_references is not None:
             profile = SimilarityProfile(np.asarray(network.profile_references), network.profile_temperature)
         return make_label_vectors(labels, terms, vectors, missing, network.label_terms, profile)
+
+    def conse(self, classifier: keras.Model, top: int | None = 10) -> ConSE:
+        """ConSE of the softmax network, of at most all its labels; those without a vector are passed over."""
+        found = self.label_vectors("conse", None, self.labels.select(self.seen), "drop").by_label()
+        nothing = np.zeros(len(next(iter(found.values()))))
+        table = np.stack([found.get(label, nothing) for label in self.seen])
+        return ConSE(classifier, table, min(top, len(self.seen)) if top else None)
 
     def random_vectors(self, name: str, ids: list[str], dimension: int) -> dict[str, np.ndarray]:
         """The vectors of a model that was trained with random ones, `random_NUMBER`, by label id."""

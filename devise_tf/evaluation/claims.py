@@ -102,7 +102,7 @@ def _rank_loss(measurement, seed):
     for setting in ("seen", "unseen"):
         if setting in measurement.outcomes:
             both = [metric_values(measurement, setting, model, "hit@1") for model in ("devise", "l2")]
-            means = bootstrap_means(_columns(both), samples=SAMPLES, seed=seed)
+            means = bootstrap_means(np.stack(both, axis=1), samples=SAMPLES, seed=seed)
             ratio = both[0].mean() / both[1].mean() if both[1].any() else float("inf")
             with_zero = means[:, 1] == 0
             drawn = means[~with_zero, 0] / means[~with_zero, 1]
@@ -131,10 +131,6 @@ def _unfreezing(measurement, seed):
         else CANNOT_TELL,
         "figures": f"hit@1 on seen labels, points gained: {_points(gain)}",
     }
-
-
-def _columns(values):
-    return np.stack(values, axis=1)
 
 
 def _verdict(intervals) -> str:

@@ -99,7 +99,6 @@ def evaluate_runs(
     settings: EvaluationSettings,
     command: str,
     strategy: tf.distribute.Strategy | None = None,
-    bad_images: list[BadImages] | None = None,
 ) -> str:
     """Measures the models of runs as the paper did and writes the report.
 
@@ -107,7 +106,6 @@ def evaluate_runs(
         settings: What is evaluated.
         command: The command line, for the report.
         strategy: The devices; one by default.
-        bad_images: Receives the counter of unreadable images, for whoever wants to know after an error.
 
     Returns:
         The tables.
@@ -120,8 +118,6 @@ def evaluate_runs(
     penalties = _penalties(settings) if settings.penalties_from else {}
     log = inputs.runs[0].path("bad_images.log")
     counter = BadImages(inputs.source, log, settings.max_bad_images)
-    if bad_images is not None:
-        bad_images.append(counter)
     scorers = []
     with strategy.scope():
         for run in inputs.runs:
@@ -270,12 +266,11 @@ class _Inputs:
                 f"{len(new)} of the {len(self.unseen)} `unseen_labels` are not among the run's labels: name a file "
                 f"with their terms by --labels, such as models/imagenet/labels_21k.txt. Received: {new[:10]}"
             )
-        ids, terms = [*self.seen, *self.unseen], {}
         if settings.labels:
             listed = open_labels(settings.labels)
-            new_set = listed.select(new, origin="`unseen_labels`") if new else None
-            terms = dict(zip(new_set.ids, new_set.terms, strict=True)) if new_set else {}
-        return LabelSet(ids, [terms.get(i) or known.terms[known.index[i]] for i in ids])
+            if new:
+                known = known.merged_with(listed.select(new, origin="`unseen_labels`"))
+        return known.select([*self.seen, *self.unseen])
 
     def _check_images(self, settings):
         present = self.source.present()

@@ -9,7 +9,6 @@ import numpy as np
 from devise_tf.data import LabelSet
 from devise_tf.evaluation.candidates import Candidates
 from devise_tf.evaluation.measurement import Scorer
-from devise_tf.models.conse import ConSE
 from devise_tf.models.trained_run import TrainedRun
 
 ANSWERS = ("auto", "terms", "labels")
@@ -63,10 +62,7 @@ def run_scorers(
             name = "conse" if number == 0 else f"conse_{'all' if top is None else top}"
             if wanted(name):
                 found = run.label_vectors("conse", None, labels, missing)
-                vectors = found.by_label()
-                nothing = np.zeros(found.vectors.shape[1])
-                table = np.stack([vectors.get(label, nothing) for label in run.seen])
-                conse = ConSE(softmax(), table, min(top, len(run.seen)) if top else None)
+                conse = run.conse(softmax(), top)
                 head = functools.partial(_combined, conse)
                 scorers.append(Scorer(name, shared, head, _candidates(found, "first", answers)))
     for name, load in networks.items():

@@ -342,7 +342,7 @@ class Run:
             verbose=config.verbose,
         )
         command = shlex.join(["python", "-m", "devise_tf.train", *config.command_line()])
-        return evaluate_runs(settings, command, bad_images=self._bad)
+        return evaluate_runs(settings, command)
 
     # Small helpers
 

@@ -105,14 +105,8 @@ class DeViSE(keras.Model):
         )
         shapes = visual_model.output_shape
         self.softmax_weight = softmax_weight
-        if softmax_weight < 0 or (
-            softmax_weight
-            and (
-                profile_references is None
-                or not isinstance(shapes, list)
-                or shapes[1][-1] != self.ranking_loss.num_labels
-            )
-        ):
+        with_logits = isinstance(shapes, list) and shapes[1][-1] == self.ranking_loss.num_labels
+        if softmax_weight < 0 or (softmax_weight and (profile_references is None or not with_logits)):
             raise ValueError(
                 "`softmax_weight` must not be negative; above 0 it needs `profile_references`, and a visual model that "
                 f"gives the representation and the logits of the {self.ranking_loss.num_labels} trained labels, all of "
