@@ -43,9 +43,10 @@ def named_flags(text):
 
 def flags_of(module):
     """The flags that one of the package's other commands defines."""
-    path = ROOT / module.removeprefix("devise_tf.") / "__main__.py"
-    if not path.is_file():
-        path = (ROOT / module.replace(".", "/")).with_suffix(".py")
+    inside = module.removeprefix("devise_tf.").replace(".", "/")
+    # `export/` and `models/` lie beside `devise_tf/`.
+    places = (f"{inside}/__main__.py", f"{inside}.py", f"devise_tf/{inside}.py", f"devise_tf/{inside}/__main__.py")
+    path = next(ROOT / place for place in places if (ROOT / place).is_file())
     source = path.read_text(encoding="utf-8")
     return set(re.findall(r"(?:DEFINE_\w+\(|add_argument\()\s*\"(?:--)?([a-z0-9_]+)\"", source))
 
@@ -77,7 +78,8 @@ def test_snippets_run(code):
 def test_flags_exist(path):
     text = path.read_text(encoding="utf-8")
     commands = {module for module in re.findall(r"\b(devise_tf(?:\.\w+)+)", text) if "benchmarks" in module}
-    others = ("evaluate", "vectors", "text.beam", "export", "serve", "serving_client")
+    commands |= set(re.findall(r"-m (devise_tf\.models(?:\.\w+)+)", text))
+    others = ("evaluate", "predict", "vectors", "text.beam", "export", "serve", "serving_client")
     commands |= {f"devise_tf.{name}" for name in others if re.search(rf"-m devise_tf\.{name}\b", text)}
     if any("benchmarks" in module for module in commands):
         commands.add("devise_tf.benchmarks.harness")

@@ -118,9 +118,9 @@ def load_npz(path: str | os.PathLike) -> tuple[list[str], np.ndarray, np.ndarray
                 raise ValueError(f"the archive must hold `terms`, `vectors` and perhaps `counts`, not {names}.")
             if sum(entry.file_size for entry in archive.infolist()) > _MAX_BYTES:
                 raise ValueError(f"the archive holds more than {_MAX_BYTES} bytes.")
-            terms = _read(archive, "terms", np.uint8, 1).tobytes().decode("utf-8").split("\n")
-            halves = _read(archive, "vectors", np.float16, 2)
-            counts = _read(archive, "counts", np.int64, 1) if "counts.npy" in names else None
+            terms = read_array(archive, "terms", [np.uint8], [None]).tobytes().decode("utf-8").split("\n")
+            halves = read_array(archive, "vectors", [np.float16], [None, None])
+            counts = read_array(archive, "counts", [np.int64], [None]) if "counts.npy" in names else None
     # RuntimeError and NotImplementedError: an encrypted archive, or compressed in a way this Python cannot read.
     except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, NotImplementedError) as error:
         raise ValueError(f"the archive is damaged ({error}); is the file truncated?") from error
@@ -134,21 +134,42 @@ def load_npz(path: str | os.PathLike) -> tuple[list[str], np.ndarray, np.ndarray
     return terms, halves.astype(np.float32), counts
 
 
-def _read(archive: zipfile.ZipFile, name: str, dtype: type, ndim: int) -> np.ndarray:
+def read_array(
+    archive: zipfile.ZipFile, name: str, dtypes: Sequence[type | str], shape: Sequence[int | None]
+) -> np.ndarray:
+    """Reads one array of an open `.npz` archive without pickle; no more is allocated than the archive holds.
+
+    Args:
+        archive: The archive.
+        name: The array's name.
+        dtypes: The dtypes that it may have.
+        shape: Its shape; None stands for any length.
+
+    Raises:
+        ValueError: the array is another one than that, or is not as long as its header says.
+    """
     entry = archive.getinfo(f"{name}.npy")
+    if entry.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+        raise ValueError(f"`{name}` is compressed in a way that NumPy does not write.")
     with archive.open(entry) as file:
-        read_header = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
+        # The version of short headers, which these all are.
         version = np.lib.format.read_magic(file)
-        if version not in read_header:
+        if version != (1, 0):
             raise ValueError(f"`{name}` has the unknown version {version} of NumPy's form.")
-        shape, fortran, found = read_header[version](file)
+        found, fortran, dtype = np.lib.format.read_array_header_1_0(file)
         # The size is known from the archive; what the array's header says must not lead to an allocation.
         size = entry.file_size - file.tell()
-        if found != np.dtype(dtype) or len(shape) != ndim or fortran:
-            raise ValueError(f"`{name}` must be {np.dtype(dtype)} of {ndim} dimensions, not {found} of shape {shape}.")
-        expected = found.itemsize
-        for length in shape:
+        allowed = [np.dtype(allowed) for allowed in dtypes]
+        fits = len(found) == len(shape) and all(want in (None, have) for want, have in zip(shape, found, strict=True))
+        if dtype not in allowed or not fits or fortran:
+            order = " in Fortran order" if fortran else ""
+            raise ValueError(
+                f"`{name}` must be {' or '.join(map(str, allowed))} of shape {tuple(shape)}, "
+                f"not {dtype} of shape {found}{order}."
+            )
+        expected = dtype.itemsize
+        for length in found:
             expected *= length
         if expected != size:
-            raise ValueError(f"`{name}` of shape {shape} needs {expected} bytes, but has {size}.")
-        return np.frombuffer(file.read(), found).reshape(shape)
+            raise ValueError(f"`{name}` of shape {found} needs {expected} bytes, but has {size}.")
+        return np.frombuffer(file.read(), dtype).reshape(found)
