@@ -11,6 +11,7 @@ _ROOT = os.path.dirname(os.path.abspath(__file__))
 _PLOTS = ["matplotlib>=3.8", "scikit-learn>=1.4"]
 _BEAM = ["apache-beam>=2.77"]
 _CONVERT = ["ai-edge-litert>=2.0", "tf2onnx>=1.17", "onnx>=1.17", "onnxruntime>=1.20"]
+_HUB = ["keras-hub>=0.20"]
 _SERVING = ["aiohttp>=3.10", "prometheus-client>=0.20"]
 
 
@@ -71,9 +72,10 @@ setup(
         "beam": _BEAM,
         "serving": _SERVING,
         "convert": _CONVERT,
+        "hub": _HUB,
         "test": [
             "pytest>=8.0", "ruff>=0.8", "build>=1.0", "setuptools>=64", "wheel", "gensim>=4.3", "playwright>=1.40",
-            *_PLOTS, *_BEAM, *_SERVING, *_CONVERT,
+            *_PLOTS, *_BEAM, *_SERVING, *_CONVERT, *_HUB,
         ],  # fmt: skip
     },
     classifiers=[

@@ -23,7 +23,7 @@ from devise_tf.export.served_model import Batching, ServedModel
 from devise_tf.export.verify import MANIFEST_FILE, XLA_ATTRIBUTE, checksums, verify_in_fresh_process
 from devise_tf.export.warmup import warmup_inputs, write_warmup
 from devise_tf.models.devise import DeViSE
-from devise_tf.models.trained_run import TrainedRun
+from devise_tf.models.trained_run import TrainedRun, open_run
 from devise_tf.text import load_vectors, tokenize
 from devise_tf.text.packaged_vectors import packaged_vectors
 
@@ -84,7 +84,7 @@ def export_model(model_dir: str, export_dir: str, settings: ExportSettings | Non
         VerificationError: What was written does not run as it should; nothing is published.
     """
     settings = settings or ExportSettings()
-    run = TrainedRun(model_dir)
+    run = open_run(model_dir)
     network = _network(run, settings.model)
     softmax = settings.model == "softmax"
     if settings.labels:

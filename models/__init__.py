@@ -1,0 +1,35 @@
+"""The zoo: models, presets, and predictions with them. Importing it imports neither TensorFlow nor Keras."""
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from devise_tf.models.predictor import Predictor
+
+# What answers where nothing else is named.
+DEFAULT_PRESET = "efficientnet_lite0"
+
+
+def load(name_or_model_dir: str = DEFAULT_PRESET, model: str | None = None) -> "Predictor":
+    """Loads a model that labels photos.
+
+    Args:
+        name_or_model_dir: The name of a preset, which comes with the package (`python -m devise_tf.models list`), or
+            the model directory of a run.
+        model: `"softmax"`, `"devise"`, `"conse"` or another model that it has; by default what a preset says, else
+            `"devise"`.
+
+    Returns:
+        A `Predictor`.
+
+    Raises:
+        ValueError: There is no such preset, directory or model.
+
+    Example:
+
+    >>> predictor = devise_tf.models.load("runs/mine")
+    >>> predictor.predict_labels("photo.jpg", labels=["tabby cat", "sports car", "snow leopard"])
+    """
+    from devise_tf.models.predictor import Predictor
+    from devise_tf.models.trained_run import open_run
+
+    return Predictor(open_run(name_or_model_dir), model)

@@ -1,15 +1,28 @@
-"""What a run left in its model directory, for those who use it: evaluation, export, prediction."""
+"""What a run left in its model directory, or a preset has, for those who use it: evaluation, export, prediction."""
 
 import glob
+import itertools
 import os
+from collections.abc import Collection
 
 import keras
 import numpy as np
 
-from devise_tf.data import LabelSet, LabelVectors, load_ids, make_label_vectors, random_label_vectors
+from devise_tf.data import (
+    Hierarchy,
+    LabelSet,
+    LabelVectors,
+    load_ids,
+    make_label_vectors,
+    random_label_vectors,
+)
 from devise_tf.data.similarity_profile import SimilarityProfile
-from devise_tf.models import devise, visual  # noqa: F401 (Keras finds their classes by name)
 from devise_tf.models.conse import ConSE
+from devise_tf.models.devise import DeViSE
+from devise_tf.models.devise.closed_form import closed_form_projection
+from devise_tf.models.presets import Preset, load_preset, preset_paths
+from devise_tf.models.visual import build_visual_model, representation_model
+from devise_tf.models.weights_file import load_weights
 from devise_tf.text import load_vectors
 
 _SOFTMAX = "cnn"
@@ -44,7 +57,7 @@ class TrainedRun:
             self.flags = {name[2:]: value for name, _, value in pairs}
         self.labels = LabelSet.load(self.needed("labels.txt", "cnn"))
         self.unseen = load_ids(self.path("unseen_labels.txt")) if self.has("unseen_labels.txt") else []
-        self._read: dict[tuple[str, frozenset], tuple[list[str], np.ndarray]] = {}
+        self._read: dict[tuple, tuple[list[str], np.ndarray]] = {}
         held_out = set(self.unseen)
         self.seen = [label for label in self.labels.ids if label not in held_out]
 
@@ -83,17 +96,28 @@ class TrainedRun:
         file, phase = (f"{_SOFTMAX}.keras", "cnn") if name == "softmax" else (f"{name}.keras", "devise")
         return keras.models.load_model(self.needed(file, phase), compile=False)
 
+    def hierarchy(self) -> Hierarchy | None:
+        """The hierarchy that the run's labels were measured by, if any."""
+        return Hierarchy.from_file(self.path("hierarchy.txt")) if self.has("hierarchy.txt") else None
+
     def term_vectors(self, model: str, labels: LabelSet | None = None) -> tuple[list[str], np.ndarray]:
         """The terms and vectors of a model's space; with `labels` those that their vectors may be made of only."""
-        trained = model == "devise" and self.has("trained_vectors.bin")
-        path = self.path("trained_vectors.bin") if trained else self.needed("vectors.bin", "skip_gram")
+        paths = self._vectors(model)
         if labels is None:
-            return load_vectors(path)
+            return self._load_vectors(paths, None)
         # Every model of a run asks for the same few of a large file.
-        asked = path, frozenset(labels.names())
+        asked = *paths, frozenset(labels.names())
         if asked not in self._read:
-            self._read[asked] = load_vectors(path, terms=labels.names())
+            self._read[asked] = self._load_vectors(paths, labels.names())
         return self._read[asked]
+
+    def _load_vectors(self, paths: list[str], names: Collection[str] | None) -> tuple[list[str], np.ndarray]:
+        terms, vectors = zip(*(load_vectors(path, terms=names) for path in paths), strict=True)
+        return list(itertools.chain(*terms)), np.concatenate(vectors)
+
+    def _vectors(self, model: str) -> list[str]:
+        trained = model == "devise" and self.has("trained_vectors.bin")
+        return [self.path("trained_vectors.bin") if trained else self.needed("vectors.bin", "skip_gram")]
 
     def label_vectors(
         self, name: str, network: keras.Model | None, labels: LabelSet, missing: str = ""
@@ -126,6 +150,90 @@ class TrainedRun:
         """The vectors of a model that was trained with random ones, `random_NUMBER`, by label id."""
         seed = random_seed(int(self.flags.get("seed", 0)), int(name.split("_")[1]))
         return dict(zip(ids, random_label_vectors(ids, dimension, seed), strict=True))
+
+
+class PretrainedRun(TrainedRun):
+    """A preset, which has what a model directory has.
+
+    Its DeViSE models share the layers of its softmax network.
+
+    Args:
+        preset: The preset.
+
+    Attributes:
+        preset: The preset.
+        directory: Where reports on it go if nothing else is said: a folder of its name in the working directory.
+    """
+
+    def __init__(self, preset: Preset):
+        self.preset = preset
+        self.directory = os.path.abspath(preset.name)
+        self.flags = {
+            "preset": preset.path,
+            "image_size": str(preset.image_size),
+            "resize_size": str(preset.resize_size),
+            "missing_labels": "compose",
+        }
+        self.labels = LabelSet.load(preset.file(preset.labels))
+        self.seen, self.unseen = list(self.labels.ids), []
+        self._read = {}
+        self._softmax: keras.Model | None = None
+
+    def has(self, name: str) -> bool:
+        return False
+
+    def networks(self) -> list[str]:
+        return list(self.preset.networks)
+
+    def network(self, name: str) -> keras.Model:
+        if name not in self.preset.networks:
+            raise ValueError(f"{self.preset.name} has the models {self.preset.models()}. Received: {name!r}")
+        part = self.preset.networks[name]
+        if name == "softmax":
+            if self._softmax is None:
+                built = build_visual_model(part["visual_model"], len(self.seen), self.preset.image_size)
+                load_weights(built, self.preset.file(part["weights"]), part["sha256"])
+                self._softmax = built
+            return self._softmax
+        softmax = self.network("softmax")
+        settings = dict(part["settings"])
+        weight, temperature = settings.pop("softmax_weight", 0.0), settings.pop("profile_temperature", None)
+        terms, vectors = self.term_vectors(name, self.labels)
+        arguments = (self.labels, terms, vectors, "compose", settings.get("label_terms", "first"))
+        found = make_label_vectors(*arguments)
+        if temperature is not None:
+            settings |= {"profile_references": found.vectors, "profile_temperature": temperature}
+            found = make_label_vectors(*arguments, SimilarityProfile(found.vectors, temperature))
+        model = DeViSE(representation_model(softmax), found.vectors, **settings, name=name)
+        kernel = softmax.get_layer("logits").kernel
+        model.projection.set_weights([closed_form_projection(kernel, found.vectors, part["ridge"])])
+        return model.with_softmax(softmax, weight) if weight else model
+
+    def hierarchy(self) -> Hierarchy | None:
+        """The preset's hierarchy, whole: labels that it never had may be measured by it, too."""
+        name = self.preset.hierarchy
+        return Hierarchy.open(self.preset.file_or_name(name)) if name else None
+
+    def _vectors(self, model: str) -> list[str]:
+        return [self.preset.file_or_name(name.strip()) for name in self.preset.vectors.split(",")]
+
+
+def open_run(name: str) -> TrainedRun:
+    """Opens a model directory, or a preset.
+
+    Args:
+        name: The path of a model directory, the name of a preset, or the path of a preset's file (`.json`). Where both
+            a model directory and a preset have the name, the directory is opened; a folder that is no model directory,
+            such as that of the reports on the preset, does not hide it.
+
+    Raises:
+        ValueError: There is neither.
+    """
+    directory = os.path.expanduser(name)
+    is_run = os.path.isfile(os.path.join(directory, "flags.txt"))
+    if is_run or (os.path.isdir(directory) and name not in preset_paths()):
+        return TrainedRun(name)
+    return PretrainedRun(load_preset(name))
 
 
 def random_seed(run_seed: int, number: int) -> int:

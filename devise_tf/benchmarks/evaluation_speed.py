@@ -169,21 +169,21 @@ def main(argv: list[str]) -> None:
         raise ValueError(f"--batch_sizes must hold numbers from 1. Received: {','.join(values.batch_sizes)}")
     logging.set_verbosity(logging.ERROR)
 
-    from devise_tf.data import Hierarchy, open_images
-    from devise_tf.models.trained_run import TrainedRun
+    from devise_tf.data import open_images
+    from devise_tf.models.trained_run import open_run
 
     measured = {}
     with tempfile.TemporaryDirectory(prefix="devise_tf-benchmark-") as folder:
         if not values.model_dir:
             made_run(os.path.join(folder, "run"))
-        run = TrainedRun(values.model_dir or os.path.join(folder, "run"))
+        run = open_run(values.model_dir or os.path.join(folder, "run"))
         images = values.images or run.flags.get("images", "")
         if not images:
             made_images(os.path.join(folder, "images"), run.labels.ids)
             images = f"folder:{os.path.join(folder, 'images')}"
         source = open_images(images, "val", run.flags.get("data_dir") or None)
         source = source.select([label for label in source.present() if label in run.labels])
-        hierarchy = Hierarchy.from_file(run.needed("hierarchy.txt", "all"))
+        hierarchy = run.hierarchy()
         for batch_size in map(int, values.batch_sizes):
             for title, models in MODELS.items():
                 name = f"{title}, batches of {batch_size}"

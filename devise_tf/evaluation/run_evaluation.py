@@ -19,7 +19,7 @@ from devise_tf.evaluation.report import write_report
 from devise_tf.evaluation.run_scorers import run_scorers
 from devise_tf.evaluation.summary import choose_penalty, difference, generalized_difference, summarize
 from devise_tf.models.input_files import existing_file, open_labels, packaged_path
-from devise_tf.models.trained_run import TrainedRun
+from devise_tf.models.trained_run import PretrainedRun, open_run
 
 # Flags of training in which the seeds of one run may differ: they shape nothing, or lead to labels that are compared.
 _FREE = {"seed", "model_dir", "phase", "strategy", "data_dir", "log_every", "checkpoint_seconds", "verbose"} | {
@@ -32,7 +32,7 @@ class EvaluationSettings:
     """What is evaluated, and how.
 
     Attributes:
-        model_dirs: Model directories: of one run, or of runs that differ in their seeds only.
+        model_dirs: Model directories: of one run, or of runs that differ in their seeds only; or a preset's name.
         images: `"folder:DIR"`, `"tfds:NAME"` or `"builtin"`, whose `val` images are measured; empty for the run's own.
         data_dir: Where TensorFlow Datasets keeps its files; empty for its own default.
         labels: File of labels with their terms, for those that the run's own file does not have.
@@ -44,7 +44,8 @@ class EvaluationSettings:
         ks: Of hit@k and hp@k; None for 1, 2, 5, 10 and 20, as far as there are as many candidates.
         validation_share: Share of the images, drawn by `seed`, that penalties are chosen on; the others are measured.
         penalties_from: Model directory of a run with validation labels, evaluated before, whose penalties are taken.
-        report_dir: Where the report goes; empty for `report/` in the first model directory.
+        report_dir: Where the report goes; empty for `report/` in the first model directory, of a preset for
+            `NAME/report/` in the working directory.
         max_bad_images: Share of unreadable images above which the evaluation stops.
         batch_size: Images at once, over all devices.
         samples: Number of images that the report shows.
@@ -116,20 +117,22 @@ def evaluate_runs(
     strategy = strategy or tf.distribute.get_strategy()
     inputs = _Inputs(settings)
     penalties = _penalties(settings) if settings.penalties_from else {}
-    log = inputs.runs[0].path("bad_images.log")
+    run = inputs.runs[0]
+    # A preset has no directory: what is written about its images lies with its report.
+    log = os.path.join(inputs.report_dir if isinstance(run, PretrainedRun) else run.directory, "bad_images.log")
     counter = BadImages(inputs.source, log, settings.max_bad_images)
     scorers = []
     with strategy.scope():
-        for run in inputs.runs:
+        for one in inputs.runs:
             scorers += run_scorers(
-                run, inputs.labels, settings.conse_tops, settings.answers, inputs.missing, settings.models
+                one, inputs.labels, settings.conse_tops, settings.answers, inputs.missing, settings.models
             )
     if not scorers:
         raise ValueError(
             "There are no trained models: finish the run first, by the command that it was started with. "
-            f"Received: model_dir={inputs.runs[0].directory!r}"
+            f"Received: model_dir={run.directory!r}"
         )
-    run = inputs.runs[0]
+    os.makedirs(os.path.dirname(log), exist_ok=True)
     try:
         measurement = evaluate(
             scorers,
@@ -194,7 +197,7 @@ class _Inputs:
     """Runs, labels, images and the hierarchy, opened and held against each other."""
 
     def __init__(self, settings: EvaluationSettings):
-        self.runs = [TrainedRun(directory) for directory in settings.model_dirs]
+        self.runs = [open_run(directory) for directory in settings.model_dirs]
         first = self.runs[0]
         for run in self.runs[1:]:
             if (run.labels, run.unseen) != (first.labels, first.unseen):
@@ -298,10 +301,10 @@ class _Inputs:
         run, ids = self.runs[0], [label for label in self.labels.ids if label in self.known]
         if settings.hierarchy:
             return Hierarchy.open(packaged_path(settings.hierarchy)).restricted_to(ids)
-        if not run.has("hierarchy.txt"):
+        own = run.hierarchy()
+        if own is None:
             self.notes.append("No hierarchical precision: the run has no hierarchy, and none was named (--hierarchy).")
             return None
-        own = Hierarchy.from_file(run.path("hierarchy.txt"))
         lost = [label for label in ids if label not in own]
         if lost and settings.unseen_labels:
             raise ValueError(
@@ -309,7 +312,9 @@ class _Inputs:
                 f"wordnet or imagenet. Received: {lost[:10]}"
             )
         # An id without any link has no line in the file: it is a root of its own.
-        return Hierarchy({**own.parents, **{label: [] for label in lost}})
+        whole = Hierarchy({**own.parents, **{label: [] for label in lost}})
+        # A run's is that of its labels; a preset's may be of many more.
+        return whole.restricted_to(ids) if isinstance(run, PretrainedRun) else whole
 
     def paper(self) -> dict:
         """The paper's figures, where the sets are the paper's."""

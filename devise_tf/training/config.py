@@ -10,8 +10,11 @@ MISSING_LABELS = ("compose", "drop", "stop")
 LABEL_TERMS = ("first", "mean", "heads", "random")
 STRATEGIES = ("default", "mirrored", "multi_worker")
 PHASES = ("all", "skip_gram", "cnn", "devise")
+DTYPES = ("float32", "mixed_bfloat16", "mixed_float16", "bfloat16", "float16")
 # A run may be resumed with other values of these: they do not shape what is trained.
 FREE = ("model_dir", "phase", "strategy", "data_dir", "log_every", "checkpoint_seconds", "verbose", "skip_gram_threads")
+# Settings that came later. At their defaults they are not in `flags.txt`, so that runs from before can be resumed.
+ADDED = ("visual_weights", "frozen_layers", "dtype")
 
 
 # The paper's label vectors.
@@ -72,8 +75,33 @@ class Config:
     resize_size: int = _option(64, "Shorter side of the image that the crops are cut from, pixels.")
     max_bad_images: float = _option(0.05, "Share of unreadable images, 0 to 1, above which the run stops.")
 
-    visual_model: str = _option("resnet_small", "Visual model of phase 2: alexnet, resnet_small or resnet_micro.")
-    cnn_epochs: float = _option(20.0, "Passes over the images in phase 2.")
+    visual_model: str = _option(
+        "resnet_small",
+        "Visual model of phase 2: alexnet, resnet_small, resnet_micro, efficientnet_lite0 to efficientnet_lite4, "
+        "keras_applications/NAME or keras_hub/PRESET.",
+    )
+    visual_weights: str = _option(
+        "",
+        "Weights that phase 2 starts with. imagenet: the visual model's pretrained ones, which come with the package "
+        "for efficientnet_lite0 and are downloaded for models of Keras; or a file: .keras, .npz, .weights.h5. Of "
+        "another number of labels the softmax starts anew. Empty: random ones.",
+    )
+    frozen_layers: str = _option(
+        "",
+        "How deep the visual model stays as it is in phases 2 and 3: the name of the last frozen layer, all for "
+        "everything below the softmax, or nothing.",
+    )
+    dtype: str = _option(
+        "float32",
+        "Keras dtype policy of the visual model; softmax, projection and losses are float32 under each. float16 can "
+        "only be trained on top of.",
+        DTYPES,
+    )
+    cnn_epochs: float = _option(
+        20.0,
+        "Passes over the images in phase 2; 0 with --visual_weights of a softmax over the run's seen labels, in their "
+        "order, which is then kept as it is.",
+    )
     cnn_batch_size: int = _option(64, "Images a step in phase 2, over all devices.")
     cnn_learning_rate: float = _option(0.05, "Peak learning rate of phase 2: a warm-up, then a cosine.")
     weight_decay: float = _option(5e-4, "Weight decay of phase 2.")
@@ -133,10 +161,21 @@ class Config:
                 raise ValueError(f"`{field.name}` must be finite. Received: {field.name}={value}")
             if isinstance(value, (int, float)) and value < 0:
                 raise ValueError(f"`{field.name}` must not be negative. Received: {field.name}={value}")
-        positive = ("dimension", "window", "skip_gram_epochs", "skip_gram_batch_size", "image_size", "cnn_epochs")
+        positive = ("dimension", "window", "skip_gram_epochs", "skip_gram_batch_size", "image_size")
         for name in (*positive, "cnn_batch_size", "devise_batch_size", "projection_epochs", "log_every"):
             if not getattr(self, name):
                 raise ValueError(f"`{name}` must be positive. Received: {name}={getattr(self, name)}")
+        if not self.cnn_epochs and not self.visual_weights:
+            raise ValueError(
+                "`cnn_epochs` must be positive, or `visual_weights` name weights to use as they are. "
+                f"Received: cnn_epochs={self.cnn_epochs}"
+            )
+        if self.dtype == "float16" and self.frozen_layers != "all" and (self.cnn_epochs or self.finetune_epochs):
+            raise ValueError(
+                "`dtype` float16 is too coarse for weights that are trained: choose mixed_bfloat16 or mixed_float16, "
+                "or keep the weights as they are with `frozen_layers` all. "
+                f"Received: dtype='float16', frozen_layers={self.frozen_layers!r}"
+            )
         if self.phrases and not (self.phrase_threshold and self.phrase_min_count):
             raise ValueError(
                 "`phrases` needs `phrase_threshold` and `phrase_min_count` above 0. "
@@ -183,6 +222,11 @@ class Config:
                 "`resize_size` must not be smaller than `image_size`. "
                 f"Received: resize_size={self.resize_size}, image_size={self.image_size}"
             )
+
+    def bound(self) -> dict[str, object]:
+        """The settings that a model directory is bound to, and the free ones, by name."""
+        values = {field.name: (getattr(self, field.name), field.default) for field in dataclasses.fields(self)}
+        return {name: value for name, (value, default) in values.items() if name not in ADDED or value != default}
 
     def compared(self) -> list[str]:
         """The names of the recipes to compare with."""

@@ -10,8 +10,12 @@ import tensorflow as tf
 from devise_tf.data import BadImages, ExampleOrder, ImageSource, image_dataset
 from devise_tf.models.devise import DeViSE
 from devise_tf.models.skip_gram import SkipGram
+from devise_tf.models.visual import freeze_layers
 from devise_tf.text import SkipGramBlocks
 from devise_tf.training.loop import Phase
+
+# Gradients in float16 are this much larger than they are: the small ones would be 0 there.
+_LOSS_SCALE = 1024.0
 
 
 def skip_gram_batches(blocks: SkipGramBlocks, order: ExampleOrder, start: int, stop: int, context) -> tf.data.Dataset:
@@ -169,11 +173,12 @@ def cnn_phase(
     learning_rate: float,
     weight_decay: float,
     seed: int = 0,
+    half_precision: bool = False,
 ) -> Phase:
     """Phase 2: softmax cross-entropy, stochastic gradient descent with momentum 0.9 and a cosine learning rate.
 
     Args:
-        model: Visual model that ends in logits.
+        model: Visual model that ends in logits; layers that are frozen stay as they are.
         source: Training images.
         epochs: Passes over the images.
         batch_size: Images a step, over all replicas.
@@ -183,6 +188,7 @@ def cnn_phase(
         learning_rate: Peak, reached after a twentieth of the steps.
         weight_decay: On kernels only.
         seed: Of order and augmentation.
+        half_precision: Whether the model computes in float16, with float32 weights: gradients are scaled then.
 
     Returns:
         The phase; its metrics are `loss` (nats an image) and `accuracy`.
@@ -193,7 +199,13 @@ def cnn_phase(
     schedule = keras.optimizers.schedules.CosineDecay(
         learning_rate / 20, max(1, steps - warmup), warmup_target=learning_rate, warmup_steps=warmup
     )
-    optimizer = keras.optimizers.SGD(schedule, momentum=0.9, nesterov=True, weight_decay=weight_decay)
+    optimizer = keras.optimizers.SGD(
+        schedule,
+        momentum=0.9,
+        nesterov=True,
+        weight_decay=weight_decay,
+        loss_scale_factor=_LOSS_SCALE if half_precision else None,
+    )
     optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
 
     def loss(batch):
@@ -201,7 +213,7 @@ def cnn_phase(
         losses = keras.losses.sparse_categorical_crossentropy(batch["label"], logits, from_logits=True)
         right = tf.cast(tf.equal(tf.argmax(logits, axis=1, output_type=tf.int32), batch["label"]), tf.float32)
         total, weight = tf.reduce_sum(losses * batch["weight"]), tf.reduce_sum(batch["weight"])
-        return total / batch_size, {
+        return optimizer.scale_loss(total / batch_size), {
             "loss": (total, weight),
             "accuracy": (tf.reduce_sum(right * batch["weight"]), weight),
         }
@@ -232,6 +244,8 @@ def devise_phase(
     seed: int = 0,
     text: "TrainedLabelVectors | None" = None,
     draws: "TermDraws | None" = None,
+    frozen_layers: str = "",
+    half_precision: bool = False,
 ) -> Phase:
     """Phase 3: the ranking loss, with Adagrad.
 
@@ -249,6 +263,8 @@ def devise_phase(
         seed: Of order, augmentation and false labels.
         text: Trains the label vectors too, beside the skip-gram loss; None keeps them fixed.
         draws: Draws each label's term anew at every step; None takes the model's label vectors.
+        frozen_layers: Layers of the visual model that stay frozen, as in `freeze_layers`.
+        half_precision: Whether the visual model computes in float16, with float32 weights: gradients are scaled then.
 
     Returns:
         The phase; its metrics are `loss` (an image), `violations` (the share of images with a positive loss) and,
@@ -256,14 +272,16 @@ def devise_phase(
     """
     order = ExampleOrder(len(source), batch_size, seed)
     steps = math.ceil(epochs * order.steps_per_epoch)
-    frozen = cnn_learning_rate is None
-    model.freeze_visual_model(frozen)
+    model.freeze_visual_model(cnn_learning_rate is None)
+    freeze_layers(model.visual_model, frozen_layers)
+    frozen = not model.visual_model.trainable_variables
     # Adagrad's own decay does the rest; a linear fall to zero settles the last steps.
     updates = [(keras.optimizers.Adagrad(_to_zero(learning_rate, steps)), model.projection.trainable_variables)]
     if not frozen:
-        updates.append(
-            (keras.optimizers.Adagrad(_to_zero(cnn_learning_rate, steps)), model.visual_model.trainable_variables)
+        optimizer = keras.optimizers.Adagrad(
+            _to_zero(cnn_learning_rate, steps), loss_scale_factor=_LOSS_SCALE if half_precision else None
         )
+        updates.append((optimizer, model.visual_model.trainable_variables))
     dataset = image_batches(source, order, image_size, resize_size, bad_images, with_uniforms=True)
     metrics = ("loss", "violations")
     if text is not None:
@@ -276,7 +294,10 @@ def devise_phase(
             return both.map(lambda image, blocks: {**image, "text": blocks})
 
     def loss(batch):
-        embeddings = model(batch["image"], training=not frozen)
+        features = model.visual_model(batch["image"], training=not frozen)
+        if half_precision:
+            features = _times_gradient(tf.cast(features, tf.float32), _LOSS_SCALE)
+        embeddings = model.embed(features)
         vectors = None if text is None else _times_gradient(text.label_vectors(), batch_size)
         if draws is not None:
             vectors = draws.label_vectors(seed, batch["step"][0])

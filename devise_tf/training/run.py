@@ -1,6 +1,5 @@
 """A whole run: from text and images to the three phases' models and the report."""
 
-import dataclasses
 import importlib
 import shlex
 import types
@@ -19,7 +18,8 @@ from devise_tf.evaluation.label_coverage import LabelCoverage, label_coverage
 from devise_tf.models.devise import DeViSE
 from devise_tf.models.skip_gram import SkipGram
 from devise_tf.models.trained_run import random_seed
-from devise_tf.models.visual import build_visual_model, representation_model
+from devise_tf.models.visual import build_visual_model, freeze_layers, representation_model
+from devise_tf.models.visual_weights import load_visual_weights
 from devise_tf.training import phases
 from devise_tf.training.config import FREE, Config
 from devise_tf.training.inputs import Inputs
@@ -53,9 +53,9 @@ class Run:
         self.inputs = Inputs(config, phase in ("all", "skip_gram") and not self.model_dir.has("vectors.bin"))
         self.seen, self.unseen = self.inputs.seen, self.inputs.unseen
         if phase in ("all", "cnn") and not self.model_dir.has("cnn.keras"):
-            build_visual_model(config.visual_model, len(self.seen), config.image_size)  # raises where it cannot
+            self._visual_model()  # raises where it cannot
         if self.chief:
-            self.model_dir.check_flags(dataclasses.asdict(config), free=FREE)
+            self.model_dir.check_flags(config.bound(), free=FREE)
             self.inputs.bind(self.model_dir)
 
     def all(self) -> str:
@@ -195,10 +195,34 @@ class Run:
             return
         self._print(f"\nPhase 2: {self.config.visual_model} with softmax, {len(self.seen)} labels")
         config = self.config
-        source = self.inputs.source("train").select(self.seen)
         with self.strategy.scope():
             keras.utils.set_random_seed(config.seed)
-            model = build_visual_model(config.visual_model, len(self.seen), config.image_size)
+            model, known = self._visual_model()
+        if config.visual_weights:
+            softmax = "kept" if known == len(self.seen) else f"new, since theirs is for {known or 'no'} labels"
+            self._print(f"Weights: {config.visual_weights}; softmax: {softmax}")
+        if config.cnn_epochs:
+            self._train_cnn(model)
+        self._save(model, "cnn.keras")
+
+    def _visual_model(self) -> tuple[keras.Model, int]:
+        """The model that phase 2 starts with, and the number of labels that its weights are for."""
+        config = self.config
+        model = build_visual_model(config.visual_model, len(self.seen), config.image_size, config.dtype)
+        freeze_layers(model, config.frozen_layers)
+        known = load_visual_weights(model, config.visual_model, config.visual_weights) if config.visual_weights else 0
+        if not config.cnn_epochs and known != len(self.seen):
+            raise ValueError(
+                f"Without training, the weights' softmax must be for the run's {len(self.seen)} seen labels, and it is "
+                f"for {known or 'none'}: give `cnn_epochs` above 0. "
+                f"Received: cnn_epochs=0, visual_weights={config.visual_weights!r}"
+            )
+        return model, known
+
+    def _train_cnn(self, model: keras.Model) -> None:
+        config = self.config
+        source = self.inputs.source("train").select(self.seen)
+        with self.strategy.scope():
             phase = phases.cnn_phase(
                 model,
                 source,
@@ -210,9 +234,9 @@ class Run:
                 config.cnn_learning_rate,
                 config.weight_decay,
                 config.seed,
+                half_precision=config.dtype == "mixed_float16",
             )
         self._run(phase)
-        self._save(model, "cnn.keras")
 
     # Phase 3
 
@@ -288,6 +312,8 @@ class Run:
                     learning_rate=finetune_rate,
                     cnn_learning_rate=cnn_rate,
                     seed=config.seed + 1, text=trained, draws=draws,
+                    frozen_layers=config.frozen_layers,
+                    half_precision=config.dtype == "mixed_float16",
                 )  # fmt: skip
             self._run(phase)
             if trained is not None:

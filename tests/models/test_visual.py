@@ -2,10 +2,16 @@ import keras
 import numpy as np
 import pytest
 
-from devise_tf.models.visual import BUILDERS, PRESETS, build_visual_model, representation_model
+from devise_tf.models.visual import BUILDERS, PRESETS, build_visual_model, freeze_layers, representation_model
 
 
-@pytest.mark.parametrize("name", sorted({*BUILDERS, *PRESETS}))
+def models():
+    # The larger ones of a family take their time to build.
+    slow = {f"efficientnet_lite{number}" for number in range(1, 5)}
+    return [pytest.param(name, marks=[pytest.mark.slow] * (name in slow)) for name in sorted({*BUILDERS, *PRESETS})]
+
+
+@pytest.mark.parametrize("name", models())
 def test_every_model_keeps_the_contract(name):
     overrides = {"width": 0.05} if name == "alexnet" else {}
     model = build_visual_model(name, num_labels=6, image_size=40, **overrides)
@@ -45,3 +51,68 @@ def test_representation_model_refuses_other_models():
     model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(2, name="dense")])
     with pytest.raises(ValueError, match=r"layer named 'representation'. Received: model with layers \['dense'\]"):
         representation_model(model)
+
+
+def test_unknown_source_lists_those_there_are():
+    with pytest.raises(ValueError, match="or keras_applications/NAME or keras_hub/NAME. Did you mean 'keras_applicat"):
+        build_visual_model("keras_application/VGG16", num_labels=6, image_size=32)
+
+
+@pytest.mark.parametrize(
+    ("dtype", "compute", "stored"),
+    [("mixed_bfloat16", "bfloat16", "float32"), ("float16", "float16", "float16"), (None, "float32", "float32")],
+)
+def test_dtype_is_that_of_all_but_the_logits(dtype, compute, stored):
+    before = keras.config.dtype_policy()
+    model = build_visual_model("resnet_micro", num_labels=6, image_size=32, dtype=dtype)
+    assert keras.config.dtype_policy() == before
+    assert model.get_layer("stem_convolution").compute_dtype == compute
+    assert model.get_layer("stem_convolution").kernel.dtype == stored
+    assert representation_model(model).output.dtype == compute
+    assert model.get_layer("logits").kernel.dtype == model.output.dtype == "float32"
+
+
+def test_dtype_policy_is_restored_after_an_error():
+    before = keras.config.dtype_policy()
+    with pytest.raises(ValueError, match="image_size"):
+        build_visual_model("resnet_micro", num_labels=6, image_size=1, dtype="mixed_float16")
+    assert keras.config.dtype_policy() == before
+
+
+def trained(model):
+    return {variable.path for variable in model.trainable_variables}
+
+
+@pytest.mark.parametrize("part", [lambda model: model, representation_model])
+def test_freeze_layers(part):
+    """Up to and with the layer; normalization in the frozen part keeps its statistics, further up it does not."""
+    model = build_visual_model("resnet_micro", num_labels=6, image_size=32)
+    everything = trained(part(model))
+    freeze_layers(part(model), "")
+    assert trained(part(model)) == everything
+    freeze_layers(part(model), "stage2_block1_1_convolution")
+    frozen = everything - trained(part(model))
+    first = {path for path in everything if path.startswith(("stem_", "stage1_", "stage2_block1_1_"))}
+    assert first <= frozen <= first | {"stage2_block1_shortcut_convolution/kernel"}
+    statistics = {v.path: v.numpy() for v in model.variables if "moving" in v.path}
+    model(np.random.default_rng(0).uniform(0, 255, (4, 32, 32, 3)).astype("float32"), training=True)
+    moved = {v.path for v in model.variables if "moving" in v.path and not np.array_equal(v, statistics[v.path])}
+    assert moved == {path for path in statistics if not path.startswith(("stem_", "stage1_", "stage2_block1_1_"))}
+    freeze_layers(part(model), "all")
+    assert trained(model) == {"logits/kernel", "logits/bias"}
+
+
+def test_freeze_layers_knows_the_layers_below_the_logits():
+    model = build_visual_model("resnet_micro", num_labels=6, image_size=32)
+    for last, hint in (("logits", ""), ("stage2_block1_convolution", " Did you mean 'stage2_block1")):
+        with pytest.raises(ValueError, match=f"from 'pixels' to 'representation'.{hint}.*frozen_layers='{last}'"):
+            freeze_layers(model, last)
+
+
+def test_freeze_layers_within_nested_models():
+    inner = keras.Sequential([keras.Input((3,)), keras.layers.Dense(2, name="low"), keras.layers.Dense(2, name="high")])
+    pixels = keras.Input((3,))
+    logits = keras.layers.Dense(2, name="logits")(inner(pixels))
+    model = keras.Model(pixels, logits)
+    freeze_layers(model, "low")
+    assert [variable.path.split("/")[-2] for variable in model.trainable_variables] == ["high", "high", *["logits"] * 2]

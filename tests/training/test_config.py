@@ -6,7 +6,7 @@ from devise_tf.data import label_vectors
 from devise_tf.models.devise import devise
 from devise_tf.models.recipes import RECIPES
 from devise_tf.training import Config
-from devise_tf.training.config import FREE, LABEL_TERMS, MISSING_LABELS
+from devise_tf.training.config import ADDED, FREE, LABEL_TERMS, MISSING_LABELS
 
 
 def make(**changes):
@@ -45,6 +45,11 @@ def make(**changes):
         ({"phrases": -1}, "`phrases` must not be negative"),
         ({"phrases": 1, "phrase_threshold": 0.0}, "`phrases` needs .*Received: phrase_threshold=0.0"),
         ({"phrases": 1, "phrase_min_count": 0}, "`phrases` needs .*phrase_min_count=0"),
+        ({"cnn_epochs": 0.0}, "`cnn_epochs` must be positive, or `visual_weights` name.*Received: cnn_epochs=0.0"),
+        ({"dtype": "half"}, "`dtype` must be one of .*'mixed_bfloat16', .*Received: dtype='half'"),
+        ({"dtype": "float16"}, "`dtype` float16 is too coarse .*mixed_bfloat16 .*frozen_layers=''"),
+        ({"dtype": "float16", "frozen_layers": "stem"}, "`dtype` float16 is too coarse .*frozen_layers='stem'"),
+        ({"dtype": "float16", "cnn_epochs": 0.0, "visual_weights": "imagenet"}, "`dtype` float16 is too coarse"),
         ({"image_size": 40, "resize_size": 39}, "`resize_size` must not be smaller than `image_size`"),
     ],
 )
@@ -58,8 +63,19 @@ def test_a_phase_needs_its_own_input_only():
     make(phase="cnn", corpus="")
 
 
-def test_free_settings_are_settings():
-    assert set(FREE) < {field.name for field in dataclasses.fields(Config)}
+def test_free_and_added_settings_are_settings():
+    assert {*FREE, *ADDED} < {field.name for field in dataclasses.fields(Config)}
+
+
+def test_float16_where_nothing_is_trained_in_it():
+    make(dtype="float16", frozen_layers="all")
+    make(dtype="float16", cnn_epochs=0.0, finetune_epochs=0.0, visual_weights="imagenet")
+
+
+def test_what_a_directory_is_bound_to_leaves_out_later_settings_at_their_defaults():
+    everything = dataclasses.asdict(make())
+    assert make().bound() == {name: value for name, value in everything.items() if name not in ADDED}
+    assert make(dtype="bfloat16").bound() == {**make().bound(), "dtype": "bfloat16"}
 
 
 def test_choices_are_those_of_the_library():

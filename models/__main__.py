@@ -1,0 +1,97 @@
+"""The zoo's pretrained models: what there is, and what each is.
+
+  python -m devise_tf.models list
+  python -m devise_tf.models show efficientnet_lite0
+
+`show` takes a model directory or a preset's file (.json) too. A name goes wherever a command takes --model_dir:
+
+  python -m devise_tf.predict photo.jpg --model_dir=efficientnet_lite0
+  python -m devise_tf.evaluate --model_dir=efficientnet_lite0 --images=folder:photos --unseen_labels=unseen.txt
+  python -m devise_tf.export --model_dir=efficientnet_lite0 --export_dir=serving/lite0
+"""
+
+import os
+import sys
+
+from absl import app
+
+from devise_tf.models.presets import load_preset, preset_paths
+
+
+def main(argv: list[str]) -> None:
+    action, *names = argv[1:] or [""]
+    if action == "list" and not names:
+        print(listing())
+    elif action == "show" and len(names) == 1:
+        print(description(names[0]))
+    else:
+        raise ValueError(f"Say `list` or `show NAME`. Received: {' '.join(argv[1:])!r}")
+
+
+def listing() -> str:
+    """A line for each model of each preset: what it is called, its bytes and what was measured."""
+    rows = [("--model_dir", "--model", "MB", "figures", "licence")]
+    for name in sorted(preset_paths()):
+        preset = load_preset(name)
+        for model in preset.models():
+            default = " (default)" if model == preset.model else ""
+            figures = _figures(preset.results.get(model, {}))
+            rows.append((name, model + default, f"{preset.size() / 1e6:.1f}", figures, preset.licence))
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+    return "\n".join([*lines, "", "What the figures are: python -m devise_tf.models show NAME"])
+
+
+def description(name: str) -> str:
+    """What a preset or a model directory is: its facts and, of a preset, its card."""
+    directory = os.path.abspath(os.path.expanduser(name))
+    if os.path.isfile(os.path.join(directory, "flags.txt")):
+        return _of_directory(directory)
+    preset = load_preset(name)
+    facts = {
+        "summary": preset.summary,
+        "models": ", ".join(m + (" (default)" if m == preset.model else "") for m in preset.models()),
+        "images": f"shorter side to {preset.resize_size}, centre cut to {preset.image_size} pixels",
+        "labels": preset.labels,
+        "vectors": preset.vectors,
+        "licence": preset.licence,
+        "provenance": preset.provenance,
+        "weights": preset.path.removesuffix(os.path.basename(preset.path)),
+    }
+    for model, figures in preset.results.items():
+        facts[model] = _figures(figures)
+    lines = [f"{preset.name}", *_table(facts)]
+    if preset.card and os.path.isfile(preset.file(preset.card)):
+        with open(preset.file(preset.card), encoding="utf-8") as file:
+            lines += ["", file.read().rstrip()]
+    return "\n".join(lines)
+
+
+def _of_directory(directory: str) -> str:
+    with open(os.path.join(directory, "flags.txt"), encoding="utf-8") as file:
+        lines = [directory, "", *file.read().splitlines()]
+    path = os.path.join(directory, "report", "tables.md")
+    if os.path.isfile(path):
+        with open(path, encoding="utf-8") as file:
+            lines += ["", file.read().rstrip()]
+    return "\n".join(lines)
+
+
+def _figures(figures: dict[str, float]) -> str:
+    return ", ".join(f"{name} {value:g}" for name, value in figures.items())
+
+
+def _table(facts: dict[str, str]) -> list[str]:
+    width = max(map(len, facts))
+    return [f"  {name.ljust(width)}  {text}" for name, text in facts.items()]
+
+
+def run() -> None:
+    try:
+        app.run(main)
+    except (ValueError, OSError) as error:
+        sys.exit(f"Error: {error}")
+
+
+if __name__ == "__main__":
+    run()

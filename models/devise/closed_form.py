@@ -1,0 +1,38 @@
+"""A projection without training, for a network that has a softmax."""
+
+import numpy as np
+
+
+def closed_form_projection(kernel: np.ndarray, label_vectors: np.ndarray, ridge: float) -> np.ndarray:
+    """The projection whose scores of the trained labels are nearest to the logits of a softmax.
+
+    ```
+    M = W T (T' T + ridge I)^-1, which minimizes |M T' - W|^2 + ridge |M|^2
+    ```
+
+    `T` are the label vectors, and `W` the softmax's kernel less its mean over the labels, which changes no probability.
+    `M' v` is then the embedding of an image with representation `v`, and `T M' v` its logits, biases left out, as
+    nearly as D dimensions can have them. All labels have their part, where images would favour those that they show.
+
+    Args:
+        kernel: float [F, N]. Weights of the softmax layer: F features, N labels.
+        label_vectors: float [N, D], in the same order; of unit norm.
+        ridge: float > 0. The larger, the more the embedding keeps to directions that many labels share.
+
+    Returns:
+        float32 [F, D], the kernel of a `DeViSE.projection`.
+
+    Raises:
+        ValueError: Shapes do not fit, or `ridge` is not positive and finite.
+    """
+    kernel, vectors = np.asarray(kernel, np.float64), np.asarray(label_vectors, np.float64)
+    if kernel.ndim != 2 or vectors.ndim != 2 or kernel.shape[1] != len(vectors):
+        raise ValueError(
+            "`kernel` must be [F, N] and `label_vectors` [N, D]. "
+            f"Received: kernel.shape={kernel.shape}, label_vectors.shape={vectors.shape}"
+        )
+    if not 0 < ridge < np.inf:
+        raise ValueError(f"`ridge` must be positive and finite. Received: ridge={ridge}")
+    centred = kernel - kernel.mean(axis=1, keepdims=True)
+    gram = vectors.T @ vectors + ridge * np.eye(vectors.shape[1])
+    return np.linalg.solve(gram, (centred @ vectors).T).T.astype(np.float32)

@@ -1,0 +1,26 @@
+import keras
+from keras import ops
+
+
+@keras.saving.register_keras_serializable(package="devise_tf")
+class ReverseChannels(keras.layers.Layer):
+    """Turns red, green, blue into blue, green, red, the order of the networks that were first trained with Caffe.
+
+    Args:
+        **kwargs: `name`, `dtype` of `keras.layers.Layer`.
+
+    Input shape: `[..., channels]`.
+
+    Output shape: As the input.
+
+    Example:
+
+    >>> ReverseChannels()(np.array([[1.0, 2.0, 3.0]]))
+    [[3.0, 2.0, 1.0]]
+    """
+
+    def call(self, inputs):
+        return ops.flip(inputs, axis=-1)
+
+    def compute_output_shape(self, input_shape):
+        return input_shape

@@ -1,0 +1,135 @@
+"""Pretrained weights for visual models, from the package, from elsewhere or from files."""
+
+import contextlib
+import os
+import zipfile
+import zlib
+
+import h5py
+import keras
+import numpy as np
+
+from devise_tf.models.keras_applications import load_application_weights
+from devise_tf.models.keras_hub import load_hub_weights
+from devise_tf.models.presets import load_preset, preset_paths
+from devise_tf.models.weights_file import load_weights
+
+_TOP = "logits"
+_LOADERS = {"keras_applications": load_application_weights, "keras_hub": load_hub_weights}
+
+
+def load_visual_weights(model: keras.Model, name: str, weights: str) -> int:
+    """Gives a visual model pretrained weights.
+
+    The number of labels may be another than the weights': the layer `logits` stays as it is then. So may the size of
+    the images, as far as the weights do not depend on it.
+
+    Args:
+        model: What `build_visual_model` made of `name`.
+        name: Name of the visual model.
+        weights: `"imagenet"` for its pretrained weights, which come with the package or are downloaded; or a file:
+            `.npz` of `save_weights`, `.keras` or `.weights.h5` of a visual model of that name, or, for a model of
+            Keras or KerasHub, `.weights.h5` (`.h5`) of what it is made of.
+
+    Returns:
+        The number of labels that the weights are for; 0 if they end below `logits`.
+
+    Raises:
+        ValueError: There are no such weights, or they are not of that model.
+        OSError: The file cannot be read.
+    """
+    source, _, part = name.partition("/")
+    if weights == "imagenet":
+        if part:
+            _LOADERS[source](model, part)
+            return 0
+        packaged = load_preset(name).networks["softmax"] if name in preset_paths() else {}
+        if packaged.get("visual_model") != name:
+            raise ValueError(
+                f"No ImageNet weights come with `{name}`: leave `visual_weights` empty, or name a file. "
+                f"Received: visual_weights='imagenet', visual_model={name!r}"
+            )
+        return _load_packed(model, load_preset(name).file(packaged["weights"]), packaged["sha256"])
+    if weights.endswith(".npz"):
+        return _load_packed(model, weights)
+    if not weights.endswith((".keras", ".h5")):
+        raise ValueError(
+            "`visual_weights` must be 'imagenet', or a file that ends in .keras, .npz or .weights.h5. "
+            f"Received: visual_weights={weights!r}"
+        )
+    if not os.path.isfile(weights):
+        raise FileNotFoundError(f"There is no such file. Received: visual_weights={weights!r}")
+    try:
+        return _load_hdf5(model, source, part, weights)
+    except (ValueError, OSError, KeyError, zipfile.BadZipFile) as error:
+        raise ValueError(
+            f"{weights} does not hold weights of `{name}` for images of {model.input_shape[1]} pixels: "
+            f"{' '.join(str(error).split())[:300]} Received: visual_weights={weights!r}, visual_model={name!r}"
+        ) from error
+
+
+def _load_packed(model: keras.Model, path: str, sha256: str = "") -> int:
+    """Loads a `.npz`."""
+    num_labels = model.output_shape[-1]
+    # What is wrong with other files `load_weights` says.
+    with contextlib.suppress(ValueError, KeyError, zipfile.BadZipFile, zlib.error, EOFError, RuntimeError):
+        with zipfile.ZipFile(path) as archive, archive.open(f"{_TOP}/bias.npy") as file:
+            np.lib.format.read_magic(file)
+            (num_labels,), _, _ = np.lib.format.read_array_header_1_0(file)
+    saved = _like(model, num_labels)
+    load_weights(saved, path, sha256)
+    return _take_over(saved, model)
+
+
+def _load_hdf5(model: keras.Model, source: str, part: str, path: str) -> int:
+    """Loads a `.keras`, a `.weights.h5`, or an `.h5` as Keras publishes them."""
+    if path.endswith(".keras"):
+        with zipfile.ZipFile(path) as archive, archive.open("model.weights.h5") as file:
+            sizes = _sizes(file)
+    else:
+        sizes = _sizes(path)
+    # Keras names the weights in a file by class and number of the layer.
+    number = sum(isinstance(layer, keras.layers.Dense) for layer in model.layers) - 1
+    top = f"layers/dense{f'_{number}' if number else ''}/vars/1"
+    if top not in sizes:
+        if part:
+            _LOADERS[source](model, part, path)
+            return 0
+        raise ValueError("it has no layer of logits.")
+    saved = _like(model, sizes[top])
+    if sum(sizes.values()) != saved.count_params():
+        raise ValueError(f"it has {sum(sizes.values())} weights in place of {saved.count_params()}.")
+    saved.load_weights(path)
+    return _take_over(saved, model)
+
+
+def _sizes(file) -> dict[str, int]:
+    """How many numbers each weight has, by its path in an HDF5 file."""
+    sizes = {}
+
+    def visit(path, item):
+        if isinstance(item, h5py.Dataset) and path.startswith("layers/") and "seed_generator" not in path:
+            sizes[path] = int(np.prod(item.shape))
+
+    with h5py.File(file, "r") as opened:
+        opened.visititems(visit)
+    return sizes
+
+
+def _like(model: keras.Model, num_labels: int) -> keras.Model:
+    """The same model with another number of labels."""
+
+    def clone(layer):
+        config = layer.get_config()
+        return type(layer).from_config({**config, "units": num_labels} if layer.name == _TOP else config)
+
+    return keras.models.clone_model(model, clone_function=clone)
+
+
+def _take_over(saved: keras.Model, model: keras.Model) -> int:
+    """Copies what fits into the model; returns the number of labels."""
+    num_labels = saved.output_shape[-1]
+    for layer, own in zip(saved.layers, model.layers, strict=True):
+        if own.name != _TOP or num_labels == model.output_shape[-1]:
+            own.set_weights(layer.get_weights())
+    return num_labels

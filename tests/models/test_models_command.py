@@ -1,0 +1,164 @@
+"""The command `python -m devise_tf.models`, as those who use it see it."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import devise_tf.models
+from devise_tf.models import presets
+from devise_tf.models.__main__ import description, listing
+
+ROOT = Path(__file__).resolve().parents[2]
+IMPORTED = """
+import runpy, sys
+try:
+    runpy.run_module("devise_tf.models", run_name="__main__", alter_sys=True)
+finally:
+    print("imported", sorted({"tensorflow", "keras", "numpy", "PIL"} & set(sys.modules)), file=sys.stderr)
+"""
+FACTS = {
+    **{"summary": "A small one.", "licence": "CC0-1.0", "provenance": "Drawn at random.", "model": "devise"},
+    **{"image_size": 24, "resize_size": 28, "labels": "labels.txt", "vectors": "label_terms_300", "card": "card.md"},
+    "results": {"softmax": {"hit@1": 0.25, "hit@5": 0.5}, "devise": {"hit@1": 1 / 3}},
+    "networks": {
+        "softmax": {"visual_model": "resnet_micro", "weights": "softmax.npz", "sha256": ""},
+        "devise": {"ridge": 0.5, "settings": {}},
+    },
+}
+
+
+@pytest.fixture
+def preset(tmp_path):
+    """The path of a preset whose weights have 1,234,567 bytes; no command reads them."""
+    folder = tmp_path / "mine"
+    folder.mkdir()
+    (folder / "labels.txt").write_text("n1\tcat\n")
+    (folder / "softmax.npz").write_bytes(bytes(1_234_567))
+    (folder / "card.md").write_text("# Tiny\n\nMeasured on nothing: été, 虎.\n\n", encoding="utf-8")
+    (folder / "tiny.json").write_text(json.dumps(FACTS))
+    return folder / "tiny.json"
+
+
+def run(*arguments, cwd=ROOT, code=None):
+    """As a user runs it, or `code` with the arguments."""
+    return subprocess.run(
+        [sys.executable, *(["-c", code] if code else ["-m", "devise_tf.models"]), *arguments],
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        cwd=cwd,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+
+
+def test_list(preset, monkeypatch):
+    """A line a model: the name to say, bytes, what was measured."""
+    monkeypatch.setattr("devise_tf.models.__main__.preset_paths", lambda: {"tiny": str(preset)})
+    monkeypatch.setattr("devise_tf.models.__main__.load_preset", lambda name: presets.load_preset(str(preset)))
+    assert listing() == (
+        "--model_dir  --model           MB   figures                licence\n"
+        "tiny         softmax           1.2  hit@1 0.25, hit@5 0.5  CC0-1.0\n"
+        "tiny         devise (default)  1.2  hit@1 0.333333         CC0-1.0\n"
+        "tiny         conse             1.2                         CC0-1.0\n"
+        "\n"
+        "What the figures are: python -m devise_tf.models show NAME"
+    )
+
+
+def test_list_of_the_package():
+    found = run("list")
+    assert (found.returncode, found.stderr) == (0, "")
+    lines = found.stdout.splitlines()
+    for name in presets.preset_paths():
+        for model in presets.load_preset(name).models():
+            assert sum(line.split()[:2] == [name, model] for line in lines) == 1
+    assert sum("(default)" in line for line in lines) == len(presets.preset_paths())
+
+
+def test_show(preset):
+    found = run("show", "tiny.json", cwd=preset.parent)
+    assert (found.returncode, found.stderr) == (0, "")
+    assert found.stdout == (
+        "tiny\n"
+        "  summary     A small one.\n"
+        "  models      softmax, devise (default), conse\n"
+        "  images      shorter side to 28, centre cut to 24 pixels\n"
+        "  labels      labels.txt\n"
+        "  vectors     label_terms_300\n"
+        "  licence     CC0-1.0\n"
+        "  provenance  Drawn at random.\n"
+        f"  weights     {preset.parent}/\n"
+        "  softmax     hit@1 0.25, hit@5 0.5\n"
+        "  devise      hit@1 0.333333\n"
+        "\n"
+        "# Tiny\n"
+        "\n"
+        "Measured on nothing: été, 虎.\n"
+    )
+    (preset.parent / "card.md").unlink()
+    assert description(str(preset)).endswith("devise      hit@1 0.333333")
+
+
+def test_show_a_preset_of_the_package(tmp_path, monkeypatch):
+    """With its card, also where an evaluation left a folder of its name."""
+    name = devise_tf.models.DEFAULT_PRESET
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / name / "report").mkdir(parents=True)
+    preset = presets.load_preset(name)
+    found = description(name)
+    assert found.startswith(f"{name}\n  summary ") and preset.summary in found
+    assert found.endswith(Path(preset.file(preset.card)).read_text(encoding="utf-8").rstrip())
+
+
+def test_show_a_model_directory(tmp_path, monkeypatch):
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "flags.txt").write_text("--image_size=24\n--seed=3\n")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    expected = f"{tmp_path}/mine\n\n--image_size=24\n--seed=3"
+    for named in ("mine", "mine/", "~/mine", str(tmp_path / "mine")):
+        assert description(named) == expected
+    (tmp_path / "mine" / "report").mkdir()
+    (tmp_path / "mine" / "report" / "tables.md").write_text("# Results\n\n| model |\n", encoding="utf-8")
+    assert description("mine") == f"{expected}\n\n# Results\n\n| model |"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error"),
+    [
+        ([], "Error: Say `list` or `show NAME`. Received: ''"),
+        (["list", "all"], "Error: Say `list` or `show NAME`. Received: 'list all'"),
+        (["show"], "Error: Say `list` or `show NAME`. Received: 'show'"),
+        (["show", "a", "b"], "Error: Say `list` or `show NAME`. Received: 'show a b'"),
+        (["lists"], "Error: Say `list` or `show NAME`. Received: 'lists'"),
+        (["show", "efficientnet"], "Did you mean 'efficientnet_lite0'? Received: 'efficientnet'"),
+        (["show", "tests"], "Error: This must be a preset, one of ["),
+        (["show", "nowhere.json"], "or the model directory of a run (python -m devise_tf.train --model_dir=…)."),
+        (["show", "pyproject.toml"], "Error: This must be a preset, one of ["),
+        (["--lst"], "FATAL Flags parsing error:"),
+    ],
+)
+def test_wrong_usage_is_one_line(arguments, error):
+    found = run(*arguments)
+    assert found.returncode != 0 and error in found.stderr + found.stdout
+    assert "Traceback" not in found.stderr and (error.startswith("FATAL") or found.stderr.count("\n") == 1)
+
+
+def test_a_broken_preset_is_one_line(preset):
+    preset.write_text(json.dumps({**FACTS, "colour": 1}))
+    found = run("show", str(preset))
+    assert found.returncode == 1 and found.stderr.startswith(f"Error: {preset} does not know colour: it must have ")
+    assert found.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize("arguments", [["list"], ["show", devise_tf.models.DEFAULT_PRESET], ["--help"]])
+def test_no_framework_is_imported(arguments):
+    """Which is what makes it as quick as it is."""
+    found = run(*arguments, code=IMPORTED)
+    assert found.stderr.endswith("imported []\n")
+    if arguments == ["--help"]:
+        assert "python -m devise_tf.models show efficientnet_lite0" in found.stdout

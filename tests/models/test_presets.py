@@ -1,0 +1,346 @@
+"""Presets as data: what their files must hold, where they are looked for, and what is said of wrong ones."""
+
+import json
+import os
+import shutil
+
+import numpy as np
+import pytest
+
+import devise_tf.models
+from devise_tf.data import Hierarchy, LabelSet
+from devise_tf.models import presets
+from devise_tf.models.presets import load_preset, preset_paths
+from devise_tf.models.trained_run import PretrainedRun, TrainedRun, open_run
+from devise_tf.models.visual import build_visual_model
+from devise_tf.models.weights_file import save_weights
+from devise_tf.text import load_vectors, save_vectors
+from tests.export.tiny_model_dir import DIMENSION, IMAGE_SIZE, LABELS, RESIZE_SIZE, TERMS
+
+TEMPERATURE, WEIGHT = 0.3, 1.5
+
+
+def unit(vectors):
+    return vectors / np.linalg.norm(vectors, axis=-1, keepdims=True)
+
+
+@pytest.fixture(scope="module")
+def original(tmp_path_factory):
+    """A folder with a preset of random weights, `tiny.json`, and all that it names."""
+    folder = tmp_path_factory.mktemp("presets") / "mine"
+    folder.mkdir()
+    network = build_visual_model("resnet_tiny", len(LABELS), IMAGE_SIZE)
+    sha256 = save_weights(network, folder / "softmax.npz")
+    LabelSet(list(LABELS), list(LABELS.values())).save(folder / "labels.txt")
+    vectors = np.random.default_rng(2).normal(size=(len(TERMS), DIMENSION)).astype(np.float32)
+    save_vectors(folder / "vectors.bin", TERMS, vectors, "word2vec_binary")
+    (folder / "tree.txt").write_text("".join(f"thing {label}\n" for label in LABELS))
+    (folder / "card.md").write_text("# A card\n")
+    facts = {
+        **{"summary": "A small one.", "licence": "CC0-1.0", "provenance": "Drawn at random.", "model": "profiles"},
+        **{"image_size": IMAGE_SIZE, "resize_size": RESIZE_SIZE, "labels": "labels.txt", "vectors": "vectors.bin"},
+        **{"hierarchy": "tree.txt", "card": "card.md", "results": {"softmax": {"hit@1": 0.25}}},
+    }
+    profiles = {"label_terms": "heads", "profile_temperature": TEMPERATURE, "softmax_weight": WEIGHT}
+    facts["networks"] = {
+        "softmax": {"visual_model": "resnet_tiny", "weights": "softmax.npz", "sha256": sha256},
+        "devise": {"ridge": 0.5, "settings": {}},
+        "profiles": {"ridge": 2, "settings": profiles},
+    }
+    (folder / "tiny.json").write_text(json.dumps(facts))
+    return folder
+
+
+@pytest.fixture
+def folder(original, tmp_path):
+    return shutil.copytree(original, tmp_path / "mine")
+
+
+@pytest.fixture
+def changed(folder):
+    """Writes the preset with other entries; None takes an entry away."""
+
+    def change(**entries):
+        facts = {**json.loads((folder / "tiny.json").read_text()), **entries}
+        (folder / "tiny.json").write_text(json.dumps({key: its for key, its in facts.items() if its is not None}))
+        return str(folder / "tiny.json")
+
+    return change
+
+
+def networks(folder, **entries):
+    """The preset's networks, some of whose parts have other entries; None takes one away."""
+    found = json.loads((folder / "tiny.json").read_text())["networks"]
+    for name, its in entries.items():
+        found[name] = {key: value for key, value in {**found.get(name, {}), **its}.items() if value is not None}
+    return found
+
+
+def test_those_that_come_with_the_package():
+    found = preset_paths()
+    assert devise_tf.models.DEFAULT_PRESET in found
+    for name, path in found.items():
+        preset = load_preset(name)
+        assert preset.path == path and os.path.isabs(path) and preset.name == name
+        assert preset.summary and preset.licence and preset.provenance
+        assert os.path.isfile(preset.file(preset.card))
+        # Nothing of the package is outside of it.
+        assert preset.labels.startswith("models/") or "/" not in preset.labels
+        assert preset.size() == os.path.getsize(preset.file(preset.networks["softmax"]["weights"])) > 1_000_000
+        assert preset.models() == [*preset.networks, "conse"] and preset.model in preset.models()
+
+
+def test_a_preset_of_ones_own_lies_anywhere(folder, monkeypatch):
+    """Files are found beside it, from wherever it is named."""
+    for named, cwd in ((str(folder / "tiny.json"), "/"), ("tiny.json", folder), ("../mine/tiny.json", folder)):
+        monkeypatch.chdir(cwd)
+        preset = load_preset(named)
+        assert preset.path == str(folder / "tiny.json") and preset.name == "tiny"
+        assert preset.file("labels.txt") == str(folder / "labels.txt")
+        assert preset.results == {"softmax": {"hit@1": 0.25}}
+    monkeypatch.setenv("HOME", str(folder.parent))
+    assert load_preset("~/mine/tiny.json").path == str(folder / "tiny.json")
+    packaged = preset.file("models/imagenet/labels_1k.txt")
+    assert packaged == os.path.join(os.path.dirname(presets.__file__), "imagenet", "labels_1k.txt")
+    assert preset.file_or_name("vectors.bin") == str(folder / "vectors.bin")
+    assert preset.file_or_name("label_terms_300") == "label_terms_300"
+
+
+def test_what_may_be_left_out(changed):
+    preset = load_preset(changed(hierarchy=None, card=None, results=None))
+    assert (preset.hierarchy, preset.card, preset.results) == ("", "", {})
+    assert open_run(preset.path).hierarchy() is None
+
+
+@pytest.mark.parametrize(
+    ("name", "hint"),
+    [
+        ("efficientnet_lite", " Did you mean 'efficientnet_lite0'?"),
+        ("efficientnet-lite0", " Did you mean 'efficientnet_lite0'?"),
+        ("zebra", ""),
+        ("", ""),
+        ("runs/nowhere", ""),
+        ("nowhere.json", ""),
+    ],
+)
+def test_unknown_names(name, hint, monkeypatch):
+    known = ["efficientnet_lite0", "resnet_other"]
+    monkeypatch.setattr(presets, "preset_paths", lambda: dict.fromkeys(known, "/nowhere"))
+    for opened in (load_preset, open_run):
+        with pytest.raises(ValueError) as caught:
+            opened(name)
+        assert str(caught.value) == (
+            f"This must be a preset, one of {known}, or the model directory of a run (python -m devise_tf.train "
+            f"--model_dir=…).{hint} Received: {name!r}"
+        )
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "tiny.json must be a preset's, but is not JSON: Expecting value"),
+        ('{"summary": "A small one."', "tiny.json must be a preset's, but is not JSON: Expecting ',' delimiter"),
+        ("[" * 100_000, "tiny.json must be a preset's, but is not JSON"),
+        ("\ufeff{}", "tiny.json must be a preset's, but is not JSON"),
+        ("[]", r"tiny.json must be a JSON object. Received: list"),
+        ("null", r"tiny.json must be a JSON object. Received: NoneType"),
+        ("{}", r"tiny.json lacks summary, licence, .*, networks: it must have summary, .*Received: keys \[\]"),
+    ],
+)
+def test_files_that_are_none(folder, text, message):
+    (folder / "tiny.json").write_text(text, encoding="utf-8")
+    with pytest.raises(ValueError, match=message):
+        load_preset(str(folder / "tiny.json"))
+
+
+def test_bytes_that_are_no_text(folder):
+    (folder / "tiny.json").write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(ValueError, match="tiny.json must be a preset's, but is not JSON"):
+        load_preset(str(folder / "tiny.json"))
+
+
+@pytest.mark.parametrize(
+    ("entries", "message"),
+    [
+        ({"licence": None}, r"tiny.json lacks licence: it must have summary, .* Received: keys \['summary'"),
+        ({"colour": 3}, r"tiny.json does not know colour: it must have summary, .* and may have hierarchy, card, resu"),
+        ({"labels": None, "path": "x"}, "tiny.json lacks labels and does not know path:"),
+        ({"image_size": "224"}, "tiny.json: `image_size` must be of type int. Received: image_size='224'"),
+        ({"image_size": True}, "tiny.json: `image_size` must be of type int. Received: image_size=True"),
+        ({"summary": 1}, "tiny.json: `summary` must be of type str. Received: summary=1"),
+        ({"networks": []}, r"tiny.json: `networks` must be of type dict. Received: networks=\[\]"),
+        ({"networks": {}}, r"`networks` must have 'softmax', and `model` must be one of \['conse'\]. Received: model="),
+        ({"model": "l2"}, r"must be one of \['softmax', 'devise', 'profiles', 'conse'\]. Received: model='l2'"),
+        ({"image_size": 0}, "`image_size` must be positive, .* Received: image_size=0, resize_size=28"),
+        ({"resize_size": 23}, "`resize_size` not below it. Received: image_size=24, resize_size=23"),
+        ({"labels": "no.txt"}, "`labels` must name a file that is there, and .*/mine/no.txt is not.*: labels='no.txt'"),
+        ({"labels": "models/no.txt"}, "`labels` must name a file that is there, and .*Received: labels='models/no.txt"),
+    ],
+)
+def test_entries_that_are_wrong(changed, entries, message):
+    path = changed(**entries)
+    with pytest.raises(ValueError, match=message):
+        load_preset(path)
+
+
+@pytest.mark.parametrize(
+    ("entries", "message"),
+    [
+        ({"softmax": {"sha256": None}}, "`networks`, 'softmax' lacks sha256: it must have visual_model, weights, sha2"),
+        ({"softmax": {"url": "x"}}, "`networks`, 'softmax' does not know url"),
+        ({"devise": {"ridge": None}}, "`networks`, 'devise' lacks ridge: it must have settings, ridge. Received: keys"),
+        ({"devise": {"settings": []}}, "`networks`, 'devise', `settings` must be a JSON object. Received: list"),
+        (
+            {"devise": {"settings": {"loss": "l2"}}},
+            "`settings` does not know loss: it may have label_terms, profile_temperature, softmax_weight. Received",
+        ),
+        ({"softmax": {"weights": "no.npz"}}, "`weights` must name a file that is there.*Received: weights='no.npz'"),
+    ],
+)
+def test_networks_that_are_wrong(folder, changed, entries, message):
+    path = changed(networks=networks(folder, **entries))
+    with pytest.raises(ValueError, match=message):
+        load_preset(path)
+
+
+def test_weights_are_checked(folder, changed):
+    weights = folder / "softmax.npz"
+    whole = weights.read_bytes()
+    path = changed(networks=networks(folder, softmax={"sha256": 64 * "0"}))
+    with pytest.raises(
+        ValueError, match=r"Cannot load weights: the file's SHA-256 is .*Received: path='.*softmax.npz'"
+    ):
+        open_run(path).network("softmax")
+    with pytest.raises(ValueError, match="the file's SHA-256 is"):  # DeViSE stands on it
+        open_run(path).network("devise")
+    weights.write_bytes(whole[:-1000])
+    with pytest.raises(ValueError, match="the file's SHA-256 is"):
+        open_run(path).network("softmax")
+    path = changed(networks=networks(folder, softmax={"sha256": ""}))
+    with pytest.raises(ValueError, match="Cannot load weights: the archive is damaged or truncated"):
+        open_run(path).network("softmax")
+    weights.write_bytes(whole)
+    path = changed(networks=networks(folder, softmax={"visual_model": "resnet_micro"}))
+    with pytest.raises(ValueError, match="Cannot load weights: the file must have the model's"):
+        open_run(path).network("softmax")
+    path = changed(networks=networks(folder, softmax={"visual_model": "resnet_tine"}))
+    with pytest.raises(ValueError, match="`name` must be one of .* Did you mean 'resnet_tin[iy]'"):
+        open_run(path).network("softmax")
+    weights.unlink()
+    with pytest.raises(ValueError, match="`weights` must name a file that is there"):
+        open_run(path)
+
+
+def test_vectors_that_are_not_there(changed):
+    run = open_run(changed(vectors="no_such_vectors"))
+    with pytest.raises(FileNotFoundError, match="no_such_vectors"):
+        run.network("devise")
+
+
+def test_vectors_of_several_files(folder, changed):
+    """Files of one space, one after the other."""
+    more = np.random.default_rng(3).normal(size=(2, DIMENSION)).astype(np.float32)
+    save_vectors(folder / "more.bin", ["okapi", "tapir"], more, "word2vec_binary")
+    run = open_run(changed(vectors="vectors.bin, more.bin"))
+    terms, vectors = run.term_vectors("conse")
+    assert terms == [*TERMS, "okapi", "tapir"]
+    np.testing.assert_array_equal(vectors, np.concatenate([load_vectors(str(folder / "vectors.bin"))[1], more]))
+    terms, vectors = run.term_vectors("conse", LabelSet(["a", "b"], [["tapir"], ["cat"]]))
+    assert terms == ["cat", "tapir"]
+    np.testing.assert_array_equal(vectors[1], more[1])
+
+
+def test_labels_without_a_vector_are_named(folder, changed):
+    with open(folder / "labels.txt", "a", encoding="utf-8") as file:
+        file.write("n6\tokapi\n")
+    path = changed(networks=networks(folder))
+    with pytest.raises(ValueError, match="Cannot load weights"):  # six labels, and a softmax of five
+        open_run(path).network("softmax")
+    network = build_visual_model("resnet_tiny", 6, IMAGE_SIZE)
+    sha256 = save_weights(network, folder / "softmax.npz")
+    run = open_run(changed(networks=networks(folder, softmax={"sha256": sha256})))
+    with pytest.raises(ValueError, match=r"1 of 6 labels have no vector: n6 \(okapi\)"):
+        run.network("devise")
+    table = run.conse(run.network("softmax")).label_vectors.numpy()  # passes over it
+    assert table.shape == (6, DIMENSION) and not table[5].any()
+
+
+def test_a_run_has_what_the_preset_says(folder):
+    run = open_run(str(folder / "tiny.json"))
+    assert isinstance(run, PretrainedRun)
+    assert (run.labels.ids, run.seen, run.unseen) == (list(LABELS), list(LABELS), [])
+    assert run.networks() == ["softmax", "devise", "profiles"]
+    assert (run.size("image_size"), run.size("resize_size")) == (IMAGE_SIZE, RESIZE_SIZE)
+    assert sorted(run.hierarchy().parents) == [*LABELS, "thing"]
+    assert run.directory == os.path.join(os.getcwd(), "tiny")
+    terms, vectors = run.term_vectors("devise")
+    expected = load_vectors(str(folder / "vectors.bin"))
+    assert terms == expected[0] == TERMS
+    np.testing.assert_array_equal(vectors, expected[1])
+    for name in ("l2", "conse", "cnn"):
+        with pytest.raises(
+            ValueError, match=rf"tiny has the models \['softmax', 'devise', 'profiles', 'conse'\]. Received: '{name}'"
+        ):
+            run.network(name)
+
+
+def test_models_are_made_of_the_softmax(folder):
+    """By the formula: the label vectors of each model, its projection, and the softmax's part of the embedding."""
+    run = open_run(str(folder / "tiny.json"))
+    softmax = run.network("softmax")
+    assert run.network("softmax") is softmax  # once
+    with np.load(folder / "softmax.npz", allow_pickle=False) as weights:
+        kernel, bias = weights["logits/kernel"].astype(np.float64), weights["logits/bias"]
+    pixels = np.random.default_rng(0).uniform(0, 255, (3, IMAGE_SIZE, IMAGE_SIZE, 3)).astype(np.float32)
+    logits = softmax(pixels, training=False).numpy().astype(np.float64)
+    probabilities = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+    raw = dict(zip(*load_vectors(str(folder / "vectors.bin")), strict=True))
+    v = {term: unit(vector.astype(np.float64)) for term, vector in raw.items()}
+    red_panda = unit(raw["red"].astype(np.float64) + raw["panda"])
+    first = np.stack([v["snow_leopard"], v["cat"], v["dog"], red_panda, v["zebra"]])
+    heads = np.stack(
+        [unit(v["snow_leopard"] + v["leopard"]), v["cat"], v["dog"], unit(red_panda + v["panda"]), v["zebra"]]
+    )
+    profiles = unit(np.exp(heads @ heads.T / TEMPERATURE))
+    representation = None
+    for name, vectors, ridge in (("devise", first, 0.5), ("profiles", profiles, 2.0)):
+        centred = kernel - kernel.mean(axis=1, keepdims=True)
+        projection = centred @ vectors @ np.linalg.inv(vectors.T @ vectors + ridge * np.eye(vectors.shape[1]))
+        model = run.network(name)
+        assert model.name == name
+        np.testing.assert_allclose(model.ranking_loss.label_vectors, vectors, atol=1e-5)
+        np.testing.assert_allclose(model.projection.kernel, projection, atol=1e-4)
+        outputs = model.visual_model(pixels, training=False)
+        representation = outputs if name == "devise" else outputs[0]
+        np.testing.assert_allclose(representation @ kernel + bias, logits, atol=1e-4)
+        embeddings = representation @ projection
+        if name == "profiles":
+            embeddings = unit(embeddings) + WEIGHT * unit(probabilities)
+        np.testing.assert_allclose(model(pixels, training=False), embeddings, atol=1e-4)
+    found = run.label_vectors("profiles", run.network("profiles"), LabelSet(["x"], [["polar bear"]]))
+    polar_bear = unit(unit(raw["polar"].astype(np.float64) + raw["bear"]) + v["bear"])
+    np.testing.assert_allclose(found.vectors, [unit(np.exp(heads @ polar_bear / TEMPERATURE))], atol=1e-5)
+
+
+def test_a_directory_of_the_name_of_a_preset(folder, tmp_path, monkeypatch):
+    """A model directory is opened; what an evaluation of the preset left is none, and hides nothing."""
+    name = devise_tf.models.DEFAULT_PRESET
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / name / "report").mkdir(parents=True)
+    assert isinstance(open_run(name), PretrainedRun)
+    with pytest.raises(ValueError, match="`model_dir` must be the directory of a run"):
+        open_run(f"./{name}")  # as a path
+    with pytest.raises(ValueError, match="`model_dir` must be the directory of a run"):
+        open_run(str(folder))
+    (tmp_path / name / "flags.txt").write_text("--image_size=24\n")
+    LabelSet(["n1"], [["cat"]]).save(tmp_path / name / "labels.txt")
+    for named in (name, f"./{name}", str(tmp_path / name)):
+        run = open_run(named)
+        assert type(run) is TrainedRun and run.labels.ids == ["n1"]
+
+
+def test_the_hierarchy_of_a_preset_is_whole(changed):
+    found = open_run(changed(hierarchy="imagenet")).hierarchy()
+    assert found.parents == Hierarchy.open("imagenet").parents
+    with pytest.raises(ValueError, match="A hierarchy must be a file .*Received: hierarchy='no_tree'"):
+        open_run(changed(hierarchy="no_tree")).hierarchy()

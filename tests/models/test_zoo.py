@@ -1,0 +1,218 @@
+"""The presets of the package: each of their models predicts, is exported and is evaluated, and all agree."""
+
+import collections
+import json
+import os
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+import devise_tf.models
+from devise_tf.data import LabelSet
+from devise_tf.evaluation import EvaluationSettings, evaluate_runs, report_details
+from devise_tf.evaluation.run_scorers import run_scorers
+from devise_tf.export.saved_model import ExportSettings, export_model
+from devise_tf.export.verify import MANIFEST_FILE
+from devise_tf.models.predictor import Predictor
+from devise_tf.models.presets import load_preset, preset_paths
+from devise_tf.models.trained_run import PretrainedRun, open_run
+from tests.export.tiny_model_dir import photo
+
+MODELS = Path(devise_tf.models.__file__).parent
+EVERY = [(name, model) for name in preset_paths() for model in load_preset(name).models()]
+PHOTOS = [photo(seed, size) for seed, size in enumerate([(320, 260), (230, 400), (224, 224)])]
+# Of the words of two, and of a word that no model was trained on by this term.
+TEXTS = ["Tabby cat", "sports car", "snow leopard", "goldfish", "espresso", "okapi", "acoustic guitar"]
+SEEN = ["n01443537", "n02123045", "n04285008", "n07920052"]  # goldfish, tabby, sports car, espresso
+COPIES = dict(zip(SEEN, (5, 6, 7, 8), strict=True))
+UNKNOWN = ["n02432511", "n02085374", "n02512053"]  # mule deer, toy dog, fish: labels of ImageNet-21K alone
+
+
+@pytest.fixture(scope="module")
+def predictor():
+    """Loads a model of a preset, once; the models of a preset share their softmax network."""
+    runs, found = {}, {}
+
+    def load(name, model):
+        if name not in runs:
+            runs[name] = open_run(name)
+        if (name, model) not in found:
+            found[name, model] = Predictor(runs[name], model)
+        return found[name, model]
+
+    return load
+
+
+@pytest.fixture(scope="module")
+def images(tmp_path_factory):
+    """Pictures of four labels of ImageNet-1K, one of which is broken, and of three others of ImageNet-21K."""
+    folder = tmp_path_factory.mktemp("zoo")
+    for part, labels in (("seen", SEEN), ("both", [*SEEN, *UNKNOWN])):
+        for place, label in enumerate(labels):
+            (folder / part / "val" / label).mkdir(parents=True)
+            for number in range(COPIES.get(label, 2)):
+                path = folder / part / "val" / label / f"{number}.jpg"
+                path.write_bytes(photo(100 * place + number, (280, 256)))
+    (folder / "seen" / "val" / SEEN[0] / "0.jpg").write_bytes(b"no photo")
+    (folder / "unseen.txt").write_text("".join(f"{label}\n" for label in UNKNOWN))
+    return folder
+
+
+@pytest.fixture
+def no_map(monkeypatch):
+    """The report's map of a thousand labels takes longer than the rest, and has tests of its own."""
+    monkeypatch.setattr(report_details, "t_sne", lambda vectors, seed: vectors[:, :2])
+
+
+def softmax(logits):
+    powers = np.exp(logits - logits.max(axis=-1, keepdims=True))
+    return powers / powers.sum(axis=-1, keepdims=True)
+
+
+def scores_by_id(answers):
+    return [{answer.id: answer.score for answer in row} for row in answers]
+
+
+def test_weights_are_few_and_hold_nothing_but_numbers():
+    paths = sorted(MODELS.rglob("*.npz"))
+    assert sum(path.stat().st_size for path in paths) <= 40_000_000
+    named = {load_preset(name).file(load_preset(name).networks["softmax"]["weights"]) for name in preset_paths()}
+    assert named <= set(map(str, paths))
+    for path in paths:
+        with np.load(path, allow_pickle=False) as file:
+            assert file.files and all(file[name].dtype.kind in "fiuSU" for name in file.files)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("name", "model"), EVERY)
+def test_predictions_are_the_evaluators(name, model, predictor):
+    """All scores of all labels."""
+    loaded = predictor(name, model)
+    assert isinstance(loaded.run, PretrainedRun) and loaded.image_size == load_preset(name).image_size
+    pixels = np.stack(next(loaded.prepared(PHOTOS)))
+    (scorer,) = run_scorers(loaded.run, loaded.run.labels, (10,), "labels", only=[model])
+    ids = loaded.labels.ids
+    expected = scorer.candidates(ids).scores(scorer.head(scorer.network(pixels))).numpy()
+    if model == "softmax":  # which is ranked by logits
+        expected = softmax(expected)
+    for found, row in zip(scores_by_id(loaded.predict_labels(PHOTOS, k=len(ids))), expected, strict=True):
+        assert len(found) == len(ids)
+        np.testing.assert_allclose([found[label] for label in ids], row, atol=1e-4)
+    assert np.isfinite(loaded.embed(PHOTOS)).all()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("name", "model"), EVERY)
+def test_predictions_are_the_exports(name, model, predictor, tmp_path):
+    """Which is checked in a fresh process, in a v1 Session, as it is written."""
+    version = export_model(name, str(tmp_path), ExportSettings(model, answers="ids", k=7, max_terms=200))
+    manifest = json.loads(Path(version, MANIFEST_FILE).read_text())
+    loaded = predictor(name, model)
+    assert (manifest["model"], manifest["image_size"]) == (model, loaded.image_size)
+    assert manifest["labels"] == len(loaded.labels) and manifest["warmup_records"] > 0
+    signatures = tf.saved_model.load(version).signatures
+    served = signatures["serving_default"](image_bytes=tf.constant(PHOTOS))
+    answers = loaded.predict_labels(PHOTOS, k=len(loaded.labels))
+    for row, ids, scores in zip(scores_by_id(answers), served["labels"].numpy(), served["scores"].numpy(), strict=True):
+        np.testing.assert_allclose([row[label.decode()] for label in ids], scores, atol=1e-4)
+        np.testing.assert_allclose(sorted(row.values(), reverse=True)[:7], scores, atol=1e-4)
+    embedded = signatures["embed_image"](image_bytes=tf.constant(PHOTOS))["embedding"]
+    np.testing.assert_allclose(loaded.embed(PHOTOS), embedded, atol=1e-4)
+    served = signatures["classify"](image_bytes=tf.constant(PHOTOS), labels=tf.constant([TEXTS]))
+    known, order = served["known"].numpy(), served["indices"].numpy()
+    for row, places, scores, its in zip(
+        scores_by_id(loaded.predict_labels(PHOTOS, TEXTS, k=len(TEXTS))), order, served["scores"].numpy(), known,
+        strict=True,
+    ):  # fmt: skip
+        # The export holds the terms of its labels and 200 others, the predictor all.
+        assert its.sum() >= 5 and {TEXTS[place] for place in places[its]} <= set(row)
+        np.testing.assert_allclose([row[TEXTS[place]] for place in places[its]], scores[its], atol=1e-4)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", preset_paths())
+def test_evaluation_of_known_labels(name, predictor, images, no_map, tmp_path, monkeypatch):
+    """Into a folder that is named, where the log of bad images lies too; nothing else is written."""
+    monkeypatch.chdir(tmp_path)
+    settings = EvaluationSettings(
+        [name], f"folder:{images / 'seen'}", models=["softmax"], report_dir="new/report", samples=2,
+        max_bad_images=0.1, verbose=0,
+    )  # fmt: skip
+    evaluate_runs(settings, "the command")
+    assert sorted(path.name for path in (tmp_path / "new" / "report").iterdir()) == [
+        *("bad_images.log", "index.html", "metrics.json", "tables.md")
+    ]
+    assert os.listdir(tmp_path) == ["new"]
+    (line,) = (tmp_path / "new" / "report" / "bad_images.log").read_text().splitlines()
+    assert f"{SEEN[0]}/0.jpg\t" in line
+    report = json.loads((tmp_path / "new" / "report" / "metrics.json").read_text())
+    assert report["bad_images"] == 1 and report["images"] == {"seen": 25}
+    assert report["labels"]["seen"] == {"labels": 4, "candidates": 1000}
+    folders = images / "seen" / "val"
+    paths = [path for path in sorted(folders.glob("*/*.jpg")) if path != folders / SEEN[0] / "0.jpg"]
+    answers = predictor(name, "softmax").predict_labels(paths, k=20)
+    for k in (1, 20):
+        found = [path.parent.name in [a.id for a in row[:k]] for path, row in zip(paths, answers, strict=True)]
+        assert report["seen"]["softmax"][f"hit@{k}"] == pytest.approx(np.mean(found))
+
+
+def correct_set(label, k, candidates):
+    """The candidates that are `k` at least and as few hops from a label as can be, by ImageNet's links above them."""
+    lines = (MODELS / "imagenet" / "hierarchy.txt").read_text().splitlines()
+    pairs = [line.split("#")[0].split() for line in lines]
+    parents, near = collections.defaultdict(set), collections.defaultdict(set)
+    for pair in filter(None, pairs):
+        parents[pair[1]].add(pair[0])
+    edge = set(candidates)
+    while edge:  # links of candidates and of what is above them
+        above = set()
+        for child in edge:
+            for parent in parents[child] - near[child]:
+                near[child].add(parent)
+                near[parent].add(child)
+                above.add(parent)
+        edge = above
+    found = {label}
+    while len(found & set(candidates)) < k:
+        found |= {other for one in found for other in near[one]}
+    return found & set(candidates)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", preset_paths())
+def test_evaluation_of_labels_that_the_softmax_does_not_know(name, images, no_map, tmp_path, monkeypatch):
+    """Into a folder of the preset's name, which does not hide the preset; measured by ImageNet's hierarchy."""
+    monkeypatch.chdir(tmp_path)
+    shutil.copytree(images / "both", "photos")
+    (tmp_path / "photos" / "val" / UNKNOWN[0] / "0.jpg").write_bytes(b"no photo")
+    settings = EvaluationSettings(
+        [name], "folder:photos", labels="models/imagenet/labels_21k.txt", unseen_labels=str(images / "unseen.txt"),
+        conse_tops=(10,), samples=2, max_bad_images=0.1, verbose=0,
+    )  # fmt: skip
+    evaluate_runs(settings, "the command")
+    assert sorted(os.listdir(tmp_path)) == sorted([name, "photos"]) and os.listdir(tmp_path / name) == ["report"]
+    assert f"{UNKNOWN[0]}/0.jpg\t" in (tmp_path / name / "report" / "bad_images.log").read_text()
+    report = json.loads((tmp_path / name / "report" / "metrics.json").read_text())
+    assert report["images"] == {"seen": 26, "unseen": 5, "unseen+seen": 5}
+    assert [report["labels"][part]["candidates"] for part in ("seen", "unseen", "unseen+seen")] == [1000, 3, 1003]
+    models = set(load_preset(name).models())
+    assert models <= set(report["seen"]) and models - {"softmax"} <= set(report["unseen"])
+    # By chance, of k answers those of the label's hierarchical set are right, whose size the hierarchy says; trained
+    # labels are counted as it grows, also where they cannot be answered.
+    candidates = [*LabelSet.load(MODELS / "imagenet" / "labels_1k.txt").ids, *UNKNOWN]
+    measured = {UNKNOWN[0]: 1, UNKNOWN[1]: 2, UNKNOWN[2]: 2}
+    for part, ids in (("unseen", UNKNOWN), ("unseen+seen", candidates)):
+        sets = {label: correct_set(label, 2, candidates) & set(ids) for label in UNKNOWN}
+        sizes = [len(sets[label]) for label, count in measured.items() for _ in range(count)]
+        assert report[part]["chance"]["hp@2"] == pytest.approx(np.mean(sizes) / len(ids))
+    folders = tmp_path / "photos" / "val"
+    paths = [path for label in UNKNOWN for path in sorted((folders / label).iterdir())][1:]
+    labels = LabelSet.load(MODELS / "imagenet" / "labels_21k.txt").select(UNKNOWN)
+    loaded = devise_tf.models.load(name)  # which the folder of reports does not hide
+    assert loaded.model == load_preset(name).model
+    answers = loaded.predict_labels(paths, labels, k=1)
+    right = [path.parent.name == row[0].id for path, row in zip(paths, answers, strict=True)]
+    assert report["unseen"][loaded.model]["hit@1"] == pytest.approx(np.mean(right))
