@@ -43,13 +43,14 @@ def load_visual_weights(model: keras.Model, name: str, weights: str) -> int:
         if part:
             _LOADERS[source](model, part)
             return 0
-        packaged = load_preset(name).networks["softmax"] if name in preset_paths() else {}
-        if packaged.get("visual_model") != name:
+        preset = load_preset(name) if name in preset_paths() else None
+        if preset is None or preset.networks["softmax"]["visual_model"] != name:
             raise ValueError(
                 f"No ImageNet weights come with `{name}`: leave `visual_weights` empty, or name a file. "
                 f"Received: visual_weights='imagenet', visual_model={name!r}"
             )
-        return _load_packed(model, load_preset(name).file(packaged["weights"]), packaged["sha256"])
+        packaged = preset.networks["softmax"]
+        return _load_packed(model, preset.file(packaged["weights"]), packaged["sha256"])
     if weights.endswith(".npz"):
         return _load_packed(model, weights)
     if not weights.endswith((".keras", ".h5")):

@@ -19,6 +19,7 @@ _MAX_TERM_BYTES = 1 << 16
 _MAX_DIMENSION = 1 << 20
 _PROGRESS_ROWS = 5000
 _NUMBER_BYTES = b"0123456789+-.eEnaifNAIF \t\r"
+_CONTROLS = bytes(set(range(32)) - set(b"\t\n\r\v\f"))
 
 
 def save_vectors(
@@ -224,8 +225,11 @@ def _parse_header(line: bytes) -> tuple[int, int] | None:
 
 def _next_is_text(content: IO[bytes]) -> bool:
     """Whether the values behind the next term are digits; the bytes of float32 values are hardly ever."""
-    line = content.peek(1)[:1000].lstrip(b"\n").partition(b"\n")[0]
-    return not line.partition(b" ")[2].translate(None, _NUMBER_BYTES) if b" " in line else True
+    head = content.peek(1)[:1000]
+    line = head.lstrip(b"\n").partition(b"\n")[0]
+    # A byte of a value may look like the end of a line, with few or none before it: what follows tells.
+    digits = not line.partition(b" ")[2].translate(None, _NUMBER_BYTES)
+    return digits and head.translate(None, _CONTROLS) == head
 
 
 def _lines(content: IO[bytes], dimension: int, start: int) -> Iterator[tuple[int, bytes]]:

@@ -197,3 +197,15 @@ def test_load_terms(tmp_path, vectors, form):
 def test_no_such_file(tmp_path):
     with pytest.raises(FileNotFoundError, match="Received: '.*nothing.bin'"):
         load_vectors(tmp_path / "nothing.bin")
+
+
+@pytest.mark.parametrize("start", [b"\n", b"1\n", b" 2\n", b"-\n.\n"])
+def test_a_binary_value_may_begin_like_a_line_of_text(tmp_path, start):
+    """The form is guessed from the first row, whose bytes may hold the end of a line."""
+    first = np.frombuffer((start + b"\x40\x41\x42\x43")[:4] + np.arange(1, 8, dtype=np.float32).tobytes(), np.float32)
+    vectors = np.stack([first, np.ones(8, np.float32)])
+    path = tmp_path / "vectors.bin"
+    save_vectors(path, ["cat", "dog"], vectors, "word2vec_binary")
+    terms, values = load_vectors(path)
+    assert terms == ["cat", "dog"]
+    np.testing.assert_array_equal(values, vectors)
