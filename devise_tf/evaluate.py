@@ -24,7 +24,7 @@ from absl import app, flags, logging
 
 def define_flags() -> None:
     """Defines the flags of the command."""
-    flags.DEFINE_list("model_dir", None, "Model directories: one, or several that differ in their seeds.")
+    flags.DEFINE_list("model_dir", None, "Model directories that differ in their seeds, one or several; or a preset.")
     flags.DEFINE_string(
         "images", "", "Images, whose `val` split is measured: folder:DIR, tfds:NAME, builtin. The run's."
     )

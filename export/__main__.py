@@ -29,12 +29,13 @@ _OWN_FLAGS = {
 
 
 def define_flags() -> None:
-    flags.DEFINE_string("model_dir", None, "Model directory of a finished run.")
+    flags.DEFINE_string("model_dir", None, "Model directory of a finished run, or name of a preset.")
     flags.DEFINE_string("export_dir", None, "Base path of the versions; local, or one like gs://bucket/devise.")
     flags.DEFINE_string(
         "model",
-        "devise",
-        "What to export: devise, another model of phase 3 (l2), conse, or softmax, which knows trained labels only.",
+        "",
+        "What to export: devise, another model of phase 3 (l2), conse, or softmax, which knows trained labels only; by "
+        "default devise, or what a preset answers with.",
     )
     flags.DEFINE_string(
         "labels", None, "File of the labels to answer, a line each: `id<TAB>term, term`; by default all of the run."

@@ -39,7 +39,8 @@ class ExportSettings:
     Attributes:
         model: `"devise"` or another model of phase 3 that the run has, such as `"l2"`; `"softmax"`, the network of
             phase 2, which knows its trained labels only; or `"conse"`, the average of the vectors of the softmax's ten
-            most probable labels (labels without a vector are passed over). No random embeddings: they know no words.
+            most probable labels (labels without a vector are passed over). No random embeddings: they know no words. By
+            default `"devise"`, or what a preset answers with.
         labels: File of the labels that are answered; by default all of the run's, unseen ones included.
         answers: Whether answers are the labels' first terms or their ids.
         k: Number of labels that `serving_default` answers.
@@ -48,7 +49,7 @@ class ExportSettings:
         missing_labels: What to do about labels without a vector, see `make_label_vectors`; by default what the run did.
     """
 
-    model: str = "devise"
+    model: str = ""
     labels: str = ""
     answers: str = "terms"
     k: int = 5
@@ -72,7 +73,7 @@ def export_model(model_dir: str, export_dir: str, settings: ExportSettings | Non
     similarities, those of the answered labels are made of, too. A label that a request names is a single term.
 
     Args:
-        model_dir: Model directory of a run that has finished the phases that are needed.
+        model_dir: Model directory of a run that has finished the phases that are needed, or name of a preset.
         export_dir: Base path, local or one that `tf.io.gfile` reaches.
         settings: What the export holds.
 
@@ -83,8 +84,8 @@ def export_model(model_dir: str, export_dir: str, settings: ExportSettings | Non
         ValueError: The model directory lacks something, or there is no such model; it is named.
         VerificationError: What was written does not run as it should; nothing is published.
     """
-    settings = settings or ExportSettings()
-    run = open_run(model_dir)
+    settings, run = settings or ExportSettings(), open_run(model_dir)
+    settings = dataclasses.replace(settings, model=settings.model or run.default_model)
     network = _network(run, settings.model)
     softmax = settings.model == "softmax"
     if settings.labels:

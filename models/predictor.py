@@ -15,7 +15,7 @@ from devise_tf.data import LabelSet
 from devise_tf.data.decode_image import resize_and_crop
 from devise_tf.data.photo import photo_of_pillow, read_photo
 from devise_tf.models.known_labels import KnownLabels, LabelTables
-from devise_tf.models.trained_run import PretrainedRun, TrainedRun
+from devise_tf.models.trained_run import TrainedRun
 
 _BATCH = 64
 
@@ -76,7 +76,7 @@ class Predictor:
         networks = run.networks()
         known = [name for name in networks if not name.startswith("random_")]
         known += ["conse"] if "softmax" in networks else []
-        self.run, self.model = run, model or (run.preset.model if isinstance(run, PretrainedRun) else "devise")
+        self.run, self.model = run, model or run.default_model
         if self.model not in known:
             raise ValueError(f"`model` must be one of {known}, the models of the run. Received: model={self.model!r}")
         # Kept: graphs do not keep the variables that they read.

@@ -40,10 +40,13 @@ class TrainedRun:
         labels: `LabelSet` of its labels, seen ones first.
         unseen: Ids of the labels that were held out.
         seen: Ids of the others: the softmax's outputs, in order.
+        default_model: Name of the model that answers where none is named.
 
     Raises:
         ValueError: `directory` is not a model directory, or lacks what is asked for; it is named.
     """
+
+    default_model = "devise"
 
     def __init__(self, directory: str):
         self.directory = os.path.abspath(os.path.expanduser(directory))
@@ -166,7 +169,7 @@ class PretrainedRun(TrainedRun):
     """
 
     def __init__(self, preset: Preset):
-        self.preset = preset
+        self.preset, self.default_model = preset, preset.model
         self.directory = os.path.abspath(preset.name)
         self.flags = {
             "preset": preset.path,
