@@ -58,6 +58,8 @@ setup(
         "numba>=0.60",
         "absl-py>=2.0",
         "pillow>=10.0",
+        # Weights in Keras's `.weights.h5`.
+        "h5py>=3.10",
         "tensorboard>=2.18",
         # Messages of TF Serving: an export's warm-up requests, and those of the client and the server.
         "tensorflow-serving-api>=2.18",

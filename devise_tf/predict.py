@@ -9,7 +9,7 @@ answers with the labels of the preset that comes with the package. Other labels,
   lists that are known     python -m devise_tf.predict photo.jpg --candidates=imagenet21k
 
 Photos are files, folders with all that is below them, patterns in quotes, or `-` for one on the standard input: JPEG,
-PNG, GIF, BMP, WebP, TIFF.
+PNG, GIF, BMP, WebP, TIFF. Of folders and patterns the files with the ending of an image count, each file once.
 
   many of them             python -m devise_tf.predict holiday/ "more/*.png" --format=csv > labels.csv
   from another program     curl -s https://example.org/photo.jpg | python -m devise_tf.predict - --format=json
@@ -61,15 +61,19 @@ def list_photos(arguments: list[str]) -> tuple[list[str], list[tuple[str, str]]]
     """The photos that arguments name.
 
     Args:
-        arguments: Files, `-`, folders, and patterns where there is no file of that name.
+        arguments: Files, `-`, folders, and patterns where there is no file of that name. A folder that a pattern
+            matches counts as if it were named, unless `**` is in the pattern, which looks into folders itself.
 
     Returns:
-        Paths, those of a folder or pattern sorted, of a folder those of its files that have the ending of an image and
-        no name below it that begins with a dot; and pairs of what cannot be listed and why.
+        Paths, each once, those of a folder or pattern sorted, and only those of its files that have the ending of an
+        image; below a folder no name that begins with a dot. And pairs of what cannot be listed and why.
     """
     from devise_tf.data.photo import EXTENSIONS
 
     paths, failures = [], []
+
+    def is_image(name):
+        return name.lower().endswith(EXTENSIONS)
 
     def walk(folder):
         found = []
@@ -79,7 +83,7 @@ def list_photos(arguments: list[str]) -> tuple[list[str], list[tuple[str, str]]]
 
         for above, folders, files in os.walk(folder, onerror=failed):
             folders[:] = [name for name in folders if not name.startswith(".")]
-            named = (name for name in files if not name.startswith(".") and name.lower().endswith(EXTENSIONS))
+            named = (name for name in files if not name.startswith(".") and is_image(name))
             found += [os.path.join(above, name) for name in named]
         if not found:
             failures.append((folder, f"no photo is below this folder ({', '.join(EXTENSIONS)})"))
@@ -87,11 +91,17 @@ def list_photos(arguments: list[str]) -> tuple[list[str], list[tuple[str, str]]]
 
     for argument in arguments:
         path = os.path.expanduser(argument)
-        matches = [path] if argument == "-" or os.path.lexists(path) else sorted(glob.glob(path, recursive=True))
-        # What matches nothing is a file that is not there.
-        for match in matches or [path]:
+        matches = [] if argument == "-" or os.path.lexists(path) else sorted(glob.glob(path, recursive=True))
+        if not matches:  # a file, which may not be there
+            paths += walk(path) if argument != "-" and os.path.isdir(path) else [path]
+            continue
+        recursive = "**" in path.split(os.sep)
+        matches = [m for m in matches if (not recursive if os.path.isdir(m) else is_image(m))]
+        if not matches:
+            failures.append((argument, f"no photo matches this pattern ({', '.join(EXTENSIONS)})"))
+        for match in matches:
             paths += walk(match) if os.path.isdir(match) else [match]
-    return paths, failures
+    return list(dict.fromkeys(paths)), failures
 
 
 class Printer:

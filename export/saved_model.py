@@ -23,6 +23,7 @@ from devise_tf.export.served_model import Batching, ServedModel
 from devise_tf.export.verify import MANIFEST_FILE, XLA_ATTRIBUTE, checksums, verify_in_fresh_process
 from devise_tf.export.warmup import warmup_inputs, write_warmup
 from devise_tf.models.devise import DeViSE
+from devise_tf.models.known_labels import term_columns, trained_columns
 from devise_tf.models.trained_run import TrainedRun, open_run
 from devise_tf.text import load_vectors, tokenize
 from devise_tf.text.packaged_vectors import packaged_vectors
@@ -156,8 +157,8 @@ def relabel(export_dir: str, labels_file: str, vectors: str = "", missing: str =
     Args:
         export_dir: Base path, or the path of one version of it.
         labels_file: File of the labels, see `LabelSet.load`.
-        vectors: Vector file, or name of packaged vectors, of the space that the model was trained in. By default the
-            packaged ones where they are of that space, else the terms that the export has. A softmax has no vectors:
+        vectors: Vector file, or name of packaged vectors, of the space that the model was trained in, for terms that
+            the export has not. By default the packaged ones where they are of that space. A softmax has no vectors:
             its labels are among those that it was trained on.
         missing: What to do about labels without a vector, see `make_label_vectors`; by default what the export did.
 
@@ -237,10 +238,7 @@ def _network(run: TrainedRun, name: str) -> keras.Model:
 
 def _softmax_labels(run, labels, settings, terms_file) -> tuple[LabelSpace, LabelSet, dict[str, object]]:
     """What labels are to a softmax, those that it answers, and facts for the manifest."""
-    columns: dict[str, int] = {}
-    for column, terms in enumerate(run.labels.select(run.seen).normalized_terms()):
-        for term in terms:
-            columns.setdefault(term, column)
+    columns = term_columns(run.labels.select(run.seen))
     label_space = TrainedLabels(
         answer_texts(labels, settings.answers),
         _trained_columns(labels, run.seen, columns),
@@ -296,12 +294,8 @@ def _with_vectors(labels: LabelSet, found: LabelVectors) -> tuple[LabelSet, np.n
 
 
 def _trained_columns(labels: LabelSet, outputs: Sequence[str], columns: Mapping[str, int]) -> list[int]:
-    """The softmax's output of each label: of its id, else of the first of its terms that has one."""
-    by_id = {label: column for column, label in enumerate(outputs)}
-    found = [
-        by_id.get(label, next((columns[term] for term in terms if term in columns), None))
-        for label, terms in zip(labels.ids, labels.normalized_terms(), strict=True)
-    ]
+    """The softmax's output of each label, all of which must have one."""
+    found = trained_columns(labels, outputs, columns)
     lost = [label for label, column in zip(labels.ids, found, strict=True) if column is None]
     if lost:
         raise ValueError(
@@ -319,7 +313,10 @@ def _space(own, vectors, labels):
         terms, rows = load_vectors(path, terms=needed)
         scale = _scale(own, (terms, rows))
         if scale:
-            return terms, scale * rows
+            # What the export has stays as it is: labels keep their vectors.
+            known = set(own[0])
+            new = [row for row, term in enumerate(terms) if term not in known]
+            return [*own[0], *(terms[row] for row in new)], np.concatenate([own[1], scale * rows[new]])
     if vectors:
         raise ValueError(
             "`vectors` are of another space than those that the model was trained with: an image's embedding means "

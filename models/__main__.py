@@ -6,7 +6,7 @@
 `show` takes a model directory or a preset's file (.json) too. A name goes wherever a command takes --model_dir:
 
   python -m devise_tf.predict photo.jpg --model_dir=efficientnet_lite0
-  python -m devise_tf.evaluate --model_dir=efficientnet_lite0 --images=folder:photos --unseen_labels=unseen.txt
+  python -m devise_tf.evaluate --model_dir=efficientnet_lite0 --images=folder:photos
   python -m devise_tf.export --model_dir=efficientnet_lite0 --export_dir=serving/lite0
 """
 
@@ -61,7 +61,7 @@ def description(name: str) -> str:
     for model, figures in preset.results.items():
         facts[model] = _figures(figures)
     lines = [f"{preset.name}", *_table(facts)]
-    if preset.card and os.path.isfile(preset.file(preset.card)):
+    if preset.card:
         with open(preset.file(preset.card), encoding="utf-8") as file:
             lines += ["", file.read().rstrip()]
     return "\n".join(lines)

@@ -2,7 +2,7 @@
 
 import dataclasses
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import keras
 import numpy as np
@@ -104,7 +104,7 @@ class LabelTables:
 
     def _of_set(self, labels):
         if self.model == "softmax":
-            columns = trained_columns(labels, self.own)
+            columns = trained_columns(labels, self.own.ids, term_columns(self.own))
             known = [column is not None for column in columns]
         else:
             terms, vectors = self._term_vectors()
@@ -141,18 +141,32 @@ class LabelTables:
         return self._space
 
 
-def trained_columns(labels: LabelSet, trained: LabelSet) -> list[int | None]:
-    """A softmax's output of each label: of its id, else of the first of its terms that a trained label has.
+def trained_columns(labels: LabelSet, outputs: Sequence[str], columns: Mapping[str, int]) -> list[int | None]:
+    """A softmax's output of each label: of its id, else of the first of its terms that has one.
+
+    A term says nothing where the trained label that has it is in the list itself: of two labels with the term "cell"
+    one is another thing.
 
     Args:
         labels: Any labels.
-        trained: Those of the softmax's outputs, in order.
+        outputs: Ids of the trained labels, in order.
+        columns: Outputs by normalized term of the trained labels.
     """
+    by_id = {label: column for column, label in enumerate(outputs)}
+
+    def column(label, terms):
+        if label in by_id:
+            return by_id[label]
+        named = (columns[term] for term in terms if term in columns)
+        return next((place for place in named if outputs[place] not in labels), None)
+
+    return [column(label, terms) for label, terms in zip(labels.ids, labels.normalized_terms(), strict=True)]
+
+
+def term_columns(trained: LabelSet) -> dict[str, int]:
+    """The outputs of a softmax by the normalized terms of its labels; of a term of several the first."""
     columns: dict[str, int] = {}
     for column, terms in enumerate(trained.normalized_terms()):
         for term in terms:
             columns.setdefault(term, column)
-    return [
-        trained.index.get(label, next((columns[term] for term in terms if term in columns), None))
-        for label, terms in zip(labels.ids, labels.normalized_terms(), strict=True)
-    ]
+    return columns

@@ -4,13 +4,16 @@ import dataclasses
 import difflib
 import json
 import os
+import re
+import sys
 import typing
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 
 _MODELS = os.path.dirname(os.path.abspath(__file__))
 _SOFTMAX_KEYS = ("visual_model", "weights", "sha256")
 _HEAD_KEYS = ("settings", "ridge")
 _SETTINGS = ("label_terms", "profile_temperature", "softmax_weight")
+_LABEL_TERMS = ("first", "mean", "heads")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -26,12 +29,14 @@ class Preset:
         image_size: Side of the crops, pixels.
         resize_size: Shorter side of the image that crops are cut from, pixels.
         labels: Label file; relative to the preset's file, or `models/...` for one that comes with the package.
-        vectors: Vector files of one space, likewise, or names of packaged vectors; separated by commas.
+        vectors: Vector files of one space, likewise, or names of packaged vectors; separated by commas. Of a term in
+            several of them the first one's vector counts.
         networks: `"softmax"` with its `visual_model`, its `weights` (`.npz`, relative to the preset's file) and their
             `sha256`; for each other model the `settings` of a `DeViSE` on the softmax's representation, out of
             `label_terms`, `profile_temperature` and `softmax_weight`, and the `ridge` of its projection, which is
             `closed_form_projection`.
-        hierarchy: Hierarchy of the labels: a file, likewise, or what else `--hierarchy` takes; or none.
+        hierarchy: Hierarchy of the labels: a file, likewise, the name of a packaged one, `wordnet`, or `wordnet:DIR`
+            with a folder that is relative to the preset's file; or none.
         card: Card with data, commands, results and limits, relative to the preset's file; or none.
         results: Measured figures by model and name.
     """
@@ -60,9 +65,43 @@ class Preset:
         own = os.path.join(os.path.dirname(self.path), name)
         return os.path.join(_MODELS, name.removeprefix("models/")) if name.startswith("models/") else own
 
-    def file_or_name(self, name: str) -> str:
-        """The path of a file that the preset names, or the name itself where there is no such file."""
-        return self.file(name) if os.path.isfile(self.file(name)) else name
+    def vector_files(self) -> list[str]:
+        """The paths of its vector files."""
+        names = [name.strip() for name in self.vectors.split(",")]
+        return [self._existing("vectors", name, os.path.join("skip_gram", f"{name}.npz")) for name in names]
+
+    def hierarchy_source(self) -> str:
+        """What `Hierarchy.open` takes: the path of a file, `wordnet`, or `wordnet:` and a path; empty for none."""
+        kind, _, folder = self.hierarchy.partition(":")
+        if kind == "wordnet" and folder:
+            return f"wordnet:{self._existing('hierarchy', os.path.expanduser(folder), is_there=os.path.isdir)}"
+        if self.hierarchy in ("", "wordnet"):
+            return self.hierarchy
+        return self._existing("hierarchy", self.hierarchy, os.path.join(self.hierarchy, "hierarchy.txt"))
+
+    def check_files(self) -> None:
+        """Raises a `ValueError` that names the first file that is not there."""
+        self._existing("labels", self.labels)
+        self._existing("weights", self.networks["softmax"]["weights"])
+        self.vector_files()
+        self.hierarchy_source()
+        if self.card:
+            self._existing("card", self.card)
+
+    def _existing(
+        self, key: str, name: str, packaged: str = "", is_there: Callable[[str], bool] = os.path.isfile
+    ) -> str:
+        """The path of what the preset names, or else of what the package has in `packaged`, a path within the zoo."""
+        places = [self.file(name)]
+        if packaged and name == os.path.basename(name):
+            places.append(os.path.join(_MODELS, packaged))
+        for place in places:
+            if is_there(place):
+                return place
+        raise ValueError(
+            f"{self.path}: `{key}` must name what is there, and there is no {' nor '.join(places)}: get it, or correct "
+            f"the name. Received: {key}={name!r}"
+        )
 
     def models(self) -> list[str]:
         """The names of its models."""
@@ -104,17 +143,12 @@ def load_preset(name: str) -> Preset:
         )
     try:
         with open(path, encoding="utf-8") as file:
-            found = json.load(file)
+            found = json.load(file, parse_constant=_refuse_constant)
     except (ValueError, RecursionError) as error:
         raise ValueError(f"{path} must be a preset's, but is not JSON: {error}. Received: {name!r}") from error
     _check(path, found)
     preset = Preset(path=path, **found)
-    for key, value in (("labels", preset.labels), ("weights", preset.networks["softmax"]["weights"])):
-        if not os.path.isfile(preset.file(value)):
-            raise ValueError(
-                f"{path}: `{key}` must name a file that is there, and {preset.file(value)} is not: get it, or correct "
-                f"the name. Received: {key}={value!r}"
-            )
+    preset.check_files()
     return preset
 
 
@@ -143,9 +177,53 @@ def _check(path: str, found: object) -> None:
         )
     for name, part in networks.items():
         where = f"{path}: `networks`, {name!r}"
+        if name == "conse" or name.startswith("random_"):
+            raise ValueError(
+                f"{where} must have another name: 'conse' is made of the softmax, and 'random_' begins the names of "
+                f"models of random vectors. Received: networks={list(networks)}"
+            )
         _check_keys(where, part, _SOFTMAX_KEYS if name == "softmax" else _HEAD_KEYS)
-        if name != "softmax":
-            _check_keys(f"{where}, `settings`", part["settings"], (), _SETTINGS)
+        if name == "softmax":
+            for key in ("visual_model", "weights"):
+                _require(isinstance(part[key], str), where, key, "a string", part[key])
+            digits = isinstance(part["sha256"], str) and re.fullmatch("[0-9a-fA-F]{64}", part["sha256"])
+            _require(bool(digits), where, "sha256", "64 hexadecimal digits", part["sha256"])
+        else:
+            _require(_is_positive(part["ridge"]), where, "ridge", "a positive, finite number", part["ridge"])
+            _check_settings(f"{where}, `settings`", part["settings"])
+    for name, figures in found.get("results", {}).items():
+        _require(isinstance(figures, dict), f"{path}: `results`", name, "a JSON object", figures)
+        for key, value in figures.items():
+            _require(_is_number(value), f"{path}: `results`, {name!r}", key, "a finite number", value)
+
+
+def _check_settings(where: str, settings: object) -> None:
+    _check_keys(where, settings, (), _SETTINGS)
+    terms, temperature = settings.get("label_terms", "first"), settings.get("profile_temperature", 1)
+    weight = settings.get("softmax_weight", 0)
+    _require(terms in _LABEL_TERMS, where, "label_terms", f"one of {', '.join(_LABEL_TERMS)}", terms)
+    _require(_is_positive(temperature), where, "profile_temperature", "a positive, finite number", temperature)
+    _require(_is_number(weight) and weight >= 0, where, "softmax_weight", "a finite number, not negative", weight)
+    alone = "softmax_weight" in settings and "profile_temperature" not in settings
+    _require(not alone, where, "softmax_weight", "left out where there is no `profile_temperature`", weight)
+
+
+def _require(holds: bool, where: str, key: str, wanted: str, value: object) -> None:
+    if not holds:
+        raise ValueError(f"{where}, `{key}` must be {wanted}. Received: {key}={value!r}")
+
+
+def _is_number(value: object) -> bool:
+    # Neither a truth value, nor what a float cannot hold: JSON has integers of any length, and 1e999.
+    return type(value) in (int, float) and abs(value) <= sys.float_info.max
+
+
+def _is_positive(value: object) -> bool:
+    return _is_number(value) and value > 0
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"{name} is no number of JSON's")
 
 
 def _check_keys(where: str, found: object, needed: Collection[str], optional: Collection[str] = ()) -> None:

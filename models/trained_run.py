@@ -1,7 +1,6 @@
 """What a run left in its model directory, or a preset has, for those who use it: evaluation, export, prediction."""
 
 import glob
-import itertools
 import os
 from collections.abc import Collection
 
@@ -115,8 +114,19 @@ class TrainedRun:
         return self._read[asked]
 
     def _load_vectors(self, paths: list[str], names: Collection[str] | None) -> tuple[list[str], np.ndarray]:
-        terms, vectors = zip(*(load_vectors(path, terms=names) for path in paths), strict=True)
-        return list(itertools.chain(*terms)), np.concatenate(vectors)
+        """Of one file, or of several of one space; of a term in several of them the first one's vector."""
+        terms, vectors = load_vectors(paths[0], terms=names)
+        for path in paths[1:]:
+            others, rows = load_vectors(path, terms=names)
+            if rows.shape[1] != vectors.shape[1]:
+                raise ValueError(
+                    "Vector files that are used together must be of one space, and so of one dimension. Received: "
+                    f"{vectors.shape[1]} in {paths[0]!r}, {rows.shape[1]} in {path!r}"
+                )
+            known = set(terms)
+            new = [row for row, term in enumerate(others) if term not in known]
+            terms, vectors = [*terms, *(others[row] for row in new)], np.concatenate([vectors, rows[new]])
+        return terms, vectors
 
     def _vectors(self, model: str) -> list[str]:
         trained = model == "devise" and self.has("trained_vectors.bin")
@@ -214,11 +224,11 @@ class PretrainedRun(TrainedRun):
 
     def hierarchy(self) -> Hierarchy | None:
         """The preset's hierarchy, whole: labels that it never had may be measured by it, too."""
-        name = self.preset.hierarchy
-        return Hierarchy.open(self.preset.file_or_name(name)) if name else None
+        source = self.preset.hierarchy_source()
+        return Hierarchy.open(source) if source else None
 
     def _vectors(self, model: str) -> list[str]:
-        return [self.preset.file_or_name(name.strip()) for name in self.preset.vectors.split(",")]
+        return self.preset.vector_files()
 
 
 def open_run(name: str) -> TrainedRun:

@@ -1,6 +1,7 @@
 """Pretrained weights for visual models, from the package, from elsewhere or from files."""
 
 import contextlib
+import math
 import os
 import zipfile
 import zlib
@@ -9,12 +10,18 @@ import h5py
 import keras
 import numpy as np
 
+from devise_tf.data import LabelSet
 from devise_tf.models.keras_applications import load_application_weights
 from devise_tf.models.keras_hub import load_hub_weights
 from devise_tf.models.presets import load_preset, preset_paths
 from devise_tf.models.weights_file import load_weights
 
 _TOP = "logits"
+# What a damaged file raises, by where the damage is; an encrypted archive a RuntimeError, one compressed in a way this
+# Python cannot read a NotImplementedError.
+_DAMAGED = (ValueError, OSError, KeyError, RuntimeError, NotImplementedError, EOFError, zipfile.BadZipFile, zlib.error)
+# How many times its size a file can be that is deflated, as in a `.npz`.
+_INFLATION = 1032
 _LOADERS = {"keras_applications": load_application_weights, "keras_hub": load_hub_weights}
 
 
@@ -50,9 +57,10 @@ def load_visual_weights(model: keras.Model, name: str, weights: str) -> int:
                 f"Received: visual_weights='imagenet', visual_model={name!r}"
             )
         packaged = preset.networks["softmax"]
-        return _load_packed(model, preset.file(packaged["weights"]), packaged["sha256"])
+        num_labels = len(LabelSet.load(preset.file(preset.labels)))
+        return _load_packed(model, num_labels, preset.file(packaged["weights"]), packaged["sha256"])
     if weights.endswith(".npz"):
-        return _load_packed(model, weights)
+        return _load_packed(model, _packed_labels(model, weights), weights)
     if not weights.endswith((".keras", ".h5")):
         raise ValueError(
             "`visual_weights` must be 'imagenet', or a file that ends in .keras, .npz or .weights.h5. "
@@ -62,24 +70,43 @@ def load_visual_weights(model: keras.Model, name: str, weights: str) -> int:
         raise FileNotFoundError(f"There is no such file. Received: visual_weights={weights!r}")
     try:
         return _load_hdf5(model, source, part, weights)
-    except (ValueError, OSError, KeyError, zipfile.BadZipFile) as error:
+    except _DAMAGED as error:
         raise ValueError(
             f"{weights} does not hold weights of `{name}` for images of {model.input_shape[1]} pixels: "
             f"{' '.join(str(error).split())[:300]} Received: visual_weights={weights!r}, visual_model={name!r}"
         ) from error
 
 
-def _load_packed(model: keras.Model, path: str, sha256: str = "") -> int:
+def _load_packed(model: keras.Model, num_labels: int, path: str, sha256: str = "") -> int:
     """Loads a `.npz`."""
-    num_labels = model.output_shape[-1]
-    # What is wrong with other files `load_weights` says.
-    with contextlib.suppress(ValueError, KeyError, zipfile.BadZipFile, zlib.error, EOFError, RuntimeError):
-        with zipfile.ZipFile(path) as archive, archive.open(f"{_TOP}/bias.npy") as file:
-            np.lib.format.read_magic(file)
-            (num_labels,), _, _ = np.lib.format.read_array_header_1_0(file)
     saved = _like(model, num_labels)
     load_weights(saved, path, sha256)
     return _take_over(saved, model)
+
+
+def _packed_labels(model: keras.Model, path: str) -> int:
+    """For how many labels the weights in a `.npz` are; of a file that is unsound, the model's own number."""
+    num_labels = model.output_shape[-1]
+    # What is wrong with an unsound file `load_weights` says.
+    with contextlib.suppress(*_DAMAGED), zipfile.ZipFile(path) as archive:
+        (stored,) = _packed_shape(archive, f"{_TOP}/bias.npy")
+        features = model.get_layer(_TOP).kernel.shape[0]
+        if stored >= 1 and _packed_shape(archive, f"{_TOP}/kernel.npy") == (features, stored):
+            return stored
+    return num_labels
+
+
+def _packed_shape(archive: zipfile.ZipFile, name: str) -> tuple[int, ...]:
+    """The shape of an array in a `.npz`; a `ValueError` if the array cannot be in the file."""
+    entry = archive.getinfo(name)
+    with archive.open(entry) as file:
+        np.lib.format.read_magic(file)
+        shape, _, dtype = np.lib.format.read_array_header_1_0(file)
+        held = min(entry.file_size - file.tell(), _INFLATION * os.path.getsize(archive.filename))
+    # There are types of no size.
+    if math.prod(shape) * max(1, dtype.itemsize) > held:
+        raise ValueError(f"{name} of shape {shape} has {held} bytes.")
+    return shape
 
 
 def _load_hdf5(model: keras.Model, source: str, part: str, path: str) -> int:
@@ -97,20 +124,28 @@ def _load_hdf5(model: keras.Model, source: str, part: str, path: str) -> int:
             _LOADERS[source](model, part, path)
             return 0
         raise ValueError("it has no layer of logits.")
-    saved = _like(model, sizes[top])
-    if sum(sizes.values()) != saved.count_params():
-        raise ValueError(f"it has {sum(sizes.values())} weights in place of {saved.count_params()}.")
+    # Compared before a model of that size is made.
+    num_labels, own = sizes[top], model.output_shape[-1]
+    expected = model.count_params() + (num_labels - own) * (model.get_layer(_TOP).count_params() // own)
+    if num_labels < 1 or sum(sizes.values()) != expected:
+        raise ValueError(f"it has {sum(sizes.values())} weights in place of {expected}, for {num_labels} labels.")
+    saved = _like(model, num_labels)
     saved.load_weights(path)
     return _take_over(saved, model)
 
 
 def _sizes(file) -> dict[str, int]:
-    """How many numbers each weight has, by its path in an HDF5 file."""
+    """How many numbers each weight has, by its path in an HDF5 file; all that a header promises must be in the file."""
     sizes = {}
 
     def visit(path, item):
-        if isinstance(item, h5py.Dataset) and path.startswith("layers/") and "seed_generator" not in path:
-            sizes[path] = int(np.prod(item.shape))
+        if not isinstance(item, h5py.Dataset):
+            return
+        count = 0 if item.shape is None else math.prod(item.shape)
+        if count * item.dtype.itemsize > item.id.get_storage_size():
+            raise ValueError(f"{path} of shape {item.shape} has {item.id.get_storage_size()} bytes.")
+        if path.startswith("layers/") and "seed_generator" not in path:
+            sizes[path] = count
 
     with h5py.File(file, "r") as opened:
         opened.visititems(visit)

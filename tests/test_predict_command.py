@@ -135,6 +135,7 @@ def test_help_teaches_and_needs_no_tensorflow(tmp_path):
         (["a.jpg", "--embeddings=."], "Received: '.'\n"),
         (["a.jpg", "--candidates=imagenet"], "`candidates` must be one of imagenet1k, imagenet21k, wordnet, wor"),
         (["a.jpg", "--candidates=wordnet:."], "No file `data.noun` of WordNet 3.0 in "),
+        (["a.jpg", "--candidates=wordnet:bad"], "bad/data.noun, line 1: expected a synset"),
         (["a.jpg", "--labels_file=none.txt"], "`labels_file` must name a file that is there: correct the path."),
         (["a.jpg", "--labels=okapi,yeti"], "devise knows none of these labels: neither they nor all the words"),
         (["a.jpg", "--model=l2"], "`model` must be one of ['softmax', 'devise', 'conse']"),
@@ -143,6 +144,8 @@ def test_help_teaches_and_needs_no_tensorflow(tmp_path):
     ids=str,
 )  # fmt: skip
 def test_wrong_usage(call, folder, arguments, error):
+    Path("bad").mkdir()
+    Path("bad", "data.noun").write_text("entity\n")
     status, out, err = call(*arguments)
     assert status == 2 and out == "" and error in err and err.startswith("Error: ") and err.count("\n") == 1
 
@@ -169,6 +172,11 @@ def test_table(call, folder, predictors, run_dir):
         width = max(len(answer.label) for answer in answers)
         lines += [path, *(f"  {answer.label:<{width}}  {answer.score:7.3f}" for answer in answers)]
     assert out.splitlines() == lines
+
+
+def test_more_labels_asked_for_than_there_are(call, folder):
+    status, out, err = call("a.jpg", "--top_k=2147483648")
+    assert (status, err) == (0, "") and len(out.splitlines()) == 1 + len(LABELS)
 
 
 def test_labels_of_one_name_are_told_apart(call, folder):
@@ -212,10 +220,11 @@ def test_photos(call, folder, predictors, run_dir):
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(photo(len(name)))
     Path("empty").mkdir()
-    status, out, err = call("c.jpg", "d", "-", "*.png", "**/y.*", "[a].png", "x*.png", "--format=json", stdin=photo(1))
+    arguments = ("c.jpg", "d", "-", "*.png", "**/y.*", "[a].png", "x*.png", "c.jpg")
+    status, out, err = call(*arguments, "--format=json", stdin=photo(1))
     files = [json.loads(line)["file"] for line in out.splitlines()]
     assert files == [
-        *("c.jpg", "d/a/x.webp", "d/e/y.png", "d/z.JPG", "-", "[a].png", "b.png", "d/e/y.png", "[a].png", "x*.png"),
+        *("c.jpg", "d/a/x.webp", "d/e/y.png", "d/z.JPG", "-", "[a].png", "b.png", "x*.png"),
     ]
     assert status == 1 and err == "Error: x*.png: No such file or directory\n"
     answers = json.loads(out.splitlines()[4])["labels"]
@@ -228,6 +237,32 @@ def test_photos(call, folder, predictors, run_dir):
     assert status == 1 and err.splitlines()[1] == "Error: -: it is empty, and no photo. Received: 0 bytes"
     status, out, err = call("empty")
     assert (status, out) == (1, "") and err.startswith("Error: empty: no photo is below")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "paths", "failed"),
+    [
+        # Files of folders that `**` went through come once, and texts are no photos.
+        (["d/**"], ["d/a/x.webp", "d/e/y.png", "d/z.JPG"], []),
+        (["d/**/*"], ["d/a/x.webp", "d/e/y.png", "d/z.JPG"], []),
+        (["**"], ["a.jpg", "d/a/x.webp", "d/e/y.png", "d/z.JPG"], []),
+        # Folders that another pattern matches are walked, in order.
+        (["d/*"], ["d/a/x.webp", "d/e/y.png", "d/z.JPG"], ["d/none"]),
+        (["d/[ae]", "d/e", "d/e/y.png", "d/e/*"], ["d/a/x.webp", "d/e/y.png"], []),
+        # What is named is tried, once, whatever its ending.
+        (["d/notes.txt", "a.jpg", "d/notes.txt", "-", "a.jpg"], ["d/notes.txt", "a.jpg", "-"], []),
+        (["*.txt", "d/*.txt", "d/none/**"], ["*.txt"], ["d/*.txt", "d/none/**"]),
+    ],
+)  # fmt: skip
+def test_which_files_are_photos(folder, arguments, paths, failed):
+    for name in ("b.png", "c.jpg"):
+        os.remove(name)
+    for name in ("d/z.JPG", "d/e/y.png", "d/a/x.webp", "d/notes.txt", "d/none/more.txt"):
+        Path(name).parent.mkdir(parents=True, exist_ok=True)
+        Path(name).touch()
+    found, failures = command.list_photos(arguments)
+    assert found == paths
+    assert [name for name, _ in failures] == failed and all("no photo " in message for _, message in failures)
 
 
 def test_names_that_are_no_text(call, folder):

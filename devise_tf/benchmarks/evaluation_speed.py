@@ -184,6 +184,9 @@ def main(argv: list[str]) -> None:
         source = open_images(images, "val", run.flags.get("data_dir") or None)
         source = source.select([label for label in source.present() if label in run.labels])
         hierarchy = run.hierarchy()
+        if hierarchy is None:
+            raise ValueError(f"The run must have a hierarchy. Received: model_dir={values.model_dir!r}")
+        hierarchy = hierarchy.restricted_to(run.labels.ids)
         for batch_size in map(int, values.batch_sizes):
             for title, models in MODELS.items():
                 name = f"{title}, batches of {batch_size}"

@@ -23,7 +23,7 @@ def closed_form_projection(kernel: np.ndarray, label_vectors: np.ndarray, ridge:
         float32 [F, D], the kernel of a `DeViSE.projection`.
 
     Raises:
-        ValueError: Shapes do not fit, or `ridge` is not positive and finite.
+        ValueError: Shapes do not fit, or `ridge` is not positive and finite, or too small.
     """
     kernel, vectors = np.asarray(kernel, np.float64), np.asarray(label_vectors, np.float64)
     if kernel.ndim != 2 or vectors.ndim != 2 or kernel.shape[1] != len(vectors):
@@ -35,4 +35,7 @@ def closed_form_projection(kernel: np.ndarray, label_vectors: np.ndarray, ridge:
         raise ValueError(f"`ridge` must be positive and finite. Received: ridge={ridge}")
     centred = kernel - kernel.mean(axis=1, keepdims=True)
     gram = vectors.T @ vectors + ridge * np.eye(vectors.shape[1])
-    return np.linalg.solve(gram, (centred @ vectors).T).T.astype(np.float32)
+    try:
+        return np.linalg.solve(gram, (centred @ vectors).T).T.astype(np.float32)
+    except np.linalg.LinAlgError as error:
+        raise ValueError(f"`ridge` is too small for these label vectors. Received: ridge={ridge}") from error

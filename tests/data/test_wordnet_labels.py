@@ -22,3 +22,31 @@ def test_all_terms_of_all_synsets(tmp_path):
     }
     with pytest.raises(FileNotFoundError, match="data.noun"):
         wordnet_labels(tmp_path / "none")
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b"",
+        b"entity",
+        b"a b c d e f",
+        b"00000010 03 n zz entity 0 000 | not hexadecimal",
+        b"00000010 03 v 01 be 0 000 | no noun",
+        b"00000010 03 n 00 000 | no terms",
+        b"00000010 03 n 03 entity 0 thing 0",
+        b"00000010 03 n 02 entity 0  0 000 | a term is empty",
+        b"00000010 03 n 01 caf\xe9 0 000 | not UTF-8",
+        b"\x80\x00\xff",
+    ],
+    ids=str,
+)
+def test_lines_that_are_no_synsets(line, tmp_path):
+    (tmp_path / "data.noun").write_bytes(LINES.encode() + line + b"\n")
+    with pytest.raises(ValueError, match=r"data\.noun, line 5: expected a synset .* Received: '"):
+        wordnet_labels(tmp_path)
+
+
+def test_a_file_without_synsets(tmp_path):
+    (tmp_path / "data.noun").write_text(LINES.splitlines()[0] + "\n")
+    with pytest.raises(ValueError, match=r"data\.noun: expected synsets .* Received: directory="):
+        wordnet_labels(tmp_path)

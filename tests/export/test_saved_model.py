@@ -386,6 +386,19 @@ def test_relabel_takes_vectors_of_the_same_space_only(tiny_export, tiny_model_di
     assert sorted(os.listdir(base)) == ["1", "2", "3"]
 
 
+def test_relabel_adds_to_the_terms_of_the_export(tiny_export, tiny_model_dir, tmp_path):
+    """A file without the export's terms takes none from it."""
+    base = copy_of(tiny_export, tmp_path / "base")
+    terms, vectors = load_vectors(f"{tiny_model_dir}/vectors.bin")
+    lynx = np.linspace(-1, 1, DIMENSION, dtype=np.float32)
+    kept = [terms.index("the"), terms.index("cat")]
+    save_vectors(str(tmp_path / "few.bin"), ["the", "cat", "lynx"], np.stack([*vectors[kept], lynx]), "word2vec_binary")
+    (tmp_path / "labels.txt").write_text("lynx\nleopard\n")
+    version = relabel(base, str(tmp_path / "labels.txt"), str(tmp_path / "few.bin"))
+    assert LabelSet.load(f"{version}/assets.extra/labels.txt").ids == ["lynx", "leopard"]
+    assert manifest_of(version)["terms"] == len(TERMS) + 1
+
+
 def test_relabel_leaves_out_what_has_no_vector_if_told_to(tiny_export, tmp_path):
     base = copy_of(tiny_export, tmp_path / "base")
     manifest = manifest_of(f"{base}/1")

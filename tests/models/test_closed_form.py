@@ -108,3 +108,9 @@ def test_shapes_that_do_not_fit(kernel, vectors):
 def test_a_ridge_that_is_none(ridge):
     with pytest.raises(ValueError, match=f"`ridge` must be positive and finite. Received: ridge={ridge}"):
         closed_form_projection(*problem(), ridge)
+
+
+def test_a_ridge_that_is_lost_in_rounding():
+    vectors = np.tile([[0.5, 0.5]], (2, 1))
+    with pytest.raises(ValueError, match="`ridge` is too small for these label vectors. Received: ridge=1e-30"):
+        closed_form_projection(np.eye(2), vectors, 1e-30)

@@ -354,6 +354,13 @@ def test_files_that_are_not_there(load, tmp_path):
             load().predict_labels(PHOTOS[0], k=k)
 
 
+@pytest.mark.parametrize("model", ["softmax", "devise"])
+def test_more_answers_than_a_tensor_counts(load, model):
+    expected = load(model).predict_labels(PHOTOS, k=5)
+    for k in (2**31, 10**30, np.int64(2**40)):
+        assert load(model).predict_labels(PHOTOS, k=k) == expected
+
+
 def test_batches_are_answered_as_single_images(load):
     images = [photo(number, (30, 26), "PNG") for number in range(67)]
     together = load().predict_labels(images, k=3)

@@ -1,5 +1,6 @@
 """Presets as data: what their files must hold, where they are looked for, and what is said of wrong ones."""
 
+import hashlib
 import json
 import os
 import shutil
@@ -9,12 +10,14 @@ import pytest
 
 import devise_tf.models
 from devise_tf.data import Hierarchy, LabelSet
+from devise_tf.data.hierarchy import packaged_hierarchies
 from devise_tf.models import presets
 from devise_tf.models.presets import load_preset, preset_paths
 from devise_tf.models.trained_run import PretrainedRun, TrainedRun, open_run
 from devise_tf.models.visual import build_visual_model
 from devise_tf.models.weights_file import save_weights
 from devise_tf.text import load_vectors, save_vectors
+from devise_tf.text.packaged_vectors import packaged_vectors
 from tests.export.tiny_model_dir import DIMENSION, IMAGE_SIZE, LABELS, RESIZE_SIZE, TERMS
 
 TEMPERATURE, WEIGHT = 0.3, 1.5
@@ -102,8 +105,47 @@ def test_a_preset_of_ones_own_lies_anywhere(folder, monkeypatch):
     assert load_preset("~/mine/tiny.json").path == str(folder / "tiny.json")
     packaged = preset.file("models/imagenet/labels_1k.txt")
     assert packaged == os.path.join(os.path.dirname(presets.__file__), "imagenet", "labels_1k.txt")
-    assert preset.file_or_name("vectors.bin") == str(folder / "vectors.bin")
-    assert preset.file_or_name("label_terms_300") == "label_terms_300"
+    assert preset.vector_files() == [str(folder / "vectors.bin")]
+    assert preset.hierarchy_source() == str(folder / "tree.txt")
+
+
+def test_names_are_never_those_of_the_working_directory(folder, changed, tmp_path, monkeypatch):
+    """They are files beside the preset, else what comes with the package."""
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    monkeypatch.chdir(elsewhere)
+    names = ("label_terms_300", "imagenet", "here.bin", "here.txt")
+    for name in names:
+        (elsewhere / name).write_text("thing n1\n")
+    (elsewhere / "wn").mkdir()
+    models = os.path.dirname(presets.__file__)
+    preset = load_preset(changed(vectors="vectors.bin, label_terms_300", hierarchy="imagenet"))
+    packaged = os.path.join(models, "skip_gram", "label_terms_300.npz")
+    assert preset.vector_files() == [str(folder / "vectors.bin"), packaged]
+    assert packaged == packaged_vectors()["label_terms_300"]
+    for name, path in packaged_hierarchies().items():
+        assert load_preset(changed(hierarchy=name)).hierarchy_source() == path
+    for entries, place, other in (
+        ({"vectors": "here.bin"}, folder / "here.bin", f"{models}/skip_gram/here.bin.npz"),
+        ({"vectors": "vectors.bin"}, folder / "here.txt", f"{models}/here.txt/hierarchy.txt"),
+    ):
+        with pytest.raises(ValueError) as caught:
+            load_preset(changed(hierarchy="here.txt", **entries))
+        key = "vectors" if place.name == "here.bin" else "hierarchy"
+        assert str(caught.value) == (
+            f"{folder}/tiny.json: `{key}` must name what is there, and there is no {place} nor {other}: get it, or "
+            f"correct the name. Received: {key}={place.name!r}"
+        )
+    with pytest.raises(ValueError, match=f"`hierarchy` must name what is there, and there is no {folder}/wn: get it"):
+        load_preset(changed(vectors="vectors.bin", hierarchy="wordnet:wn"))
+    for name in names:
+        (folder / name).write_text("thing n1\n")
+    (folder / "wn").mkdir()
+    preset = load_preset(changed(vectors="here.bin,label_terms_300", hierarchy="imagenet"))
+    assert preset.vector_files() == [str(folder / "here.bin"), str(folder / "label_terms_300")]
+    assert preset.hierarchy_source() == str(folder / "imagenet")
+    for given, found in (("wordnet", "wordnet"), ("wordnet:wn", f"wordnet:{folder}/wn"), ("wordnet:/", "wordnet:/")):
+        assert load_preset(changed(hierarchy=given)).hierarchy_source() == found
 
 
 def test_what_may_be_left_out(changed):
@@ -173,8 +215,23 @@ def test_bytes_that_are_no_text(folder):
         ({"model": "l2"}, r"must be one of \['softmax', 'devise', 'profiles', 'conse'\]. Received: model='l2'"),
         ({"image_size": 0}, "`image_size` must be positive, .* Received: image_size=0, resize_size=28"),
         ({"resize_size": 23}, "`resize_size` not below it. Received: image_size=24, resize_size=23"),
-        ({"labels": "no.txt"}, "`labels` must name a file that is there, and .*/mine/no.txt is not.*: labels='no.txt'"),
-        ({"labels": "models/no.txt"}, "`labels` must name a file that is there, and .*Received: labels='models/no.txt"),
+        ({"labels": "no.txt"}, "`labels` must name what is there, and there is no .*/mine/no.txt: .*: labels='no.txt'"),
+        ({"labels": "models/no.txt"}, "`labels` must name what is there, .*Received: labels='models/no.txt"),
+        (
+            {"vectors": "no_such"},
+            "tiny.json: `vectors` .* no .*/mine/no_such nor .*/no_such.npz: .*: vectors='no_such'",
+        ),
+        ({"vectors": "vectors.bin,"}, "tiny.json: `vectors` must name what is there.* Received: vectors=''"),
+        ({"vectors": "no/such"}, "tiny.json: `vectors` .* there is no .*/mine/no/such: get it"),
+        ({"hierarchy": "no_tree"}, "tiny.json: `hierarchy` .*/mine/no_tree nor .*/no_tree/hierarchy.txt: .*='no_tree'"),
+        ({"hierarchy": "wordnet:"}, "tiny.json: `hierarchy` must name what is there.* Received: hierarchy='wordnet:'"),
+        ({"card": "no.md"}, "tiny.json: `card` must name what is there, .*/mine/no.md: .* Received: card='no.md'"),
+        ({"results": {"softmax": 3}}, "tiny.json: `results`, `softmax` must be a JSON object. Received: softmax=3"),
+        (
+            {"results": {"softmax": {"hit@1": "0.5"}}},
+            "tiny.json: `results`, 'softmax', `hit@1` must be a finite number. Received: hit@1='0.5'",
+        ),
+        ({"results": {"conse": {"hit@1": True}}}, "tiny.json: `results`, 'conse', `hit@1` must be a finite number"),
     ],
 )
 def test_entries_that_are_wrong(changed, entries, message):
@@ -194,13 +251,65 @@ def test_entries_that_are_wrong(changed, entries, message):
             {"devise": {"settings": {"loss": "l2"}}},
             "`settings` does not know loss: it may have label_terms, profile_temperature, softmax_weight. Received",
         ),
-        ({"softmax": {"weights": "no.npz"}}, "`weights` must name a file that is there.*Received: weights='no.npz'"),
+        ({"softmax": {"weights": "no.npz"}}, "tiny.json: `weights` must name what is there.* weights='no.npz'"),
+        (
+            {"softmax": {"weights": 3}},
+            "tiny.json: `networks`, 'softmax', `weights` must be a string. Received: weights=3",
+        ),
+        ({"softmax": {"visual_model": 3}}, "tiny.json: .*, 'softmax', `visual_model` must be a string. Received: vis"),
+        ({"softmax": {"sha256": ""}}, "tiny.json: .*, `sha256` must be 64 hexadecimal digits. Received: sha256=''"),
+        ({"softmax": {"sha256": 63 * "0" + "g"}}, "`sha256` must be 64 hexadecimal digits"),
+        ({"softmax": {"sha256": 64 * "0" + "\n"}}, "`sha256` must be 64 hexadecimal digits"),
+        ({"softmax": {"sha256": 0}}, "`sha256` must be 64 hexadecimal digits. Received: sha256=0"),
+        *(
+            (
+                {"devise": {"ridge": value}},
+                "tiny.json: `networks`, 'devise', `ridge` must be a positive, finite number.",
+            )
+            for value in ("3", 0, -1.5, True, [1], 10**400)
+        ),
+        *(
+            (
+                {"profiles": {"settings": {key: value}}},
+                f"tiny.json: `networks`, 'profiles', `settings`, `{key}` must be {wanted}. Received: {key}=",
+            )
+            for key, wanted, value in (
+                ("label_terms", "one of first, mean, heads", "none"),
+                ("label_terms", "one of first, mean, heads", ["mean"]),
+                ("profile_temperature", "a positive, finite number", "x"),
+                ("profile_temperature", "a positive, finite number", 0),
+                ("profile_temperature", "a positive, finite number", None),
+                ("softmax_weight", "a finite number, not negative", -1),
+                ("softmax_weight", "a finite number, not negative", "1"),
+                ("softmax_weight", "left out where there is no `profile_temperature`", 1.5),
+            )
+        ),
+        (
+            {"conse": {"ridge": 1, "settings": {}}},
+            "tiny.json: `networks`, 'conse' must have another name: .* Received: ",
+        ),
+        ({"random_0": {"ridge": 1, "settings": {}}}, "tiny.json: `networks`, 'random_0' must have another name"),
     ],
 )
 def test_networks_that_are_wrong(folder, changed, entries, message):
     path = changed(networks=networks(folder, **entries))
     with pytest.raises(ValueError, match=message):
         load_preset(path)
+
+
+@pytest.mark.parametrize(
+    ("number", "message"),
+    [
+        ("NaN", "tiny.json must be a preset's, but is not JSON: NaN is no number of JSON's"),
+        ("-Infinity", "tiny.json must be a preset's, but is not JSON: -Infinity is no number of JSON's"),
+        ("1e999", "tiny.json: `networks`, 'devise', `ridge` must be a positive, finite number. Received: ridge=inf"),
+    ],
+)
+def test_numbers_that_are_not_finite(folder, number, message):
+    text = (folder / "tiny.json").read_text()
+    (folder / "tiny.json").write_text(text.replace('"ridge": 0.5', f'"ridge": {number}'))
+    with pytest.raises(ValueError, match=message):
+        load_preset(str(folder / "tiny.json"))
 
 
 def test_weights_are_checked(folder, changed):
@@ -216,38 +325,48 @@ def test_weights_are_checked(folder, changed):
     weights.write_bytes(whole[:-1000])
     with pytest.raises(ValueError, match="the file's SHA-256 is"):
         open_run(path).network("softmax")
-    path = changed(networks=networks(folder, softmax={"sha256": ""}))
+    sha256 = hashlib.sha256(weights.read_bytes()).hexdigest().upper()
+    path = changed(networks=networks(folder, softmax={"sha256": sha256}))
     with pytest.raises(ValueError, match="Cannot load weights: the archive is damaged or truncated"):
         open_run(path).network("softmax")
     weights.write_bytes(whole)
-    path = changed(networks=networks(folder, softmax={"visual_model": "resnet_micro"}))
+    sha256 = hashlib.sha256(whole).hexdigest()
+    path = changed(networks=networks(folder, softmax={"visual_model": "resnet_micro", "sha256": sha256}))
     with pytest.raises(ValueError, match="Cannot load weights: the file must have the model's"):
         open_run(path).network("softmax")
     path = changed(networks=networks(folder, softmax={"visual_model": "resnet_tine"}))
     with pytest.raises(ValueError, match="`name` must be one of .* Did you mean 'resnet_tin[iy]'"):
         open_run(path).network("softmax")
     weights.unlink()
-    with pytest.raises(ValueError, match="`weights` must name a file that is there"):
+    with pytest.raises(ValueError, match="`weights` must name what is there"):
         open_run(path)
 
 
-def test_vectors_that_are_not_there(changed):
-    run = open_run(changed(vectors="no_such_vectors"))
-    with pytest.raises(FileNotFoundError, match="no_such_vectors"):
-        run.network("devise")
-
-
 def test_vectors_of_several_files(folder, changed):
-    """Files of one space, one after the other."""
-    more = np.random.default_rng(3).normal(size=(2, DIMENSION)).astype(np.float32)
-    save_vectors(folder / "more.bin", ["okapi", "tapir"], more, "word2vec_binary")
+    """Files of one space, one after the other; of a term in both, here the cat, the first vector."""
+    more = np.random.default_rng(3).normal(size=(3, DIMENSION)).astype(np.float32)
+    save_vectors(folder / "more.bin", ["okapi", "cat", "tapir"], more, "word2vec_binary")
     run = open_run(changed(vectors="vectors.bin, more.bin"))
     terms, vectors = run.term_vectors("conse")
     assert terms == [*TERMS, "okapi", "tapir"]
-    np.testing.assert_array_equal(vectors, np.concatenate([load_vectors(str(folder / "vectors.bin"))[1], more]))
+    own = load_vectors(str(folder / "vectors.bin"))[1]
+    np.testing.assert_array_equal(vectors, np.concatenate([own, more[[0, 2]]]))
     terms, vectors = run.term_vectors("conse", LabelSet(["a", "b"], [["tapir"], ["cat"]]))
     assert terms == ["cat", "tapir"]
-    np.testing.assert_array_equal(vectors[1], more[1])
+    np.testing.assert_array_equal(vectors, [own[TERMS.index("cat")], more[2]])
+    run = open_run(changed(vectors="more.bin,vectors.bin"))
+    terms, vectors = run.term_vectors("conse", LabelSet(["a"], [["cat"]]))
+    np.testing.assert_array_equal(vectors, more[[1]])
+
+
+def test_vectors_of_two_dimensions(folder, changed):
+    """Also where no term of one of the files is asked for."""
+    save_vectors(folder / "more.bin", ["okapi"], np.ones((1, DIMENSION + 1)), "word2vec_binary")
+    run = open_run(changed(vectors="vectors.bin,more.bin"))
+    received = f"Received: {DIMENSION} in '{folder}/vectors.bin', {DIMENSION + 1} in '{folder}/more.bin'"
+    for labels in (None, LabelSet(["a"], [["cat"]])):
+        with pytest.raises(ValueError, match=f"must be of one space, and so of one dimension. {received}"):
+            run.term_vectors("conse", labels)
 
 
 def test_labels_without_a_vector_are_named(folder, changed):
@@ -342,5 +461,3 @@ def test_a_directory_of_the_name_of_a_preset(folder, tmp_path, monkeypatch):
 def test_the_hierarchy_of_a_preset_is_whole(changed):
     found = open_run(changed(hierarchy="imagenet")).hierarchy()
     assert found.parents == Hierarchy.open("imagenet").parents
-    with pytest.raises(ValueError, match="A hierarchy must be a file .*Received: hierarchy='no_tree'"):
-        open_run(changed(hierarchy="no_tree")).hierarchy()
