@@ -9,9 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from devise_tf.data import LabelSet, make_label_vectors
-from devise_tf.data.similarity_profile import SimilarityProfile
-from devise_tf.models.devise import DeViSE
-from devise_tf.models.trained_run import TrainedRun
+from devise_tf.models.trained_run import TrainedRun, label_recipe
 from devise_tf.text import normalize_term, tokenize
 from devise_tf.text.term_vectors import term_rows
 
@@ -49,12 +47,7 @@ class LabelTables:
 
     def __init__(self, run: TrainedRun, model: str, network: keras.Model, own: LabelSet):
         self.run, self.model, self.own = run, model, own
-        self.label_terms, self.profile = "first", None
-        if isinstance(network, DeViSE) and network.label_terms != "none":
-            self.label_terms = network.label_terms
-            if network.profile_references is not None:
-                references = np.asarray(network.profile_references)
-                self.profile = SimilarityProfile(references, network.profile_temperature)
+        self.label_terms, self.profile = label_recipe(network)
         self._space: tuple[list[str], np.ndarray] | None = None
         self._kept: list[tuple[LabelSet | list[str], KnownLabels]] = []
         self._lock = threading.Lock()

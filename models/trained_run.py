@@ -145,12 +145,7 @@ class TrainedRun:
         """
         missing = missing or self.flags.get("missing_labels", "compose")
         terms, vectors = self.term_vectors(name, labels)
-        if network is None or network.label_terms == "none":
-            return make_label_vectors(labels, terms, vectors, missing)
-        profile = None
-        if network.profile_references is not None:
-            profile = SimilarityProfile(np.asarray(network.profile_references), network.profile_temperature)
-        return make_label_vectors(labels, terms, vectors, missing, network.label_terms, profile)
+        return make_label_vectors(labels, terms, vectors, missing, *label_recipe(network))
 
     def conse(self, classifier: keras.Model, top: int | None = 10) -> ConSE:
         """ConSE of the softmax network, of at most all its labels; those without a vector are passed over."""
@@ -163,6 +158,19 @@ class TrainedRun:
         """The vectors of a model that was trained with random ones, `random_NUMBER`, by label id."""
         seed = random_seed(int(self.flags.get("seed", 0)), int(name.split("_")[1]))
         return dict(zip(ids, random_label_vectors(ids, dimension, seed), strict=True))
+
+
+def label_recipe(network: keras.Model | None) -> tuple[str, SimilarityProfile | None]:
+    """What a model's label vectors are made of, `label_terms` and `profile` of `make_label_vectors`.
+
+    Args:
+        network: A `DeViSE`; any other model, or None, is of the plain space of words.
+    """
+    if not isinstance(network, DeViSE) or network.label_terms == "none":
+        return "first", None
+    if network.profile_references is None:
+        return network.label_terms, None
+    return network.label_terms, SimilarityProfile(np.asarray(network.profile_references), network.profile_temperature)
 
 
 class PretrainedRun(TrainedRun):
