@@ -20,15 +20,20 @@ def _read(name):
         return file.read()
 
 
-# The folder of each package tree. `models/` and `export/` are subpackages of `devise_tf` once installed.
-package_dir = {"devise_tf": "devise_tf", "devise_tf.models": "models"}
-if os.path.isdir(os.path.join(_ROOT, "export")):
-    package_dir["devise_tf.export"] = "export"
+def _packages():
+    """The packages, and folders of those that lie elsewhere.
 
-packages = []
-for package, folder in package_dir.items():
-    packages.append(package)
-    packages.extend(f"{package}.{name}" for name in find_packages(os.path.join(_ROOT, folder)))
+    In a checkout `devise_tf/models` and `devise_tf/export` are links to the folders beside `devise_tf`. Where links
+    cannot be (a ZIP file, Git on Windows), the folders are named here.
+    """
+    packages, package_dir = find_packages(_ROOT, include=["devise_tf*"]), {}
+    for name in ("models", "export"):
+        if f"devise_tf.{name}" not in packages:
+            package_dir[f"devise_tf.{name}"] = name
+            packages.append(f"devise_tf.{name}")
+            packages += [f"devise_tf.{name}.{below}" for below in find_packages(os.path.join(_ROOT, name))]
+    return {"packages": packages, "package_dir": package_dir}
+
 
 setup(
     name="devise_tf",
@@ -39,12 +44,11 @@ setup(
     long_description_content_type="text/markdown",
     license="Apache-2.0",
     license_files=["LICENSE"],
-    packages=packages,
-    package_dir=package_dir,
+    **_packages(),
     package_data={
         "": [
             f"**/*.{ending}"
-            for ending in ("flags", "txt", "md", "tsv", "npz", "html", "config", "yaml", "json", "pbtxt")
+            for ending in ("flags", "txt", "md", "tsv", "npz", "html", "config", "yaml", "json", "pbtxt", "typed")
         ]
     },
     zip_safe=False,

@@ -7,7 +7,8 @@ import os
 
 __version__ = "0.1.0"
 
-# In a checkout, `models/` lies beside this folder; an installed wheel has it inside.
-_root = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-if os.path.isfile(os.path.join(_root, "setup.py")) and os.path.isdir(os.path.join(_root, "models")):
-    __path__.append(_root)
+# In a checkout `models` and `export` are links to the folders beside this one; an installed wheel has both
+# inside. Where there are no links (a ZIP file, Git on Windows), the folders are found here.
+_folder = os.path.dirname(os.path.abspath(__file__))
+if not os.path.isdir(os.path.join(_folder, "models")):
+    __path__.append(os.path.dirname(_folder))

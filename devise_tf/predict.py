@@ -68,7 +68,7 @@ def list_photos(arguments: list[str]) -> tuple[list[str], list[tuple[str, str]]]
         Paths, each once, those of a folder or pattern sorted, and only those of its files that have the ending of an
         image; below a folder no name that begins with a dot. And pairs of what cannot be listed and why.
     """
-    from devise_tf.data.photo import EXTENSIONS
+    from devise_tf.images.photo import EXTENSIONS
 
     paths, failures = [], []
 
@@ -222,7 +222,7 @@ def main(argv: list[str]) -> int:
 def _predict(predictor, labels, paths, output, printer):
     import numpy as np
 
-    from devise_tf.text.files import atomic_write
+    from devise_tf.files import atomic_write
 
     names, rows = [], []
     batches = predictor.prepared(_Photos(paths), flags.FLAGS.batch_size, paths)
@@ -260,15 +260,15 @@ class _Photos:
         return len(self.paths)
 
     def __getitem__(self, place):
-        from devise_tf.data.photo import MAX_BYTES
+        from devise_tf.images.photo import MAX_BYTES
 
         return sys.stdin.buffer.read(MAX_BYTES + 1) if self.paths[place] == "-" else self.paths[place]
 
 
 def _listed_labels(options):
     """The labels of a file or list that flags name, or None."""
-    from devise_tf.data.wordnet_labels import wordnet_labels
-    from devise_tf.models.input_files import open_labels
+    from devise_tf.labels.open_labels import open_labels
+    from devise_tf.labels.wordnet_labels import wordnet_labels
 
     if options.labels_file is not None:
         return open_labels(options.labels_file, "labels_file")

@@ -19,6 +19,8 @@ import sys
 
 from absl import app, flags, logging
 
+from devise_tf.packaged import packaged_files
+
 
 def define_flags() -> None:
     """Defines a flag for each setting of `devise_tf.training.Config`."""
@@ -36,17 +38,8 @@ def define_flags() -> None:
             flags.DEFINE_enum(field.name, field.default, choices, help)
         else:
             makers[field.type](field.name, field.default, help)
-    flags.DEFINE_string("preset", None, f"A flagfile that comes with the package: {', '.join(sorted(presets()))}.")
-
-
-def presets() -> dict[str, str]:
-    """The packaged flagfiles: paths by name."""
-    import devise_tf.models
-
-    found = {}
-    for folder, _, files in os.walk(os.path.dirname(devise_tf.models.__file__)):
-        found |= {name[:-6]: os.path.join(folder, name) for name in files if name.endswith(".flags")}
-    return found
+    names = ", ".join(packaged_files("recipe"))
+    flags.DEFINE_string("preset", None, f"A flagfile that comes with the package: {names}.")
 
 
 def with_preset(argv: list[str]) -> list[str]:
@@ -54,9 +47,9 @@ def with_preset(argv: list[str]) -> list[str]:
     expanded = []
     for argument in argv:
         name = argument.partition("--preset=")[2]
-        if name and name not in presets():
-            raise ValueError(f"--preset must be one of {sorted(presets())}. Received: --preset={name}")
-        expanded.append(f"--flagfile={presets()[name]}" if name else argument)
+        if name and name not in packaged_files("recipe"):
+            raise ValueError(f"--preset must be one of {list(packaged_files('recipe'))}. Received: --preset={name}")
+        expanded.append(f"--flagfile={packaged_files('recipe')[name]}" if name else argument)
     return expanded
 
 

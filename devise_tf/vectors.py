@@ -63,7 +63,8 @@ def find_source(vectors: str | None, model_dir: str | None) -> str:
         ValueError: both are given, or nothing is and the package has no vectors or several.
         FileNotFoundError: what is named is not there.
     """
-    from devise_tf.text.packaged_vectors import find_vectors, packaged_vectors
+    from devise_tf.packaged import packaged_files
+    from devise_tf.text.packaged_vectors import find_vectors
 
     if vectors and model_dir:
         raise ValueError(f"Give --vectors or --model_dir, not both. Received: {vectors=}, {model_dir=}")
@@ -76,7 +77,7 @@ def find_source(vectors: str | None, model_dir: str | None) -> str:
         return path
     if vectors:
         return find_vectors(vectors)
-    packaged = packaged_vectors()
+    packaged = packaged_files("vectors")
     if len(packaged) != 1:
         raise ValueError(
             f"Name the vectors with --vectors=FILE, --vectors=NAME or --model_dir=DIR. The package comes with "
@@ -118,7 +119,7 @@ def evaluate(_: list[str]) -> None:
 
 
 def coverage(_: list[str]) -> None:
-    from devise_tf.evaluation.label_coverage import label_coverage
+    from devise_tf.labels.coverage import label_coverage
     from devise_tf.text.vector_file import load_terms
 
     labels = _labels(required=True)
@@ -133,7 +134,7 @@ def coverage(_: list[str]) -> None:
 
 
 def convert(paths: list[str]) -> None:
-    from devise_tf.data.label_set import read_lines
+    from devise_tf.labels.label_set import read_lines
     from devise_tf.text.convert_vectors import convert_vectors, form_of, needed_terms
     from devise_tf.text.tokenizer import normalize_term
     from devise_tf.text.vector_file import load_terms
@@ -220,7 +221,7 @@ def _model_dir_file(name: str) -> str | None:
 
 def _labels(required: bool):
     """The labels of --labels or of the model directory."""
-    from devise_tf.data.label_set import LabelSet
+    from devise_tf.labels.label_set import LabelSet
 
     path = flags.FLAGS.labels or (None if flags.FLAGS.limit else _model_dir_file("labels.txt"))
     if path:
@@ -232,11 +233,11 @@ def _labels(required: bool):
 
 def _label_vectors(labels):
     """The vectors of the labels that have one, and columns of text about these."""
-    from devise_tf.data.hierarchy import Hierarchy
-    from devise_tf.data.label_set import LabelSet
-    from devise_tf.data.label_vectors import make_label_vectors
-    from devise_tf.data.wordnet_names import wordnet_names
     from devise_tf.evaluation.label_groups import group_names, label_groups, top_ancestors
+    from devise_tf.labels.hierarchy import Hierarchy
+    from devise_tf.labels.label_set import LabelSet
+    from devise_tf.labels.label_vectors import make_label_vectors
+    from devise_tf.labels.wordnet_names import wordnet_names
 
     vectors = _load()
     found = make_label_vectors(labels, vectors.terms, vectors.vectors, missing="drop")
@@ -281,7 +282,7 @@ def _output(what: str) -> str:
 
 
 def _write_json(path: str, value: dict) -> None:
-    from devise_tf.text.files import atomic_write
+    from devise_tf.files import atomic_write
 
     with atomic_write(os.path.expanduser(path)) as file:
         file.write((json.dumps(value, indent=1, ensure_ascii=False) + "\n").encode())

@@ -117,10 +117,10 @@ def main(argv: list[str]) -> None:
 
 
 def _convert(export_dir: str, forms: list[str]) -> None:
-    from devise_tf.data import open_images
     from devise_tf.export.convert import to_litert, to_onnx
     from devise_tf.export.publish import newest_version
     from devise_tf.export.sample_pixels import sample_pixels
+    from devise_tf.images import open_images
 
     values = flags.FLAGS
     version = newest_version(export_dir)

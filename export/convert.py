@@ -199,7 +199,7 @@ def _made_up_pixels(size):
 
 def _write(path, content, loaded, size, images=None):
     """Writes the file once its embeddings are the version's, in a batch and one by one."""
-    from devise_tf.training.model_dir import atomic_path
+    from devise_tf.files import atomic_path
 
     path = os.path.expanduser(os.fspath(path))
     pixels = _made_up_pixels(size) if images is None else np.stack(images[:_MOST_CHECKED])

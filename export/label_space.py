@@ -70,7 +70,7 @@ class WordVectorLabels(LabelSpace):
     """Labels as unit-norm vectors: of a whole term, else the mean of its words' vectors, as in training.
 
     A label that a request names is a single term. So the mean of a label's terms (`label_terms` of
-    `devise_tf.data.make_label_vectors`) is in the vectors of the labels that are answered, and in no others.
+    `devise_tf.labels.make_label_vectors`) is in the vectors of the labels that are answered, and in no others.
 
     Args:
         texts: The label texts that are answered, [L].
@@ -79,7 +79,7 @@ class WordVectorLabels(LabelSpace):
         term_vectors: float32 [V, W], their vectors, none of them zero; W is D without `profile`.
         terms_file: See `LabelSpace`.
         heads: Whether the vector of the last word is added to that of a text of several, as by `label_terms="heads"`.
-        profile: `devise_tf.data.similarity_profile.SimilarityProfile` of D references, which turns the unit-norm
+        profile: `devise_tf.labels.similarity_profile.SimilarityProfile` of D references, which turns the unit-norm
             vectors of texts into profiles. None: it is they that are compared.
     """
 

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 import numpy as np
 import tensorflow as tf
 
-from devise_tf.data import BadImages, ImageSource, image_dataset
 from devise_tf.export.verify import MANIFEST_FILE
+from devise_tf.images import BadImages, ImageSource, image_dataset
 
 _BATCH = 64
 

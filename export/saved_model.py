@@ -15,18 +15,18 @@ from absl import logging
 from tensorflow.core.protobuf import saved_model_pb2
 
 import devise_tf
-from devise_tf.data import LabelSet, LabelVectors, make_label_vectors
-from devise_tf.data.similarity_profile import SimilarityProfile
 from devise_tf.export.label_space import LabelSpace, TrainedLabels, WordVectorLabels
 from devise_tf.export.publish import newest_version, publish
 from devise_tf.export.served_model import Batching, ServedModel
 from devise_tf.export.verify import MANIFEST_FILE, XLA_ATTRIBUTE, checksums, verify_in_fresh_process
 from devise_tf.export.warmup import warmup_inputs, write_warmup
+from devise_tf.labels import LabelSet, LabelVectors, make_label_vectors
+from devise_tf.labels.similarity_profile import SimilarityProfile
 from devise_tf.models.devise import DeViSE
 from devise_tf.models.known_labels import term_columns, trained_columns
 from devise_tf.models.trained_run import TrainedRun, open_run
+from devise_tf.packaged import packaged_files
 from devise_tf.text import load_vectors, tokenize
-from devise_tf.text.packaged_vectors import packaged_vectors
 
 ANSWERS = ("terms", "ids")
 LABELS_FILE = "assets.extra/labels.txt"
@@ -309,7 +309,7 @@ def _space(own, vectors, labels):
     """The terms and vectors that new labels are looked up in: of the space that the model was trained in."""
     # Beside the labels' own, some that both have, to compare.
     needed = labels.names() | set(own[0][:2000])
-    for path in [vectors] if vectors else packaged_vectors().values():
+    for path in [vectors] if vectors else packaged_files("vectors").values():
         terms, rows = load_vectors(path, terms=needed)
         scale = _scale(own, (terms, rows))
         if scale:

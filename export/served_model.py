@@ -6,7 +6,6 @@ from collections.abc import Callable
 import keras
 import tensorflow as tf
 
-from devise_tf.data.decode_image import decode_image, resize_and_crop
 from devise_tf.export.label_space import (
     MAX_REQUEST_LABELS,
     MAX_REQUEST_SCORES,
@@ -14,6 +13,7 @@ from devise_tf.export.label_space import (
     at_most,
     unit_norm,
 )
+from devise_tf.images.decode_image import decode_image, resize_and_crop
 
 _MAX_REQUEST_PIXEL_BYTES = 2**26
 _MAX_BATCHED_IMAGES = 65_536

@@ -15,7 +15,8 @@ import sys
 
 from absl import app
 
-from devise_tf.models.presets import load_preset, preset_paths
+from devise_tf.models.presets import load_preset
+from devise_tf.packaged import packaged_files
 
 
 def main(argv: list[str]) -> None:
@@ -31,7 +32,7 @@ def main(argv: list[str]) -> None:
 def listing() -> str:
     """A line for each model of each preset: what it is called, its bytes and what was measured."""
     rows = [("--model_dir", "--model", "MB", "figures", "licence")]
-    for name in sorted(preset_paths()):
+    for name in sorted(packaged_files("preset")):
         preset = load_preset(name)
         for model in preset.models():
             default = " (default)" if model == preset.model else ""

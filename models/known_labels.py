@@ -8,7 +8,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from devise_tf.data import LabelSet, make_label_vectors
+from devise_tf.labels import LabelSet, make_label_vectors
 from devise_tf.models.trained_run import TrainedRun, label_recipe
 from devise_tf.text import normalize_term, tokenize
 from devise_tf.text.term_vectors import term_rows

@@ -11,9 +11,9 @@ import tensorflow as tf
 from absl import logging
 from PIL import Image
 
-from devise_tf.data import LabelSet
-from devise_tf.data.decode_image import resize_and_crop
-from devise_tf.data.photo import photo_of_pillow, read_photo
+from devise_tf.images.decode_image import resize_and_crop
+from devise_tf.images.photo import photo_of_pillow, read_photo
+from devise_tf.labels import LabelSet
 from devise_tf.models.known_labels import KnownLabels, LabelTables
 from devise_tf.models.trained_run import TrainedRun
 

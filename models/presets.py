@@ -9,7 +9,8 @@ import sys
 import typing
 from collections.abc import Callable, Collection
 
-_MODELS = os.path.dirname(os.path.abspath(__file__))
+from devise_tf.packaged import models_folder, packaged_files
+
 _SOFTMAX_KEYS = ("visual_model", "weights", "sha256")
 _HEAD_KEYS = ("settings", "ridge")
 _SETTINGS = ("label_terms", "profile_temperature", "softmax_weight")
@@ -62,13 +63,14 @@ class Preset:
 
     def file(self, name: str) -> str:
         """The path of a file that the preset names."""
-        own = os.path.join(os.path.dirname(self.path), name)
-        return os.path.join(_MODELS, name.removeprefix("models/")) if name.startswith("models/") else own
+        if name.startswith("models/"):
+            return str(models_folder() / name.removeprefix("models/"))
+        return os.path.join(os.path.dirname(self.path), name)
 
     def vector_files(self) -> list[str]:
         """The paths of its vector files."""
         names = [name.strip() for name in self.vectors.split(",")]
-        return [self._existing("vectors", name, os.path.join("skip_gram", f"{name}.npz")) for name in names]
+        return [self._existing("vectors", name, packaged_files("vectors").get(name, "")) for name in names]
 
     def hierarchy_source(self) -> str:
         """What `Hierarchy.open` takes: the path of a file, `wordnet`, or `wordnet:` and a path; empty for none."""
@@ -77,7 +79,7 @@ class Preset:
             return f"wordnet:{self._existing('hierarchy', os.path.expanduser(folder), is_there=os.path.isdir)}"
         if self.hierarchy in ("", "wordnet"):
             return self.hierarchy
-        return self._existing("hierarchy", self.hierarchy, os.path.join(self.hierarchy, "hierarchy.txt"))
+        return self._existing("hierarchy", self.hierarchy, packaged_files("hierarchy").get(self.hierarchy, ""))
 
     def check_files(self) -> None:
         """Raises a `ValueError` that names the first file that is not there."""
@@ -89,12 +91,12 @@ class Preset:
             self._existing("card", self.card)
 
     def _existing(
-        self, key: str, name: str, packaged: str = "", is_there: Callable[[str], bool] = os.path.isfile
+        self, key: str, name: str, in_package: str = "", is_there: Callable[[str], bool] = os.path.isfile
     ) -> str:
-        """The path of what the preset names, or else of what the package has in `packaged`, a path within the zoo."""
+        """The path of what the preset names, or else `in_package`, that of what the package has."""
         places = [self.file(name)]
-        if packaged and name == os.path.basename(name):
-            places.append(os.path.join(_MODELS, packaged))
+        if in_package:
+            places.append(in_package)
         for place in places:
             if is_there(place):
                 return place
@@ -112,16 +114,6 @@ class Preset:
         return os.path.getsize(self.file(self.networks["softmax"]["weights"]))
 
 
-def preset_paths() -> dict[str, str]:
-    """The presets that come with the package: paths by name."""
-    found = {}
-    for folder in sorted(os.listdir(_MODELS)):
-        if os.path.isdir(os.path.join(_MODELS, folder)):
-            names = sorted(os.listdir(os.path.join(_MODELS, folder)))
-            found |= {name[:-5]: os.path.join(_MODELS, folder, name) for name in names if name.endswith(".json")}
-    return found
-
-
 def load_preset(name: str) -> Preset:
     """Reads a preset.
 
@@ -132,9 +124,9 @@ def load_preset(name: str) -> Preset:
         ValueError: There is none of that name, the nearest one is suggested; or the file is not a preset's, what is
             wrong in it is named.
     """
-    path = os.path.abspath(os.path.expanduser(name)) if name.endswith(".json") else preset_paths().get(name)
+    path = os.path.abspath(os.path.expanduser(name)) if name.endswith(".json") else packaged_files("preset").get(name)
     if path is None or not os.path.isfile(path):
-        known = sorted(preset_paths())
+        known = list(packaged_files("preset"))
         nearest = difflib.get_close_matches(name, known, n=1)
         hint = f" Did you mean {nearest[0]!r}?" if nearest else ""
         raise ValueError(

@@ -7,21 +7,15 @@ from collections.abc import Collection
 import keras
 import numpy as np
 
-from devise_tf.data import (
-    Hierarchy,
-    LabelSet,
-    LabelVectors,
-    load_ids,
-    make_label_vectors,
-    random_label_vectors,
-)
-from devise_tf.data.similarity_profile import SimilarityProfile
+from devise_tf.labels import Hierarchy, LabelSet, LabelVectors, load_ids, make_label_vectors, random_label_vectors
+from devise_tf.labels.similarity_profile import SimilarityProfile
 from devise_tf.models.conse import ConSE
 from devise_tf.models.devise import DeViSE
 from devise_tf.models.devise.closed_form import closed_form_projection
-from devise_tf.models.presets import Preset, load_preset, preset_paths
+from devise_tf.models.presets import Preset, load_preset
 from devise_tf.models.visual import build_visual_model, representation_model
 from devise_tf.models.weights_file import load_weights
+from devise_tf.packaged import packaged_files
 from devise_tf.text import load_vectors
 
 _SOFTMAX = "cnn"
@@ -252,7 +246,7 @@ def open_run(name: str) -> TrainedRun:
     """
     directory = os.path.expanduser(name)
     is_run = os.path.isfile(os.path.join(directory, "flags.txt"))
-    if is_run or (os.path.isdir(directory) and name not in preset_paths()):
+    if is_run or (os.path.isdir(directory) and name not in packaged_files("preset")):
         return TrainedRun(name)
     return PretrainedRun(load_preset(name))
 

@@ -10,11 +10,12 @@ import h5py
 import keras
 import numpy as np
 
-from devise_tf.data import LabelSet
+from devise_tf.labels import LabelSet
 from devise_tf.models.keras_applications import load_application_weights
 from devise_tf.models.keras_hub import load_hub_weights
-from devise_tf.models.presets import load_preset, preset_paths
+from devise_tf.models.presets import load_preset
 from devise_tf.models.weights_file import load_weights
+from devise_tf.packaged import packaged_files
 
 _TOP = "logits"
 # What a damaged file raises, by where the damage is; an encrypted archive a RuntimeError, one compressed in a way this
@@ -50,7 +51,7 @@ def load_visual_weights(model: keras.Model, name: str, weights: str) -> int:
         if part:
             _LOADERS[source](model, part)
             return 0
-        preset = load_preset(name) if name in preset_paths() else None
+        preset = load_preset(name) if name in packaged_files("preset") else None
         if preset is None or preset.networks["softmax"]["visual_model"] != name:
             raise ValueError(
                 f"No ImageNet weights come with `{name}`: leave `visual_weights` empty, or name a file. "

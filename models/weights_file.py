@@ -8,8 +8,7 @@ import zlib
 import keras
 import numpy as np
 
-from devise_tf.text.files import atomic_write
-from devise_tf.text.packaged_vectors import read_array
+from devise_tf.files import atomic_write, read_array
 
 
 def save_weights(model: keras.Model | keras.Layer, path: str | os.PathLike, dtype: str | None = None) -> str:

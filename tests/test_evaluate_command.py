@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from devise_tf import evaluate as command
-from tests.export.tiny_model_dir import LABELS, RESIZE_SIZE, make_model_dir
+from tests.helpers.tiny_model_dir import LABELS, RESIZE_SIZE, make_model_dir
 
 ROOT = Path(__file__).resolve().parents[1]
 # Runs the command, and dies without any farewell when the first file of the report takes its name.

@@ -15,7 +15,7 @@ from absl import flags
 
 import devise_tf.models
 from devise_tf import predict as command
-from tests.export.tiny_model_dir import LABELS, make_model_dir, photo
+from tests.helpers.tiny_model_dir import LABELS, make_model_dir, photo
 
 ROOT = Path(__file__).resolve().parents[1]
 NAMES = {label: terms[0] for label, terms in LABELS.items()}

@@ -82,7 +82,7 @@ def test_flags_exist(path):
     others = ("evaluate", "predict", "vectors", "text.beam", "export", "serve", "serving_client")
     commands |= {f"devise_tf.{name}" for name in others if re.search(rf"-m devise_tf\.{name}\b", text)}
     if any("benchmarks" in module for module in commands):
-        commands.add("devise_tf.benchmarks.harness")
+        commands.add("tests.benchmarks.harness")
     known = set().union(SETTINGS, COMMAND_FLAGS, *map(flags_of, commands))
     known |= BEAM_FLAGS if "devise_tf.text.beam" in commands else set()
     unknown = named_flags(text) - known

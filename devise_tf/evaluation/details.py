@@ -6,12 +6,12 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import tensorflow as tf
 
-from devise_tf.data import BadImages, image_dataset
-from devise_tf.data.wordnet_names import wordnet_names
 from devise_tf.evaluation.label_groups import group_names, label_groups
 from devise_tf.evaluation.measurement import Measurement, Scorer
 from devise_tf.evaluation.report_details import LabelRow, ReportDetails, Sample, label_map
 from devise_tf.evaluation.summary import generalized_curve
+from devise_tf.images import BadImages, image_dataset
+from devise_tf.labels.wordnet_names import wordnet_names
 from devise_tf.metrics import hierarchical_correct_sets
 from devise_tf.models.recipes import RECIPES
 from devise_tf.models.trained_run import TrainedRun

@@ -6,9 +6,9 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from devise_tf.data import BadImages, ImageSource, image_dataset
 from devise_tf.evaluation.correct_sets import CorrectSets
 from devise_tf.evaluation.measurement import KS, NEVER, GeneralizedOutcomes, Measurement, Outcomes, Scorer, Setting
+from devise_tf.images import BadImages, ImageSource, image_dataset
 
 
 def evaluate(

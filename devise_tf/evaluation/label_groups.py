@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
-from devise_tf.data.hierarchy import Hierarchy
+from devise_tf.labels.hierarchy import Hierarchy
 
 
 def label_groups(ids: Sequence[str], hierarchy: Hierarchy, limit: int = 12) -> dict[str, tuple[str, ...]]:

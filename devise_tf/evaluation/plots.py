@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from devise_tf.evaluation.label_plane import place_names, t_sne
-from devise_tf.text.files import atomic_write
+from devise_tf.files import atomic_write
 
 # Ten colours that are told apart easily and two more; grey is for what has no group.
 _COLORS = (

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from devise_tf.text.files import atomic_write
+from devise_tf.files import atomic_write
 
 
 def export_projector(

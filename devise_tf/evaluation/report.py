@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from devise_tf.evaluation.html_report import html_report
 from devise_tf.evaluation.report_details import ReportDetails
 from devise_tf.evaluation.titles import SETTINGS, in_order
-from devise_tf.text.files import atomic_write
+from devise_tf.files import atomic_write
 
 
 def markdown_tables(report: Mapping) -> str:

@@ -7,19 +7,21 @@ from collections.abc import Sequence
 
 import tensorflow as tf
 
-from devise_tf.data import BadImages, Hierarchy, LabelSet, load_ids, open_images
-from devise_tf.data.label_list_sizes import about_label_list
 from devise_tf.evaluation.claims import check_claims
 from devise_tf.evaluation.details import report_details
 from devise_tf.evaluation.evaluator import evaluate
-from devise_tf.evaluation.label_coverage import label_coverage
+from devise_tf.evaluation.label_list_sizes import about_label_list
 from devise_tf.evaluation.measurement import KS, Measurement, split, standard_settings
 from devise_tf.evaluation.paper import paper_figures
 from devise_tf.evaluation.report import write_report
 from devise_tf.evaluation.run_scorers import run_scorers
 from devise_tf.evaluation.summary import choose_penalty, difference, generalized_difference, summarize
-from devise_tf.models.input_files import existing_file, open_labels, packaged_path
+from devise_tf.images import BadImages, open_images
+from devise_tf.labels import Hierarchy, LabelSet, load_ids
+from devise_tf.labels.coverage import label_coverage
+from devise_tf.labels.open_labels import open_labels
 from devise_tf.models.trained_run import PretrainedRun, open_run
+from devise_tf.packaged import existing_file, packaged_path
 
 # Flags of training in which the seeds of one run may differ: they shape nothing, or lead to labels that are compared.
 _FREE = {"seed", "model_dir", "phase", "strategy", "data_dir", "log_every", "checkpoint_seconds", "verbose"} | {

@@ -6,9 +6,9 @@ from collections.abc import Callable, Sequence
 import keras
 import numpy as np
 
-from devise_tf.data import LabelSet
 from devise_tf.evaluation.candidates import Candidates
 from devise_tf.evaluation.measurement import Scorer
+from devise_tf.labels import LabelSet
 from devise_tf.models.trained_run import TrainedRun
 
 ANSWERS = ("auto", "terms", "labels")

@@ -4,8 +4,8 @@ import keras
 import numpy as np
 from keras import ops
 
+from devise_tf.huffman import HuffmanTree, check_counts
 from devise_tf.losses.hierarchical_softmax import hierarchical_softmax_loss
-from devise_tf.text.huffman import HuffmanTree, check_counts
 
 
 @keras.saving.register_keras_serializable(package="devise_tf")
@@ -22,7 +22,7 @@ class HierarchicalSoftmax(keras.layers.Layer):
 
     Args:
         counts: integers `[V]`, how often each term occurs; the Huffman tree is built from them.
-        tree: a `devise_tf.text.huffman.HuffmanTree` (or its config), in place of `counts`.
+        tree: a `devise_tf.huffman.HuffmanTree` (or its config), in place of `counts`.
         **kwargs: `name`, `dtype`, `trainable` of `keras.layers.Layer`.
 
     Call arguments:

@@ -1,8 +1,8 @@
 """Corpora, vocabularies and vector files."""
 
+from devise_tf.huffman import HuffmanTree
 from devise_tf.text.corpus import Corpus
 from devise_tf.text.encoded_corpus import EncodedCorpus, encode_corpus
-from devise_tf.text.huffman import HuffmanTree
 from devise_tf.text.phrases import find_phrases
 from devise_tf.text.skip_gram_blocks import SkipGramBlocks
 from devise_tf.text.term_vectors import TermVectors

@@ -29,9 +29,9 @@ from typing import IO
 
 import numpy as np
 
+from devise_tf.files import DECOMPRESSION_ERRORS, atomic_write
 from devise_tf.text.corpus import MAX_INVALID_SHARE, Corpus, read_lines
 from devise_tf.text.encoded_corpus import VERSION, EncodedCorpus, sidecar_path
-from devise_tf.text.files import DECOMPRESSION_ERRORS, atomic_write
 from devise_tf.text.term_matcher import TermMatcher
 from devise_tf.text.tokenizer import normalize_term, tokenize
 from devise_tf.text.vocabulary import Vocabulary
@@ -566,7 +566,7 @@ def main(argv: Sequence[str]) -> None:
         arguments, options = _parse(argv)
         terms: list[str] = []
         if arguments.labels:
-            from devise_tf.data.label_set import LabelSet  # imports TensorFlow, on this machine only
+            from devise_tf.labels.label_set import LabelSet  # imports TensorFlow, on this machine only
 
             terms = [term for label in LabelSet.load(arguments.labels).normalized_terms() for term in label]
         phrases: list[str] = []

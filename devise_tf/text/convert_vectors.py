@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import numpy as np
 
-from devise_tf.text.files import atomic_write
+from devise_tf.files import atomic_write
 from devise_tf.text.packaged_vectors import find_vectors, save_npz
 from devise_tf.text.term_vectors import term_rows
 from devise_tf.text.vector_file import (

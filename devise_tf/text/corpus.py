@@ -9,8 +9,8 @@ import re
 from collections.abc import Callable, Iterator
 from typing import IO
 
-from devise_tf.text.files import DECOMPRESSION_ERRORS, open_compressed
-from devise_tf.text.tfds_sets import prepared_builder
+from devise_tf.files import DECOMPRESSION_ERRORS, open_compressed
+from devise_tf.tfds_sets import prepared_builder
 
 _MAX_LINE_BYTES = 1 << 20
 _PROGRESS_BYTES = 4 << 20

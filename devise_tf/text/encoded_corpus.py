@@ -7,8 +7,8 @@ from collections.abc import Callable
 
 import numpy as np
 
+from devise_tf.files import atomic_write
 from devise_tf.text.corpus import Corpus
-from devise_tf.text.files import atomic_write
 from devise_tf.text.id_matcher import read_ids
 from devise_tf.text.vocabulary import Vocabulary
 from devise_tf.text.word_index import END

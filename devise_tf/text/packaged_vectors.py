@@ -1,6 +1,5 @@
 """Vectors that come with the package: half precision, in a file that needs no pickle."""
 
-import importlib.resources
 import os
 import zipfile
 import zlib
@@ -8,18 +7,11 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from devise_tf.text.files import atomic_write
+from devise_tf.files import atomic_write, read_array
+from devise_tf.packaged import packaged_files
 
 _MAX_BYTES = 1 << 32
 _SAMPLE_BYTES = 1 << 20
-
-
-def packaged_vectors() -> dict[str, str]:
-    """The vectors that come with the package: paths by name."""
-    # The folder is reached through its parent, which imports nothing.
-    folder = importlib.resources.files("devise_tf.models") / "skip_gram"
-    found = folder.iterdir() if folder.is_dir() else ()
-    return {entry.name[:-4]: str(entry) for entry in sorted(found, key=str) if entry.name.endswith(".npz")}
 
 
 def find_vectors(name: str | os.PathLike) -> str:
@@ -34,13 +26,13 @@ def find_vectors(name: str | os.PathLike) -> str:
     path = os.path.expanduser(os.fspath(name))
     if os.path.isfile(path):
         return path
-    packaged = packaged_vectors()
-    if path not in packaged:
+    in_package = packaged_files("vectors")
+    if path not in in_package:
         raise FileNotFoundError(
             "There is no such vector file, nor do vectors of that name come with the package, which has "
-            f"{', '.join(packaged) or 'none'}. Received: {os.fspath(name)!r}"
+            f"{', '.join(in_package) or 'none'}. Received: {os.fspath(name)!r}"
         )
-    return packaged[path]
+    return in_package[path]
 
 
 def check_term_vectors(terms: Sequence[str], vectors: np.ndarray) -> None:
@@ -132,44 +124,3 @@ def load_npz(path: str | os.PathLike) -> tuple[list[str], np.ndarray, np.ndarray
         row = int(np.argmin(finite))
         raise ValueError(f"row {row + 1}, the vector of {terms[row]!r}, holds values that are not finite.")
     return terms, halves.astype(np.float32), counts
-
-
-def read_array(
-    archive: zipfile.ZipFile, name: str, dtypes: Sequence[type | str], shape: Sequence[int | None]
-) -> np.ndarray:
-    """Reads one array of an open `.npz` archive without pickle; no more is allocated than the archive holds.
-
-    Args:
-        archive: The archive.
-        name: The array's name.
-        dtypes: The dtypes that it may have.
-        shape: Its shape; None stands for any length.
-
-    Raises:
-        ValueError: the array is another one than that, or is not as long as its header says.
-    """
-    entry = archive.getinfo(f"{name}.npy")
-    if entry.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
-        raise ValueError(f"`{name}` is compressed in a way that NumPy does not write.")
-    with archive.open(entry) as file:
-        # The version of short headers, which these all are.
-        version = np.lib.format.read_magic(file)
-        if version != (1, 0):
-            raise ValueError(f"`{name}` has the unknown version {version} of NumPy's form.")
-        found, fortran, dtype = np.lib.format.read_array_header_1_0(file)
-        # The size is known from the archive; what the array's header says must not lead to an allocation.
-        size = entry.file_size - file.tell()
-        allowed = [np.dtype(allowed) for allowed in dtypes]
-        fits = len(found) == len(shape) and all(want in (None, have) for want, have in zip(shape, found, strict=True))
-        if dtype not in allowed or not fits or fortran:
-            order = " in Fortran order" if fortran else ""
-            raise ValueError(
-                f"`{name}` must be {' or '.join(map(str, allowed))} of shape {tuple(shape)}, "
-                f"not {dtype} of shape {found}{order}."
-            )
-        expected = dtype.itemsize
-        for length in found:
-            expected *= length
-        if expected != size:
-            raise ValueError(f"`{name}` of shape {found} needs {expected} bytes, but has {size}.")
-        return np.frombuffer(file.read(), dtype).reshape(found)

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from devise_tf.text.huffman import HuffmanTree
+from devise_tf.huffman import HuffmanTree
 
 CHUNK = 250  # ids an example
 

@@ -10,7 +10,7 @@ from typing import IO
 
 import numpy as np
 
-from devise_tf.text.files import DECOMPRESSION_ERRORS, atomic_write, open_compressed
+from devise_tf.files import DECOMPRESSION_ERRORS, atomic_write, open_compressed
 from devise_tf.text.packaged_vectors import check_term_vectors, find_vectors, load_npz, save_npz
 
 FORMS = ("word2vec_text", "word2vec_binary", "glove", "npz")

@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 
+from devise_tf.files import atomic_write
 from devise_tf.text.bounded_counts import BoundedCounts
 from devise_tf.text.corpus import Corpus
-from devise_tf.text.files import atomic_write
 from devise_tf.text.id_matcher import IdMatcher, read_ids
 from devise_tf.text.tokenizer import normalize_term
 from devise_tf.text.word_index import MEAN_BYTES, WordIndex

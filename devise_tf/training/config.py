@@ -5,7 +5,7 @@ import math
 
 from devise_tf.models.recipes import RECIPES
 
-# The same as those that `data.make_label_vectors` knows, which would import TensorFlow: `--help` is to be quick.
+# The same as those that `make_label_vectors` knows, which would import TensorFlow: `--help` is to be quick.
 MISSING_LABELS = ("compose", "drop", "stop")
 LABEL_TERMS = ("first", "mean", "heads", "random")
 STRATEGIES = ("default", "mirrored", "multi_worker")

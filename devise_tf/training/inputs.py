@@ -2,10 +2,11 @@
 
 from absl import logging
 
-from devise_tf import data, text
-from devise_tf.data import Hierarchy, ImageSource, LabelSet
-from devise_tf.models.input_files import existing_file, open_labels, packaged_path
-from devise_tf.text.packaged_vectors import packaged_vectors
+from devise_tf import text
+from devise_tf.images import ImageSource, open_images
+from devise_tf.labels import Hierarchy, LabelSet, load_ids
+from devise_tf.labels.open_labels import open_labels
+from devise_tf.packaged import existing_file, packaged_files, packaged_path
 from devise_tf.training.config import Config
 from devise_tf.training.model_dir import ModelDir
 
@@ -39,14 +40,14 @@ class Inputs:
         if text_needed and config.corpus:
             self.corpus()
         elif text_needed:
-            self.vectors = packaged_vectors().get(config.vectors) or existing_file(config.vectors, "vectors")
+            self.vectors = packaged_files("vectors").get(config.vectors) or existing_file(config.vectors, "vectors")
         if config.labels:
             self.labels = open_labels(config.labels)
         self._listed = self.labels
         if config.unseen_labels:
-            self.unseen = data.load_ids(existing_file(config.unseen_labels, "unseen_labels"))
+            self.unseen = load_ids(existing_file(config.unseen_labels, "unseen_labels"))
         if config.images == "builtin":
-            from devise_tf.data import small_world
+            from devise_tf import small_world
 
             world = small_world.world()
             self.labels, self.hierarchy, self.unseen = world.labels, world.hierarchy, list(world.unseen)
@@ -54,7 +55,7 @@ class Inputs:
         self._excluded: set[str] = set()
         if config.validation_labels:
             self._excluded = set(self.unseen)
-            self.unseen = data.load_ids(existing_file(config.validation_labels, "validation_labels"))
+            self.unseen = load_ids(existing_file(config.validation_labels, "validation_labels"))
             both = sorted(self._excluded & set(self.unseen))
             if both:
                 raise ValueError(
@@ -106,14 +107,14 @@ class Inputs:
     def source(self, split: str) -> ImageSource:
         """The images of a split, `"train"` or `"val"`."""
         if split not in self._sources:
-            self._sources[split] = data.open_images(self.config.images, split, self.config.data_dir or None)
+            self._sources[split] = open_images(self.config.images, split, self.config.data_dir or None)
         return self._sources[split]
 
     def corpus(self) -> text.Corpus:
         """The text of phase 1."""
         pattern, data_dir = self.config.corpus, self.config.data_dir or None
         if pattern == "builtin":
-            from devise_tf.data import small_world
+            from devise_tf import small_world
 
             small_world.prepare(data_dir, "text")
             pattern = "tfds:small_world/text"
@@ -134,7 +135,7 @@ class Inputs:
             return
         paths = model_dir.path("labels.txt"), model_dir.path("unseen_labels.txt")
         if model_dir.has("labels.txt"):
-            old = data.load_ids(paths[1]) if model_dir.has("unseen_labels.txt") else []
+            old = load_ids(paths[1]) if model_dir.has("unseen_labels.txt") else []
             if LabelSet.load(paths[0]) != self.labels or old != self.unseen:
                 raise ValueError(
                     f"{model_dir.directory} holds a run with other labels or other unseen labels than the images, "

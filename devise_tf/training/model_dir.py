@@ -1,34 +1,12 @@
 """The directory that holds everything that a run produces."""
 
-import contextlib
 import json
 import os
-import tempfile
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Mapping
 
 import tensorflow as tf
 
-from devise_tf.text.files import atomic_write
-
-
-@contextlib.contextmanager
-def atomic_path(path: str) -> Iterator[str]:
-    """Gives a temporary path beside `path`, which becomes `path` when the block ends without an error."""
-    directory = os.path.dirname(os.path.abspath(path))
-    os.makedirs(directory, exist_ok=True)
-    root, extension = os.path.splitext(os.path.basename(path))
-    # The extension stays last: Keras goes by it.
-    handle, temporary = tempfile.mkstemp(prefix=f".{root}-", suffix=extension, dir=directory)
-    os.close(handle)
-    try:
-        yield temporary
-        with open(temporary, "rb") as file:
-            os.fsync(file.fileno())
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, path)
-    finally:
-        with contextlib.suppress(FileNotFoundError):
-            os.remove(temporary)
+from devise_tf.files import atomic_write
 
 
 class ModelDir:

@@ -7,7 +7,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from devise_tf.data import BadImages, ExampleOrder, ImageSource, image_dataset
+from devise_tf.images import BadImages, ExampleOrder, ImageSource, image_dataset
 from devise_tf.models.devise import DeViSE
 from devise_tf.models.skip_gram import SkipGram
 from devise_tf.models.visual import freeze_layers

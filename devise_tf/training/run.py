@@ -10,11 +10,13 @@ import numpy as np
 import tensorflow as tf
 from absl import logging
 
-from devise_tf import data, text
-from devise_tf.data import BadImages, ImageSource, LabelVectors
-from devise_tf.data.similarity_profile import SimilarityProfile
+from devise_tf import text
 from devise_tf.evaluation import EvaluationSettings, evaluate_runs
-from devise_tf.evaluation.label_coverage import LabelCoverage, label_coverage
+from devise_tf.files import atomic_path
+from devise_tf.images import BadImages, ImageSource
+from devise_tf.labels import LabelVectors, make_label_vectors, random_label_vectors
+from devise_tf.labels.coverage import LabelCoverage, label_coverage
+from devise_tf.labels.similarity_profile import SimilarityProfile
 from devise_tf.models.devise import DeViSE
 from devise_tf.models.skip_gram import SkipGram
 from devise_tf.models.trained_run import random_seed
@@ -24,7 +26,7 @@ from devise_tf.training import phases
 from devise_tf.training.config import FREE, Config
 from devise_tf.training.inputs import Inputs
 from devise_tf.training.loop import Phase, run_phase
-from devise_tf.training.model_dir import ModelDir, atomic_path
+from devise_tf.training.model_dir import ModelDir
 from devise_tf.training.strategy import is_chief
 
 
@@ -250,12 +252,12 @@ class Run:
             self._print(f"\nLabels and their vectors\n{self._coverage.table(images)}\n{self._coverage.listing(labels)}")
         config = config or self.config
         arguments = (*self._terms, config.missing_labels, config.label_terms)
-        found = data.make_label_vectors(self.inputs.labels, *arguments)
+        found = make_label_vectors(self.inputs.labels, *arguments)
         if config.label_profiles:
             vectors = found.by_label()
             references = np.stack([vectors[label] for label in self.seen if label in vectors])
             profile = SimilarityProfile(references, config.profile_temperature)
-            found = data.make_label_vectors(self.inputs.labels, *arguments, profile)
+            found = make_label_vectors(self.inputs.labels, *arguments, profile)
         return found
 
     def devise(self) -> None:
@@ -273,7 +275,7 @@ class Run:
         found = self.label_vectors(config)
         vectors = found.by_label()
         if random is not None:
-            rows = data.random_label_vectors(found.ids, found.vectors.shape[1], random_seed(config.seed, random))
+            rows = random_label_vectors(found.ids, found.vectors.shape[1], random_seed(config.seed, random))
             vectors = dict(zip(found.ids, rows, strict=True))
         terms = [found.term_vectors[label] for label in self.seen if label in vectors]
         draws = phases.TermDraws(terms) if config.label_terms == "random" and random is None else None
@@ -339,7 +341,7 @@ class Run:
             raise ValueError(f"No checkpoint of phase 1 is left. Received: {self.model_dir.path('skip_gram')}")
         status = tf.train.Checkpoint(model=skip_gram).restore(checkpoint)
         status.assert_existing_objects_matched().expect_partial()
-        rows = data.make_label_vectors(self.inputs.labels.select(seen), terms, vectors, config.missing_labels).rows
+        rows = make_label_vectors(self.inputs.labels.select(seen), terms, vectors, config.missing_labels).rows
         with self.strategy.scope():
             return phases.TrainedLabelVectors(
                 skip_gram,

@@ -37,9 +37,9 @@ class DeViSE(keras.Model):
             `"hardest"`, `"l2"` (squared distance to the label's vector), or `"softmax"` (over cosines).
         temperature: float. Of the loss `"softmax"`.
         label_terms: What label vectors are made of, for whoever makes those of other labels: `"first"`, `"mean"`,
-            `"heads"` or `"random"`, as in `devise_tf.data.make_label_vectors`, or `"none"`, of no terms.
+            `"heads"` or `"random"`, as in `devise_tf.labels.make_label_vectors`, or `"none"`, of no terms.
         profile_references: float [A, W]. With it the label vectors are profiles of similarities to these vectors, see
-            `devise_tf.data.SimilarityProfile`, and D is A; kept as a weight. Where weights will be loaded, the shape.
+            `devise_tf.labels.SimilarityProfile`, and D is A; kept as a weight. Where weights will be loaded, the shape.
         profile_temperature: float. Of the profiles.
         softmax_weight: float. With profiles as label vectors, the probabilities of the trained labels are an embedding
             too, that of ConSE. Above 0, `unit(M representation) + softmax_weight unit(probabilities)` is the embedding;

@@ -152,8 +152,8 @@ def labelled_images(
     """Pixels [N, 224, 224, 3] of images and their labels [N], as places in `known`, in batches."""
     import tensorflow as tf
 
-    from devise_tf.data import BadImages, image_dataset
-    from devise_tf.data.folder_images import FolderImages
+    from devise_tf.images import BadImages, image_dataset
+    from devise_tf.images.folder_images import FolderImages
 
     parent, name = os.path.split(os.path.abspath(folder))
     source = FolderImages(parent, name).select(sorted(label for label in os.listdir(folder) if label in known))
@@ -208,11 +208,11 @@ def main(argv: list[str]) -> None:
             raise ValueError(f"`{name}` must be given. Received: --{name}=''")
     state = load_checkpoint(options.checkpoint)
 
-    from devise_tf.data import LabelSet
+    from devise_tf.files import atomic_write
+    from devise_tf.labels import LabelSet
     from devise_tf.models.efficientnet_lite import PRESETS, efficientnet_lite
-    from devise_tf.models.input_files import packaged_path
     from devise_tf.models.weights_file import load_weights, save_weights
-    from devise_tf.text.files import atomic_write
+    from devise_tf.packaged import packaged_path
 
     preset = {key: value for key, value in PRESETS[_NAME].items() if key != "builder"}
     model = efficientnet_lite(num_labels=1000, image_size=_IMAGE_SIZE, name=_NAME, **preset)

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from devise_tf.benchmarks import corpora
 from devise_tf.text import tokenize
+from tests.benchmarks import corpora
 
 LINES = [f"The cat {i} saw, the {'dog' if i % 3 else 'fox'}!" for i in range(250)]
 

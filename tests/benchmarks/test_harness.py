@@ -4,7 +4,7 @@ import sys
 
 import pytest
 
-from devise_tf.benchmarks import harness
+from tests.benchmarks import harness
 
 
 def test_time_and_memory_are_those_of_the_process():

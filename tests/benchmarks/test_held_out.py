@@ -5,8 +5,8 @@ import math
 import numpy as np
 import pytest
 
-from devise_tf.benchmarks.held_out import nats_per_pair, window_pairs
 from devise_tf.text import HuffmanTree
+from tests.benchmarks.held_out import nats_per_pair, window_pairs
 
 COUNTS = [50, 30, 20, 10, 5, 2, 2, 1]
 

@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from devise_tf.benchmarks import harness, prediction_speed
+from tests.benchmarks import harness, prediction_speed
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
@@ -15,7 +15,7 @@ ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)
 def run(*arguments):
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([ROOT, os.environ.get("PYTHONPATH", "")])}
     return subprocess.run(
-        [sys.executable, "-m", "devise_tf.benchmarks.prediction_speed", *arguments],
+        [sys.executable, "-m", "tests.benchmarks.prediction_speed", *arguments],
         env=environment,
         cwd=ROOT,
         capture_output=True,
@@ -27,7 +27,7 @@ def run(*arguments):
 @pytest.mark.slow
 def test_a_small_model(tmp_path):
     # Imported here: it imports TensorFlow.
-    from tests.export.tiny_model_dir import make_model_dir
+    from tests.helpers.tiny_model_dir import make_model_dir
 
     directory, output = make_model_dir(tmp_path / "run"), tmp_path / "speed.json"
     found = run(

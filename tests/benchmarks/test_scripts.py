@@ -10,7 +10,7 @@ import sys
 import numpy as np
 import pytest
 
-from devise_tf.benchmarks import evaluation_speed, skip_gram_growth, skip_gram_input, skip_gram_quality, skip_gram_speed
+from tests.benchmarks import evaluation_speed, skip_gram_growth, skip_gram_input, skip_gram_quality, skip_gram_speed
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 needs_gensim = pytest.mark.skipif(importlib.util.find_spec("gensim") is None, reason="compares with gensim")
@@ -19,7 +19,7 @@ needs_gensim = pytest.mark.skipif(importlib.util.find_spec("gensim") is None, re
 def run(script, *arguments):
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([ROOT, os.environ.get("PYTHONPATH", "")])}
     return subprocess.run(
-        [sys.executable, "-m", f"devise_tf.benchmarks.{script}", *arguments],
+        [sys.executable, "-m", f"tests.benchmarks.{script}", *arguments],
         env=environment,
         cwd=ROOT,
         capture_output=True,

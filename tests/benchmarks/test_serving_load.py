@@ -5,7 +5,7 @@ import random
 import numpy as np
 import pytest
 
-from devise_tf.benchmarks.serving_load import damaged, document, inputs_of_document, same
+from tests.benchmarks.serving_load import damaged, document, inputs_of_document, same
 
 
 def answer(labels, scores, known=None):

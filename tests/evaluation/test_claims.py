@@ -5,7 +5,7 @@ import pytest
 
 from devise_tf.evaluation.claims import check_claims
 from devise_tf.evaluation.measurement import NEVER
-from tests.evaluation.made_up import measurement, outcomes
+from tests.helpers.made_up import measurement, outcomes
 
 IMAGES = 3000
 # Shares of images with a hit at 1, 2 and 5, and the mean number of correct answers among the first five.

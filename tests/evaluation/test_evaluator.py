@@ -12,10 +12,10 @@ import tensorflow as tf
 from devise_tf.evaluation import Candidates, Scorer, Setting, standard_settings
 from devise_tf.evaluation.measurement import NEVER
 from devise_tf.metrics import HierarchicalPrecisionAtK, HitAtK, hierarchical_correct_sets
-from tests.evaluation import made_up
-from tests.evaluation.evaluator_oracle import answer_with_penalty, answers, correct_set
-from tests.evaluation.made_up import EMBEDDING, NOT_A_NUMBER, World, measure, same
-from tests.training.tiny_run import environment
+from tests.helpers import made_up
+from tests.helpers.evaluator_oracle import answer_with_penalty, answers, correct_set
+from tests.helpers.made_up import EMBEDDING, NOT_A_NUMBER, World, measure, same
+from tests.helpers.tiny_run import environment
 
 KS = (1, 2, 3, 5, 10, 20)
 
@@ -202,7 +202,7 @@ import tensorflow as tf
 cpu = tf.config.list_physical_devices("CPU")[0]
 tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
 from devise_tf.evaluation import standard_settings
-from tests.evaluation.made_up import World, measure, same
+from tests.helpers.made_up import World, measure, same
 world = World(11, images=61)
 settings = standard_settings(world.seen, world.unseen)
 arguments = {"neighbors": world.neighbors, "batch_size": 8}

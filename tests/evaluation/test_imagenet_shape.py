@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from devise_tf.data import LabelSet
 from devise_tf.evaluation import EvaluationSettings, evaluate_runs, report_details
-from devise_tf.models.input_files import packaged_path
+from devise_tf.labels import LabelSet
+from devise_tf.packaged import packaged_path
 from devise_tf.training import Config, make_strategy, train
-from tests.training import tiny_run  # noqa: F401 (registers the tiny visual models)
+from tests.helpers import tiny_run  # noqa: F401 (registers the tiny visual models)
 
 SIDE = 16
 LABELS_21K = "models/imagenet/labels_21k.txt"

@@ -1,7 +1,7 @@
 import pytest
 
-from devise_tf.data import Hierarchy
 from devise_tf.evaluation.label_groups import group_names, label_groups, top_ancestors
+from devise_tf.labels import Hierarchy
 
 TREE = Hierarchy(
     {

@@ -5,7 +5,7 @@ import pytest
 
 from devise_tf.evaluation import standard_settings
 from devise_tf.evaluation.measurement import split
-from tests.evaluation.made_up import measurement, outcomes
+from tests.helpers.made_up import measurement, outcomes
 
 SEEN, UNSEEN = ["a", "b", "c"], ["x", "y"]
 

@@ -13,7 +13,7 @@ from PIL import Image
 
 from devise_tf.evaluation import EvaluationSettings, evaluate_runs
 from devise_tf.text import load_vectors, save_vectors
-from tests.export.tiny_model_dir import IMAGE_SIZE, LABELS, RESIZE_SIZE, TERMS, add_devise, make_model_dir
+from tests.helpers.tiny_model_dir import IMAGE_SIZE, LABELS, RESIZE_SIZE, TERMS, add_devise, make_model_dir
 
 SEEN, UNSEEN = ("n1", "n2", "n3", "n4"), ("n5",)
 # Of each label the term that answers for it; no vector is there for "ounce", and "red panda" is made of its words.

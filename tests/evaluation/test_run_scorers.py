@@ -4,9 +4,9 @@ import keras
 import numpy as np
 import pytest
 
-from devise_tf.data import LabelSet, make_label_vectors, random_label_vectors
-from devise_tf.data.similarity_profile import SimilarityProfile
 from devise_tf.evaluation.run_scorers import run_scorers
+from devise_tf.labels import LabelSet, make_label_vectors, random_label_vectors
+from devise_tf.labels.similarity_profile import SimilarityProfile
 from devise_tf.models.devise import DeViSE
 from devise_tf.models.trained_run import TrainedRun, random_seed
 from devise_tf.text import save_vectors

@@ -15,8 +15,8 @@ from devise_tf.evaluation.summary import (
     metric_values,
     metrics_of,
 )
-from tests.evaluation import made_up
-from tests.evaluation.made_up import World, measure, measurement, outcomes
+from tests.helpers import made_up
+from tests.helpers.made_up import World, measure, measurement, outcomes
 
 
 def random_measurement(seed, images=(80, 50), step=0.0):

@@ -4,7 +4,7 @@ import pytest
 @pytest.fixture(scope="session")
 def tiny_model_dir(tmp_path_factory):
     """A model directory of a DeViSE model with random weights."""
-    from tests.export.tiny_model_dir import make_model_dir
+    from tests.helpers.tiny_model_dir import make_model_dir
 
     return make_model_dir(tmp_path_factory.mktemp("tiny") / "run")
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tests.export.tiny_model_dir import photo
+from tests.helpers.tiny_model_dir import photo
 
 pytestmark = [
     pytest.mark.slow,  # linking the wheel's 1 GB library takes about ten seconds

@@ -918,7 +918,7 @@ def model_server(tiny_export):
 
 @pytest.mark.slow
 def test_an_export_by_both_protocols(model_server, tiny_export):
-    from tests.export.tiny_model_dir import photo
+    from tests.helpers.tiny_model_dir import photo
 
     signatures = tf.saved_model.load(os.path.join(tiny_export, "1")).signatures
     images = [photo(1), photo(2, form="PNG", mode="L"), photo(3, size=(30, 90))]
@@ -953,7 +953,7 @@ def test_an_export_by_both_protocols(model_server, tiny_export):
 @pytest.mark.slow
 @pytest.mark.parametrize("protocol", PROTOCOLS)
 def test_refusals_of_an_export(model_server, protocol):
-    from tests.export.tiny_model_dir import photo
+    from tests.helpers.tiny_model_dir import photo
 
     with ServingClient(port=model_server[protocol], protocol=protocol) as client:
         with pytest.raises(ServingError, match="refused the request. Received: .*(JPEG|image)") as info:
@@ -969,7 +969,7 @@ def test_refusals_of_an_export(model_server, protocol):
 @pytest.mark.slow
 @pytest.mark.parametrize("protocol", PROTOCOLS)
 def test_the_command_with_an_export(model_server, protocol, tmp_path):
-    from tests.export.tiny_model_dir import photo
+    from tests.helpers.tiny_model_dir import photo
 
     (tmp_path / "photo.jpg").write_bytes(photo(4))
     (tmp_path / "cut.jpg").write_bytes(photo(4)[:200])

@@ -13,15 +13,15 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from devise_tf.benchmarks import convert as benchmark
-from devise_tf.data import open_images
 from devise_tf.export import convert, converted_file
 from devise_tf.export.label_space import TrainedLabels, WordVectorLabels
 from devise_tf.export.sample_pixels import sample_pixels
 from devise_tf.export.served_model import ServedModel
+from devise_tf.images import open_images
 from devise_tf.models.devise import DeViSE
 from devise_tf.models.visual import build_visual_model, representation_model
-from tests.export.tiny_model_dir import photo
+from tests.benchmarks import convert as benchmark
+from tests.helpers.tiny_model_dir import photo
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 LABELS = ["snow leopard", "cat", "dog", "red panda", "zebra"]
@@ -441,7 +441,7 @@ def test_models_are_timed_in_turns():
 
 def run_benchmark(*arguments):
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([ROOT, os.environ.get("PYTHONPATH", "")])}
-    command = [sys.executable, "-m", "devise_tf.benchmarks.convert", *arguments]
+    command = [sys.executable, "-m", "tests.benchmarks.convert", *arguments]
     return subprocess.run(command, env=environment, cwd=ROOT, capture_output=True, text=True, timeout=300)
 
 

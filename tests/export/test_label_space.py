@@ -9,10 +9,10 @@ import pytest
 import tensorflow as tf
 
 import devise_tf.models
-from devise_tf.data import LabelSet, make_label_vectors
-from devise_tf.data.hierarchy import find_wordnet
-from devise_tf.data.similarity_profile import SimilarityProfile
 from devise_tf.export.label_space import TrainedLabels, WordVectorLabels, split_label_text
+from devise_tf.labels import LabelSet, make_label_vectors
+from devise_tf.labels.hierarchy import find_wordnet
+from devise_tf.labels.similarity_profile import SimilarityProfile
 from devise_tf.text import tokenize
 
 ODD_TEXTS = [

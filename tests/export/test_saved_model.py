@@ -15,12 +15,12 @@ import pytest
 import tensorflow as tf
 from tensorflow.core.protobuf import saved_model_pb2
 
-from devise_tf.data import LabelSet
 from devise_tf.export.saved_model import ExportSettings, export_model, relabel
 from devise_tf.export.verify import MANIFEST_FILE, VerificationError, checksums, verify, verify_in_fresh_process
 from devise_tf.export.warmup import WARMUP_FILE, read_warmup
+from devise_tf.labels import LabelSet
 from devise_tf.text import load_vectors, save_vectors
-from tests.export.tiny_model_dir import (
+from tests.helpers.tiny_model_dir import (
     DIMENSION,
     IMAGE_SIZE,
     LABELS,

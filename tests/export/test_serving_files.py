@@ -351,7 +351,7 @@ def free_port():
 @pytest.mark.slow
 @pytest.mark.skipif(shutil.which("curl") is None, reason="there is no curl")
 def test_curl_lines_of_the_readme(server, tmp_path):
-    from tests.export.tiny_model_dir import photo
+    from tests.helpers.tiny_model_dir import photo
 
     (tmp_path / "photo.jpg").write_bytes(photo(1))
     shutil.copytree(os.path.join(FOLDER, "requests"), tmp_path / "requests")

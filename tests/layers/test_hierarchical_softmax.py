@@ -3,9 +3,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from devise_tf.huffman import HuffmanTree
 from devise_tf.layers import HierarchicalSoftmax
-from devise_tf.text.huffman import HuffmanTree
-from tests.layers.run_layer_test import run_layer_test
+from tests.helpers.run_layer_test import run_layer_test
 
 
 def built(counts, dimension=4, seed=0):

@@ -4,7 +4,7 @@ import pytest
 
 from devise_tf.layers import HingeRankLoss
 from devise_tf.losses import hinge_rank_loss
-from tests.layers.run_layer_test import run_layer_test
+from tests.helpers.run_layer_test import run_layer_test
 
 RNG = np.random.default_rng(0)
 VECTORS = RNG.normal(size=(300, 4))

@@ -4,7 +4,7 @@ import pytest
 import tensorflow as tf
 
 from devise_tf.layers import LabelIndex
-from tests.layers.run_layer_test import run_layer_test
+from tests.helpers.run_layer_test import run_layer_test
 
 RNG = np.random.default_rng(0)
 VECTORS = RNG.normal(size=(30, 4)).astype("float32")

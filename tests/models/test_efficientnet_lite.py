@@ -13,7 +13,7 @@ import pytest
 from devise_tf.models.efficientnet_lite import PRESETS, convert, efficientnet_lite
 from devise_tf.models.visual import representation_model
 from devise_tf.models.weights_file import load_weights
-from tests.data.image_files import encode
+from tests.helpers.image_files import encode
 
 ROOT = Path(__file__).resolve().parents[2]
 FOLDER = ROOT / "models" / "efficientnet_lite"

@@ -1,6 +1,6 @@
 """Which of a softmax's outputs a list of labels means."""
 
-from devise_tf.data import LabelSet
+from devise_tf.labels import LabelSet
 from devise_tf.models.known_labels import term_columns, trained_columns
 
 TRAINED = LabelSet(["n1", "n2", "n3"], [["cellular telephone", "cell"], ["crane"], ["Crane", "hoist"]])

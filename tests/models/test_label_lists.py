@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 
 import devise_tf.models
-from devise_tf.data import Hierarchy, LabelSet, load_ids, make_label_vectors
-from devise_tf.data.hierarchy import packaged_hierarchies
-from devise_tf.data.label_list_sizes import about_label_list
-from devise_tf.data.wordnet_files import find_wordnet
 from devise_tf.evaluation.correct_sets import CorrectSets
+from devise_tf.evaluation.label_list_sizes import about_label_list
+from devise_tf.labels import Hierarchy, LabelSet, load_ids, make_label_vectors
+from devise_tf.labels.wordnet_files import find_wordnet
 from devise_tf.metrics import hierarchical_correct_sets
-from devise_tf.text.packaged_vectors import load_npz, packaged_vectors
+from devise_tf.packaged import packaged_files
+from devise_tf.text.packaged_vectors import load_npz
 
 FOLDER = Path(devise_tf.models.__file__).parent
 
@@ -43,7 +43,7 @@ def test_imagenets_hierarchy_is_wordnets():
 
 
 def test_packaged_files_stay_small():
-    assert all(Path(path).stat().st_size < 700_000 for path in packaged_hierarchies().values())
+    assert all(Path(path).stat().st_size < 700_000 for path in packaged_files("hierarchy").values())
 
 
 @pytest.mark.parametrize(("name", "hops", "number"), [("within_1_hop", 1, 1548), ("within_2_hops", 2, 5989)])
@@ -121,6 +121,6 @@ def test_cifar100s_ids_stand_first_among_their_terms():
 
 
 def test_cifar100_among_packaged_vectors():
-    terms, vectors, _ = load_npz(packaged_vectors()["label_terms_300"])
+    terms, vectors, _ = load_npz(packaged_files("vectors")["label_terms_300"])
     found = make_label_vectors(LabelSet.load(FOLDER / "cifar100" / "labels.txt"), terms, vectors, missing="stop")
     assert len(found.whole) == 100

@@ -11,6 +11,7 @@ import pytest
 import devise_tf.models
 from devise_tf.models import presets
 from devise_tf.models.__main__ import description, listing
+from devise_tf.packaged import packaged_files
 
 ROOT = Path(__file__).resolve().parents[2]
 IMPORTED = """
@@ -57,7 +58,7 @@ def run(*arguments, cwd=ROOT, code=None):
 
 def test_list(preset, monkeypatch):
     """A line a model: the name to say, bytes, what was measured."""
-    monkeypatch.setattr("devise_tf.models.__main__.preset_paths", lambda: {"tiny": str(preset)})
+    monkeypatch.setattr("devise_tf.models.__main__.packaged_files", lambda kind: {"tiny": str(preset)})
     monkeypatch.setattr("devise_tf.models.__main__.load_preset", lambda name: presets.load_preset(str(preset)))
     assert listing() == (
         "--model_dir  --model           MB   figures                licence\n"
@@ -73,10 +74,10 @@ def test_list_of_the_package():
     found = run("list")
     assert (found.returncode, found.stderr) == (0, "")
     lines = found.stdout.splitlines()
-    for name in presets.preset_paths():
+    for name in packaged_files("preset"):
         for model in presets.load_preset(name).models():
             assert sum(line.split()[:2] == [name, model] for line in lines) == 1
-    assert sum("(default)" in line for line in lines) == len(presets.preset_paths())
+    assert sum("(default)" in line for line in lines) == len(packaged_files("preset"))
 
 
 def test_show(preset):

@@ -15,8 +15,8 @@ import tensorflow as tf
 from PIL import Image
 
 import devise_tf.models
-from devise_tf.data import LabelSet
-from devise_tf.data.decode_image import decode_image, resize_and_crop
+from devise_tf.images.decode_image import decode_image, resize_and_crop
+from devise_tf.labels import LabelSet
 from devise_tf.models import known_labels
 from devise_tf.models.known_labels import LabelTables
 from devise_tf.models.predictor import Answer, Predictor
@@ -24,7 +24,7 @@ from devise_tf.models.trained_run import TrainedRun
 from devise_tf.models.visual import build_visual_model
 from devise_tf.models.weights_file import save_weights
 from devise_tf.text import load_vectors
-from tests.export.tiny_model_dir import (
+from tests.helpers.tiny_model_dir import (
     DIMENSION,
     IMAGE_SIZE,
     LABELS,

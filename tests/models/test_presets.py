@@ -9,16 +9,15 @@ import numpy as np
 import pytest
 
 import devise_tf.models
-from devise_tf.data import Hierarchy, LabelSet
-from devise_tf.data.hierarchy import packaged_hierarchies
+from devise_tf.labels import Hierarchy, LabelSet
 from devise_tf.models import presets
-from devise_tf.models.presets import load_preset, preset_paths
+from devise_tf.models.presets import load_preset
 from devise_tf.models.trained_run import PretrainedRun, TrainedRun, open_run
 from devise_tf.models.visual import build_visual_model
 from devise_tf.models.weights_file import save_weights
+from devise_tf.packaged import packaged_files
 from devise_tf.text import load_vectors, save_vectors
-from devise_tf.text.packaged_vectors import packaged_vectors
-from tests.export.tiny_model_dir import DIMENSION, IMAGE_SIZE, LABELS, RESIZE_SIZE, TERMS
+from tests.helpers.tiny_model_dir import DIMENSION, IMAGE_SIZE, LABELS, RESIZE_SIZE, TERMS
 
 TEMPERATURE, WEIGHT = 0.3, 1.5
 
@@ -80,7 +79,7 @@ def networks(folder, **entries):
 
 
 def test_those_that_come_with_the_package():
-    found = preset_paths()
+    found = packaged_files("preset")
     assert devise_tf.models.DEFAULT_PRESET in found
     for name, path in found.items():
         preset = load_preset(name)
@@ -122,8 +121,8 @@ def test_names_are_never_those_of_the_working_directory(folder, changed, tmp_pat
     preset = load_preset(changed(vectors="vectors.bin, label_terms_300", hierarchy="imagenet"))
     packaged = os.path.join(models, "skip_gram", "label_terms_300.npz")
     assert preset.vector_files() == [str(folder / "vectors.bin"), packaged]
-    assert packaged == packaged_vectors()["label_terms_300"]
-    for name, path in packaged_hierarchies().items():
+    assert packaged == packaged_files("vectors")["label_terms_300"]
+    for name, path in packaged_files("hierarchy").items():
         assert load_preset(changed(hierarchy=name)).hierarchy_source() == path
     for entries, place, other in (
         ({"vectors": "here.bin"}, folder / "here.bin", f"{models}/skip_gram/here.bin.npz"),
@@ -167,7 +166,7 @@ def test_what_may_be_left_out(changed):
 )
 def test_unknown_names(name, hint, monkeypatch):
     known = ["efficientnet_lite0", "resnet_other"]
-    monkeypatch.setattr(presets, "preset_paths", lambda: dict.fromkeys(known, "/nowhere"))
+    monkeypatch.setattr(presets, "packaged_files", lambda kind: dict.fromkeys(known, "/nowhere"))
     for opened in (load_preset, open_run):
         with pytest.raises(ValueError) as caught:
             opened(name)

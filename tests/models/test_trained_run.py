@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pytest
 
-from devise_tf.data import LabelSet
+from devise_tf.labels import LabelSet
 from devise_tf.models.devise import DeViSE
 from devise_tf.models.trained_run import TrainedRun, random_seed
 from devise_tf.text import save_vectors

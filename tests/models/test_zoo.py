@@ -11,18 +11,19 @@ import pytest
 import tensorflow as tf
 
 import devise_tf.models
-from devise_tf.data import LabelSet
 from devise_tf.evaluation import EvaluationSettings, evaluate_runs, report_details
 from devise_tf.evaluation.run_scorers import run_scorers
 from devise_tf.export.saved_model import ExportSettings, export_model
 from devise_tf.export.verify import MANIFEST_FILE
+from devise_tf.labels import LabelSet
 from devise_tf.models.predictor import Predictor
-from devise_tf.models.presets import load_preset, preset_paths
+from devise_tf.models.presets import load_preset
 from devise_tf.models.trained_run import PretrainedRun, open_run
-from tests.export.tiny_model_dir import photo
+from devise_tf.packaged import packaged_files
+from tests.helpers.tiny_model_dir import photo
 
 MODELS = Path(devise_tf.models.__file__).parent
-EVERY = [(name, model) for name in preset_paths() for model in load_preset(name).models()]
+EVERY = [(name, model) for name in packaged_files("preset") for model in load_preset(name).models()]
 PHOTOS = [photo(seed, size) for seed, size in enumerate([(320, 260), (230, 400), (224, 224)])]
 # Of the words of two, and of a word that no model was trained on by this term.
 TEXTS = ["Tabby cat", "sports car", "snow leopard", "goldfish", "espresso", "okapi", "acoustic guitar"]
@@ -79,7 +80,8 @@ def scores_by_id(answers):
 def test_weights_are_few_and_hold_nothing_but_numbers():
     paths = sorted(MODELS.rglob("*.npz"))
     assert sum(path.stat().st_size for path in paths) <= 40_000_000
-    named = {load_preset(name).file(load_preset(name).networks["softmax"]["weights"]) for name in preset_paths()}
+    presets = map(load_preset, packaged_files("preset"))
+    named = {preset.file(preset.networks["softmax"]["weights"]) for preset in presets}
     assert named <= set(map(str, paths))
     for path in paths:
         with np.load(path, allow_pickle=False) as file:
@@ -133,7 +135,7 @@ def test_predictions_are_the_exports(name, model, predictor, tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", preset_paths())
+@pytest.mark.parametrize("name", packaged_files("preset"))
 def test_evaluation_of_known_labels(name, predictor, images, no_map, tmp_path, monkeypatch):
     """Into a folder that is named, where the log of bad images lies too; nothing else is written."""
     monkeypatch.chdir(tmp_path)
@@ -182,7 +184,7 @@ def correct_set(label, k, candidates):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", preset_paths())
+@pytest.mark.parametrize("name", packaged_files("preset"))
 def test_evaluation_of_labels_that_the_softmax_does_not_know(name, images, no_map, tmp_path, monkeypatch):
     """Into a folder of the preset's name, which does not hide the preset; measured by ImageNet's hierarchy."""
     monkeypatch.chdir(tmp_path)

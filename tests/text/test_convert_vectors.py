@@ -4,7 +4,7 @@ import struct
 import numpy as np
 import pytest
 
-from devise_tf.data import LabelSet, make_label_vectors
+from devise_tf.labels import LabelSet, make_label_vectors
 from devise_tf.text import load_vectors, save_vectors
 from devise_tf.text.convert_vectors import convert_vectors, form_of, needed_terms
 from devise_tf.text.packaged_vectors import load_npz

@@ -4,8 +4,9 @@ import zipfile
 import numpy as np
 import pytest
 
+from devise_tf.packaged import packaged_files
 from devise_tf.text import load_vectors, save_vectors
-from devise_tf.text.packaged_vectors import find_vectors, load_npz, packaged_vectors, save_npz
+from devise_tf.text.packaged_vectors import find_vectors, load_npz, save_npz
 
 TERMS = ["the", "snow_leopard", "été", "豹"]
 VECTORS = np.random.default_rng(0).normal(size=(4, 5)).astype(np.float32)
@@ -15,7 +16,7 @@ VECTORS = np.random.default_rng(0).normal(size=(4, 5)).astype(np.float32)
 def packaged(tmp_path, monkeypatch):
     """A package whose `skip_gram` folder holds vectors."""
     (tmp_path / "models" / "skip_gram").mkdir(parents=True)
-    monkeypatch.setattr("importlib.resources.files", lambda package: tmp_path / "models")
+    monkeypatch.setattr("devise_tf.packaged.models_folder", lambda: tmp_path / "models")
     save_npz(tmp_path / "models" / "skip_gram" / "small.npz", TERMS, VECTORS)
     return tmp_path
 
@@ -43,7 +44,7 @@ def test_compressed_where_it_pays(tmp_path):
 
 def test_load_vectors_reads_it_by_file_and_by_name(packaged, monkeypatch):
     monkeypatch.chdir(packaged)
-    assert list(packaged_vectors()) == ["small"]
+    assert list(packaged_files("vectors")) == ["small"]
     terms, vectors = load_vectors("small")
     assert terms == TERMS and vectors.shape == (4, 5)
     terms, vectors = load_vectors(packaged / "models" / "skip_gram" / "small.npz", terms=["豹"])

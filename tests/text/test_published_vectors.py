@@ -6,10 +6,11 @@ import zipfile
 import numpy as np
 import pytest
 
-from devise_tf.data import LabelSet
-from devise_tf.evaluation.label_coverage import label_coverage
+from devise_tf.labels import LabelSet
+from devise_tf.labels.coverage import label_coverage
+from devise_tf.packaged import packaged_files
 from devise_tf.text import TermVectors
-from devise_tf.text.packaged_vectors import load_npz, packaged_vectors
+from devise_tf.text.packaged_vectors import load_npz
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 NAME = "label_terms_300"
@@ -25,8 +26,8 @@ def labels(name):
 
 
 def test_the_file():
-    assert list(packaged_vectors()) == [NAME]
-    path = packaged_vectors()[NAME]
+    assert list(packaged_files("vectors")) == [NAME]
+    path = packaged_files("vectors")[NAME]
     assert os.path.getsize(path) <= 15_000_000
     with zipfile.ZipFile(path) as archive:
         assert sorted(archive.namelist()) == ["counts.npy", "terms.npy", "vectors.npy"]

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from devise_tf.text.skip_gram_blocks import CHUNK, _draws, draw_keys, keep_probabilities
-from tests.text.word2vec_oracle import blocks_of_pairs, kept_terms, make_blocks, splitmix, zipf_corpus
+from tests.helpers.word2vec_oracle import blocks_of_pairs, kept_terms, make_blocks, splitmix, zipf_corpus
 
 
 def batch_of(blocks, chunks, epoch=0, seed=0):

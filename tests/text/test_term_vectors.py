@@ -43,7 +43,7 @@ def test_lookup_in_any_spelling(vectors, term, found):
 
 def test_labels_are_found_in_the_same_way(vectors):
     """A composed term points where the label vector of `make_label_vectors` does."""
-    from devise_tf.data import LabelSet, make_label_vectors
+    from devise_tf.labels import LabelSet, make_label_vectors
 
     labels = LabelSet(["a", "b", "c"], [["snow tiger"], ["lynx", "Snow Leopard"], ["big lynx", "tiger cat"]])
     made = make_label_vectors(labels, TERMS, vectors.vectors)

@@ -1,6 +1,6 @@
 import pytest
 
-from tests.training import tiny_run
+from tests.helpers import tiny_run
 
 
 @pytest.fixture(scope="session")

@@ -2,7 +2,7 @@ import dataclasses
 
 import pytest
 
-from devise_tf.data import label_vectors
+from devise_tf.labels import label_vectors
 from devise_tf.models.devise import devise
 from devise_tf.models.recipes import RECIPES
 from devise_tf.training import Config

@@ -8,13 +8,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from devise_tf import data, text
+from devise_tf import text
+from devise_tf.labels import LabelSet, load_ids
 from devise_tf.models.trained_run import TrainedRun
 from devise_tf.training import Config, make_strategy, train
 from devise_tf.training.inputs import Inputs
 from devise_tf.training.run import Run
-from tests.training import tiny_run
-from tests.training.tiny_run import PHASES, SEEN, read_metrics, read_report, settings
+from tests.helpers import tiny_run
+from tests.helpers.tiny_run import PHASES, SEEN, read_metrics, read_report, settings
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -127,7 +128,7 @@ def test_labels_without_val_images_are_candidates(gaps_run):
     assert report["labels"]["unseen+seen"] == {"labels": 1, "candidates": 7}
     model_dir = Path(config["model_dir"])
     assert (model_dir / "unseen_labels.txt").read_text() == "fox\nword0\n"
-    assert data.LabelSet.load(model_dir / "labels.txt").ids == [*SEEN, "fox", "word0"]
+    assert LabelSet.load(model_dir / "labels.txt").ids == [*SEEN, "fox", "word0"]
 
 
 @pytest.mark.slow
@@ -232,14 +233,14 @@ def test_validation_labels_stand_in_the_unseen_ones_place(inputs, tmp_path, unse
     assert (run.seen, run.unseen) == (seen, ["rose", "cat"])
     assert run.inputs.labels.ids == [*seen, "rose", "cat"]
     assert (tmp_path / "run" / "unseen_labels.txt").read_text() == "rose\ncat\n"
-    assert data.LabelSet.load(tmp_path / "run" / "labels.txt").ids == [*seen, "rose", "cat"]
+    assert LabelSet.load(tmp_path / "run" / "labels.txt").ids == [*seen, "rose", "cat"]
     # A run that goes on without them is another run.
     with pytest.raises(ValueError, match="holds a run with other flags: --validation_labels="):
         open_run({**config, "validation_labels": ""})
 
 
 def test_validation_labels_of_the_built_in_set(tmp_path):
-    from devise_tf.data import small_world
+    from devise_tf import small_world
 
     world = small_world.world()
     seen = [label for label in world.labels.ids if label not in world.unseen]
@@ -337,4 +338,4 @@ def test_packaged_files_are_found_from_anywhere(inputs, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     name = "models/tiny_imagenet/unseen_labels.txt"
     config = settings(inputs, tmp_path / "run", phase="skip_gram", images="", unseen_labels=name)
-    assert Inputs(Config(**config), text_needed=True).unseen == data.load_ids(ROOT / name)
+    assert Inputs(Config(**config), text_needed=True).unseen == load_ids(ROOT / name)

@@ -7,14 +7,14 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from devise_tf.data import BadImages, ExampleOrder, open_images
+from devise_tf.images import BadImages, ExampleOrder, open_images
 from devise_tf.models.devise import DeViSE
 from devise_tf.models.skip_gram import SkipGram
 from devise_tf.models.visual import build_visual_model, representation_model
 from devise_tf.text import HuffmanTree, SkipGramBlocks
 from devise_tf.training import ModelDir, Phase, make_strategy, phases, run_phase
-from tests.training import tiny_run
-from tests.training.tiny_run import SEEN, Interrupt, read_metrics
+from tests.helpers import tiny_run
+from tests.helpers.tiny_run import SEEN, Interrupt, read_metrics
 
 BATCH, STEPS = 10, 6
 

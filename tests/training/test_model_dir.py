@@ -5,10 +5,10 @@ import os
 import pytest
 import tensorflow as tf
 
+from devise_tf.files import atomic_path
 from devise_tf.training import Config, ModelDir, make_strategy, train
-from devise_tf.training.model_dir import atomic_path
-from tests.training import tiny_run
-from tests.training.tiny_run import read_metrics, settings
+from tests.helpers import tiny_run
+from tests.helpers.tiny_run import read_metrics, settings
 
 
 def test_atomic_path_shows_whole_files_only(tmp_path):

@@ -9,8 +9,8 @@ import tensorflow as tf
 
 from devise_tf.training import Config, make_strategy, phases, train
 from devise_tf.training.loop import _sum_rows
-from tests.training import tiny_run
-from tests.training.tiny_run import read_metrics, read_report, settings
+from tests.helpers import tiny_run
+from tests.helpers.tiny_run import read_metrics, read_report, settings
 
 
 class Killed(BaseException):

@@ -16,10 +16,10 @@ from devise_tf.models.skip_gram import SkipGram
 from devise_tf.training import Config, ModelDir, make_strategy, run_phase, skip_gram_engine, train
 from devise_tf.training.phases import skip_gram_phase
 from devise_tf.training.skip_gram_engine import BLOCKS, SkipGramEngine, available_cores
-from tests.text.word2vec_oracle import blocks_of_pairs, make_blocks, topics_corpus, zipf_corpus
-from tests.training import tiny_run
-from tests.training.engine_oracle import assert_engine_is_right, random_tables
-from tests.training.tiny_run import Interrupt, read_metrics
+from tests.helpers import tiny_run
+from tests.helpers.engine_oracle import assert_engine_is_right, random_tables
+from tests.helpers.tiny_run import Interrupt, read_metrics
+from tests.helpers.word2vec_oracle import blocks_of_pairs, make_blocks, topics_corpus, zipf_corpus
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
@@ -326,7 +326,7 @@ def python(code, *arguments, status=0, warnings="error", **variables):
     return done.stdout
 
 
-CHECK = "from tests.training.engine_oracle import assert_engine_is_right as check\n"
+CHECK = "from tests.helpers.engine_oracle import assert_engine_is_right as check\n"
 
 
 def test_importing_compiles_nothing(tmp_path):

@@ -8,8 +8,8 @@ import socket
 
 import pytest
 
-from tests.training import tiny_run
-from tests.training.tiny_run import PHASES, read_metrics, read_report, start
+from tests.helpers import tiny_run
+from tests.helpers.tiny_run import PHASES, read_metrics, read_report, start
 
 # The rank loss chooses its false label by comparisons, so that a difference in the last digit could grow by jumps:
 # few steps, and figures none of which lies on an edge.

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from devise_tf.data import ExampleOrder
+from devise_tf.images import ExampleOrder
 from devise_tf.training.phases import TermDraws
 
 COUNTS = (1, 2, 3, 7)

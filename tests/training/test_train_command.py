@@ -8,9 +8,10 @@ import sys
 import pytest
 
 from devise_tf import train as command
+from devise_tf.packaged import packaged_files
 from devise_tf.training import Config, make_strategy, train
-from tests.training import tiny_run
-from tests.training.tiny_run import SEEN, read_metrics, settings
+from tests.helpers import tiny_run
+from tests.helpers.tiny_run import SEEN, read_metrics, settings
 
 
 def call(*arguments, cwd=None):
@@ -83,7 +84,7 @@ def test_presets_are_found_from_anywhere(tmp_path, monkeypatch):
     path = arguments[1].removeprefix("--flagfile=")
     assert os.path.isabs(path)
     known = {field for field in Config.__dataclass_fields__}
-    for path in command.presets().values():
+    for path in packaged_files("recipe").values():
         with open(path) as file:
             names = {line.partition("=")[0][2:].strip() for line in file if line.startswith("--")}
         assert names and names <= known, path

@@ -20,8 +20,8 @@ from devise_tf.models.weights_file import load_weights, save_weights
 from devise_tf.training import Config, make_strategy, phases, train
 from devise_tf.training.config import FREE
 from devise_tf.training.model_dir import ModelDir
-from tests.training import tiny_run
-from tests.training.tiny_run import SEEN, UNSEEN, read_metrics, settings
+from tests.helpers import tiny_run
+from tests.helpers.tiny_run import SEEN, UNSEEN, read_metrics, settings
 
 LITE0 = os.path.join(os.path.dirname(phases.__file__), "..", "..", "models", "efficientnet_lite")
 

@@ -8,7 +8,7 @@ import pytest
 
 from devise_tf.evaluation.html_report import html_report
 from devise_tf.evaluation.report_details import LabelMap, LabelRow, ReportDetails
-from tests.evaluation.html_report.example import HOSTILE, hostile_page, make_details, make_report
+from tests.helpers.report_example import HOSTILE, hostile_page, make_details, make_report
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 

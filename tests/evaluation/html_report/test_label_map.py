@@ -4,7 +4,7 @@ import numpy as np
 
 from devise_tf.evaluation.html_report import html_report
 from devise_tf.evaluation.report_details import LabelMap, ReportDetails
-from tests.evaluation.html_report.example import make_details, make_report, parse
+from tests.helpers.report_example import make_details, make_report, parse
 
 
 def test_map():

@@ -1,5 +1,5 @@
 from devise_tf.evaluation.html_report import html_report
-from tests.evaluation.html_report.example import cells, make_details, make_report, parse
+from tests.helpers.report_example import cells, make_details, make_report, parse
 
 
 def test_confusions():

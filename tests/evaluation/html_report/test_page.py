@@ -10,7 +10,7 @@ from PIL import Image
 from devise_tf.evaluation import report_details
 from devise_tf.evaluation.html_report import html_report
 from devise_tf.evaluation.report_details import LabelMap, LabelRow, ReportDetails, Sample
-from tests.evaluation.html_report.example import HOSTILE, cells_of, hostile_page, make_details, make_report, parse
+from tests.helpers.report_example import HOSTILE, cells_of, hostile_page, make_details, make_report, parse
 
 POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'unsafe-inline'"
 

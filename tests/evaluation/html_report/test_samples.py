@@ -1,7 +1,7 @@
 import base64
 
 from devise_tf.evaluation.html_report import html_report
-from tests.evaluation.html_report.example import jpeg, make_details, make_report, parse
+from tests.helpers.report_example import jpeg, make_details, make_report, parse
 
 
 def test_samples():

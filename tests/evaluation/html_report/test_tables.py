@@ -2,7 +2,7 @@ import pytest
 
 from devise_tf.evaluation.html_report import html_report
 from devise_tf.evaluation.report_details import ReportDetails
-from tests.evaluation.html_report.example import KS, cells, cells_of, make_report, parse
+from tests.helpers.report_example import KS, cells, cells_of, make_report, parse
 
 
 def test_settings():

@@ -17,7 +17,7 @@ from tensorflow_serving.apis import (
     regression_pb2,
 )
 
-from tests.export.server.clients import arrays, predict_request, strings
+from tests.helpers.clients import arrays, predict_request, strings
 
 
 @pytest.fixture(scope="module")

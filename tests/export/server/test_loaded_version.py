@@ -10,8 +10,8 @@ from tensorflow.core.framework import types_pb2
 from devise_tf.export.server import loaded_version
 from devise_tf.export.server.loaded_version import LoadedVersion, Tensor
 from devise_tf.export.server.request_error import RequestError
-from tests.export.server.clients import strings
-from tests.export.server.queue_model import make_version
+from tests.helpers.clients import strings
+from tests.helpers.queue_model import make_version
 
 
 @pytest.fixture(scope="module")

@@ -11,8 +11,8 @@ from tensorflow_serving.apis import prediction_log_pb2
 from devise_tf.export.server.loaded_version import LoadedVersion
 from devise_tf.export.server.model_versions import ModelVersions, VersionStatus
 from devise_tf.export.server.request_error import RequestError
-from tests.export.server.clients import until
-from tests.export.server.queue_model import make_version
+from tests.helpers.clients import until
+from tests.helpers.queue_model import make_version
 
 X = np.array([1.0], np.float32)
 

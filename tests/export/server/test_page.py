@@ -5,7 +5,7 @@ import shutil
 
 import pytest
 
-from tests.export.server.clients import until
+from tests.helpers.clients import until
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 

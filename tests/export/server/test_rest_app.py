@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tests.export.server.clients import rest, strings
+from tests.helpers.clients import rest, strings
 
 MODEL = "/v1/models/devise"
 PREDICT = f"{MODEL}:predict"

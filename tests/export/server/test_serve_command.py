@@ -12,8 +12,8 @@ import threading
 
 import pytest
 
-from tests.export.server.clients import until
-from tests.export.server.queue_model import make_version
+from tests.helpers.clients import until
+from tests.helpers.queue_model import make_version
 
 COMMAND = [sys.executable, "-m", "devise_tf.serve"]
 

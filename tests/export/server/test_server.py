@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 
 from devise_tf.export.server.server import Server
-from tests.export.server.clients import arrays, predict_request, rest, until
-from tests.export.server.queue_model import make_version
+from tests.helpers.clients import arrays, predict_request, rest, until
+from tests.helpers.queue_model import make_version
 
 X = np.array([1.0], np.float32)
 PREDICT = "/v1/models/base:predict"

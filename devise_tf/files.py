@@ -1,0 +1,131 @@
+"""Reading compressed files and arrays, and writing files atomically."""
+
+import contextlib
+import gzip
+import io
+import lzma
+import os
+import tempfile
+import zipfile
+import zlib
+from collections.abc import Iterator, Sequence
+from typing import IO
+
+import numpy as np
+
+# What the decompressors raise for a damaged or truncated file.
+DECOMPRESSION_ERRORS = (EOFError, zlib.error, gzip.BadGzipFile, lzma.LZMAError)
+
+
+def open_compressed(path: str | os.PathLike) -> tuple[IO[bytes], IO[bytes]]:
+    """Opens a plain, gzip or xz file for reading.
+
+    The first bytes of a file decide, and its suffix where they do not: a damaged `.gz` file is then an error and not
+    text.
+
+    Args:
+        path: Path of the file.
+
+    Returns:
+        Two handles: the decompressed content, and the file on disk, whose `tell()` gives the progress. For a plain
+        file they are the same. Close both.
+    """
+    path = os.fspath(path)
+    disk = open(path, "rb")
+    try:
+        magic = disk.peek(6)
+        if magic.startswith(b"\x1f\x8b") or path.endswith(".gz"):
+            return io.BufferedReader(gzip.GzipFile(fileobj=disk), 1 << 20), disk
+        if magic.startswith(b"\xfd7zXZ\x00") or path.endswith(".xz"):
+            return io.BufferedReader(lzma.LZMAFile(disk), 1 << 20), disk
+        return disk, disk
+    except BaseException:
+        disk.close()
+        raise
+
+
+@contextlib.contextmanager
+def atomic_write(path: str | os.PathLike) -> Iterator[IO[bytes]]:
+    """Gives a binary handle; `path` appears, whole and on disk, only when the block ends without an error.
+
+    Args:
+        path: Path of the file. An existing file is replaced.
+
+    Raises:
+        OSError: the file cannot be written; a file that was there before is left as it was.
+    """
+    path = os.fspath(path)
+    temporary = f"{path}.{os.getpid()}.tmp"
+    try:
+        with open(temporary, "wb") as handle:
+            yield handle
+            handle.flush()
+            os.fsync(handle.fileno())
+        os.replace(temporary, path)
+    except BaseException as error:
+        with contextlib.suppress(OSError):
+            os.unlink(temporary)
+        if isinstance(error, OSError) and error.filename is None:
+            raise OSError(error.errno, f"{error.strerror} while writing", path) from error
+        raise
+
+
+@contextlib.contextmanager
+def atomic_path(path: str) -> Iterator[str]:
+    """Gives a temporary path beside `path`, which becomes `path` when the block ends without an error."""
+    directory = os.path.dirname(os.path.abspath(path))
+    os.makedirs(directory, exist_ok=True)
+    root, extension = os.path.splitext(os.path.basename(path))
+    # The extension stays last: Keras goes by it.
+    handle, temporary = tempfile.mkstemp(prefix=f".{root}-", suffix=extension, dir=directory)
+    os.close(handle)
+    try:
+        yield temporary
+        with open(temporary, "rb") as file:
+            os.fsync(file.fileno())
+        os.chmod(temporary, 0o644)
+        os.replace(temporary, path)
+    finally:
+        with contextlib.suppress(FileNotFoundError):
+            os.remove(temporary)
+
+
+def read_array(
+    archive: zipfile.ZipFile, name: str, dtypes: Sequence[type | str], shape: Sequence[int | None]
+) -> np.ndarray:
+    """Reads one array of an open `.npz` archive without pickle; no more is allocated than the archive holds.
+
+    Args:
+        archive: The archive.
+        name: The array's name.
+        dtypes: The dtypes that it may have.
+        shape: Its shape; None stands for any length.
+
+    Raises:
+        ValueError: the array is another one than that, or is not as long as its header says.
+    """
+    entry = archive.getinfo(f"{name}.npy")
+    if entry.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+        raise ValueError(f"`{name}` is compressed in a way that NumPy does not write.")
+    with archive.open(entry) as file:
+        # The version of short headers, which these all are.
+        version = np.lib.format.read_magic(file)
+        if version != (1, 0):
+            raise ValueError(f"`{name}` has the unknown version {version} of NumPy's form.")
+        found, fortran, dtype = np.lib.format.read_array_header_1_0(file)
+        # The size is known from the archive; what the array's header says must not lead to an allocation.
+        size = entry.file_size - file.tell()
+        allowed = [np.dtype(allowed) for allowed in dtypes]
+        fits = len(found) == len(shape) and all(want in (None, have) for want, have in zip(shape, found, strict=True))
+        if dtype not in allowed or not fits or fortran:
+            order = " in Fortran order" if fortran else ""
+            raise ValueError(
+                f"`{name}` must be {' or '.join(map(str, allowed))} of shape {tuple(shape)}, "
+                f"not {dtype} of shape {found}{order}."
+            )
+        expected = dtype.itemsize
+        for length in found:
+            expected *= length
+        if expected != size:
+            raise ValueError(f"`{name}` of shape {found} needs {expected} bytes, but has {size}.")
+        return np.frombuffer(file.read(), dtype).reshape(found)

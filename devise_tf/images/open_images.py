@@ -1,0 +1,29 @@
+"""Opens the images that a command line names."""
+
+from devise_tf import small_world
+from devise_tf.images.folder_images import FolderImages
+from devise_tf.images.image_source import ImageSource
+from devise_tf.images.tfds_images import TFDSImages
+from devise_tf.tfds_sets import prepared_builder
+
+
+def open_images(spec: str, split: str, data_dir: str | None = None) -> ImageSource:
+    """Opens the images that a command line names.
+
+    Args:
+        spec: `"folder:DIR"`, image files in `DIR/<split>/<label>/`; `"tfds:NAME"`, an image classification set of
+            TensorFlow Datasets, prepared first where it is not; or `"builtin"`, the small world that is drawn on
+            demand.
+        split: `"train"` or `"val"`.
+        data_dir: Where TensorFlow Datasets keeps its files; by default its own place.
+    """
+    if split not in ("train", "val"):
+        raise ValueError(f"`split` must be 'train' or 'val'. Received: split={split!r}")
+    kind, _, name = spec.partition(":")
+    if kind == "folder" and name:
+        return FolderImages(name, split)
+    if (kind == "tfds" and name) or spec == "builtin":
+        if kind == "tfds":
+            return TFDSImages(prepared_builder(name, data_dir, "array_record"), split)
+        return TFDSImages(small_world.prepare(data_dir), split)
+    raise ValueError(f"`spec` must be 'folder:DIR', 'tfds:NAME' or 'builtin'. Received: spec={spec!r}")

@@ -1,0 +1,75 @@
+"""How many labels term vectors cover."""
+
+import dataclasses
+from collections.abc import Collection, Mapping
+
+from devise_tf.labels.label_set import LabelSet
+from devise_tf.text.term_vectors import term_rows
+
+
+@dataclasses.dataclass(frozen=True)
+class LabelCoverage:
+    """How the vectors of labels are found; ids by case, in the order of the labels.
+
+    Attributes:
+        first_whole: The first term has a vector of its own.
+        other_whole: Not the first, but another term has one.
+        composed: No term has one, but all words of a term have.
+        missing: The rest.
+    """
+
+    first_whole: list[str]
+    other_whole: list[str]
+    composed: list[str]
+    missing: list[str]
+
+    def table(self, images: Mapping[str, int] | None = None) -> str:
+        """The numbers and shares as a Markdown table.
+
+        Args:
+            images: Number of images of each label; adds a column of those that each case touches.
+        """
+        cases = [
+            ("first term whole", self.first_whole),
+            ("any term whole", self.first_whole + self.other_whole),
+            ("composed from words", self.composed),
+            ("missing", self.missing),
+            ("all labels", self.first_whole + self.other_whole + self.composed + self.missing),
+        ]
+        total = len(cases[-1][1])
+        head, rule = f"| {'labels':<19} | number | share   |", f"| {'-' * 19} | -----: | ------: |"
+        lines = [f"| {name:<19} | {len(ids):>6} | {100 * len(ids) / total:>5.1f} % |" for name, ids in cases]
+        if images is not None:
+            head, rule = head + " images    |", rule + " --------: |"
+            touched = [sum(images.get(label, 0) for label in ids) for _, ids in cases]
+            lines = [f"{line} {count:>9,} |" for line, count in zip(lines, touched, strict=True)]
+        return "\n".join([head, rule, *lines])
+
+    def listing(self, labels: LabelSet, most: int = 20) -> str:
+        """Lines that name the labels that are not found whole, the first `most` of each case; empty if all are."""
+        lines = []
+        for case, ids in (("Composed from words", self.composed), ("Missing", self.missing)):
+            if ids:
+                names = ", ".join(f"{label} ({labels.terms[labels.index[label]][0]})" for label in ids[:most])
+                lines.append(f"{case}: {names}{', …' if len(ids) > most else ''}")
+        return "\n".join(lines)
+
+    def cases(self) -> dict[str, str]:
+        """How each label was found: `"whole"`, `"other term"`, `"composed"` or `"missing"`, by id."""
+        names = (("whole", self.first_whole), ("other term", self.other_whole), ("composed", self.composed))
+        return {label: case for case, ids in (*names, ("missing", self.missing)) for label in ids}
+
+
+def label_coverage(labels: LabelSet, terms: Collection[str]) -> LabelCoverage:
+    """Counts how labels are found among terms that have vectors, by the rule of `make_label_vectors`."""
+    index = {term: row for row, term in enumerate(terms)}
+    coverage = LabelCoverage([], [], [], [])
+    for label, names in zip(labels.ids, labels.normalized_terms(), strict=True):
+        rows = term_rows(names, index)
+        if names[0] in index:
+            coverage.first_whole.append(label)
+        elif len(rows) == 1:
+            coverage.other_whole.append(label)
+        else:
+            (coverage.composed if rows else coverage.missing).append(label)
+    return coverage

@@ -1,0 +1,240 @@
+"""The hierarchy of labels: parent lists and WordNet files."""
+
+import os
+from collections.abc import Iterable, Mapping
+from functools import cached_property
+
+from absl import logging
+
+from devise_tf.files import atomic_write
+from devise_tf.labels.label_set import read_lines
+from devise_tf.labels.wordnet_files import WORDNET_VERSION, find_wordnet, wordnet_version
+from devise_tf.packaged import packaged_files
+
+
+class Hierarchy:
+    """A directed acyclic graph of ids, from children to their parents.
+
+    Its nodes are labels and whatever lies between and above them. An id may
+    have several parents (WordNet's do), and several roots are fine.
+
+    Args:
+        parents: Dict from an id to the list of its parents' ids, `[]` or
+            absent for a root. Ids that only appear as parents become nodes.
+        source: Where it comes from, for messages.
+
+    Attributes:
+        parents: Dict from each id to the sorted list of its parents.
+        neighbors: Dict from each id to the sorted list of the ids one hop
+            away, up or down: the undirected graph of hierarchical precision.
+
+    Errors:
+        `ValueError` for a hierarchy without nodes, and for a cycle, which is
+        named.
+
+    Example:
+
+    >>> tree = Hierarchy({"leopard": ["cat"], "lion": ["cat"], "cat": ["animal"]})
+    >>> tree.neighbors["cat"]
+    ['animal', 'leopard', 'lion']
+    >>> sorted(tree.ancestors("lion"))
+    ['animal', 'cat']
+    """
+
+    def __init__(self, parents: Mapping[str, Iterable[str]], source: str = ""):
+        if not parents:
+            raise ValueError(f"`parents` must hold at least one id. Received: parents={parents}")
+        self.source = source
+        self.parents = {child: sorted(set(above)) for child, above in parents.items()}
+        for above in list(self.parents.values()):
+            for parent in above:
+                self.parents.setdefault(parent, [])
+        cycle = _find_cycle(self.parents)
+        if cycle:
+            raise ValueError(
+                "`parents` must not hold a cycle; remove one of its links. "
+                f"Received: {' -> '.join(cycle)} (each arrow leads to a parent)"
+            )
+
+    def __len__(self) -> int:
+        return len(self.parents)
+
+    def __contains__(self, label: object) -> bool:
+        return label in self.parents
+
+    def __repr__(self) -> str:
+        return f"<Hierarchy of {len(self)} ids>"
+
+    @cached_property
+    def neighbors(self) -> dict[str, list[str]]:
+        found = {label: set(above) for label, above in self.parents.items()}
+        for child, above in self.parents.items():
+            for parent in above:
+                found[parent].add(child)
+        return {label: sorted(around) for label, around in found.items()}
+
+    def ancestors(self, label: str) -> set[str]:
+        """All ids above `label`; it is not its own ancestor."""
+        if label not in self.parents:
+            raise ValueError(f"`label` must be an id of the hierarchy. Received: label={label!r}")
+        found, edge = set(), [label]
+        while edge:
+            above = [p for p in self.parents[edge.pop()] if p not in found]
+            found.update(above)
+            edge += above
+        return found
+
+    def restricted_to(self, ids: Iterable[str]) -> "Hierarchy":
+        """The part of the hierarchy that holds `ids` and all their ancestors."""
+        ids = self._known(ids)
+        keep = set(ids).union(*(self.ancestors(i) for i in ids))
+        return Hierarchy({i: above for i, above in self.parents.items() if i in keep}, self.source)
+
+    def within(self, ids: Iterable[str], hops: int) -> list[str]:
+        """All ids at most `hops` links, up or down, from one of `ids`: these and others, sorted."""
+        if hops < 0:
+            raise ValueError(f"`hops` must not be negative. Received: hops={hops}")
+        found = edge = set(self._known(ids))
+        for _ in range(hops):
+            edge = {near for label in edge for near in self.neighbors[label]} - found
+            found = found | edge
+        return sorted(found)
+
+    def _known(self, ids: Iterable[str]) -> list[str]:
+        ids = list(dict.fromkeys(ids))
+        unknown = [i for i in ids if i not in self.parents]
+        if unknown:
+            raise ValueError(
+                f"{len(unknown)} of the {len(ids)} ids are not in the hierarchy{self.source and f' ({self.source})'}: "
+                f"{', '.join(map(repr, unknown[:10]))}{', …' if len(unknown) > 10 else ''}. "
+                "Remove them, or give a hierarchy that holds them (a file of `parent child` lines). "
+                f"Received: ids={unknown[:10]}"
+            )
+        return ids
+
+    @classmethod
+    def open(cls, spec: str | os.PathLike, wordnet_dir: str | os.PathLike | None = None) -> "Hierarchy":
+        """Opens the hierarchy that a command line names.
+
+        Args:
+            spec: A file of `parent child` lines, `"wordnet"`, `"wordnet:DIR"`, or the name of a hierarchy that comes
+                with the package (`"imagenet"`). Where there is such a file too, the file is opened.
+            wordnet_dir: The folder of WordNet's `data.noun`, for `"wordnet"`.
+
+        Raises:
+            ValueError: There is no such hierarchy, or its file is not in order.
+            FileNotFoundError: There are no files of WordNet.
+        """
+        spec = os.path.expanduser(os.fspath(spec))
+        kind, _, directory = spec.partition(":")
+        if kind == "wordnet":
+            return cls.from_wordnet(directory or wordnet_dir or None)
+        in_package = packaged_files("hierarchy")
+        path = spec if os.path.isfile(spec) else in_package.get(spec)
+        if path is None:
+            raise ValueError(
+                "A hierarchy must be a file of `parent child` lines, `wordnet`, `wordnet:DIR`, or the name of one that "
+                f"comes with the package ({', '.join(in_package)}); there is none of this name: correct it. "
+                f"Received: hierarchy={spec!r}"
+            )
+        return cls.from_file(path)
+
+    @classmethod
+    def from_file(cls, path: str | os.PathLike) -> "Hierarchy":
+        """Reads `parent child` lines, whitespace between; text after `#` is a comment."""
+        parents = {}
+        for number, line in read_lines(path):
+            pair = line.split("#", 1)[0].split()
+            if not pair:
+                continue
+            if len(pair) != 2:
+                raise ValueError(f"{path}, line {number}: expected `parent child`. Received: {line!r}")
+            parents.setdefault(pair[1], []).append(pair[0])
+        if not parents:
+            raise ValueError(f"{path} holds no `parent child` line. Received: path={os.fspath(path)!r}")
+        try:
+            return cls(parents, os.fspath(path))
+        except ValueError as error:
+            raise ValueError(f"{path}: {error}") from None
+
+    @classmethod
+    def from_wordnet(cls, directory: str | os.PathLike | None = None) -> "Hierarchy":
+        """The nouns of WordNet 3.0, ids as ImageNet writes them (`n02084071`).
+
+        Links are hypernyms and instance hypernyms. WordNet 3.0 it must be for
+        ImageNet's ids: other versions number their synsets differently. In a
+        folder that is named another one is opened, with a warning.
+
+        Args:
+            directory: Folder of the file `data.noun`, or that of WordNet, which
+                has it in `dict`; None to look where `find_wordnet` says.
+
+        Reference:
+            - [WordNet file formats](https://wordnet.princeton.edu/documentation/wndb5wn)
+        """
+        path = find_wordnet(directory)
+        version = wordnet_version(path) or WORDNET_VERSION
+        source = f"WordNet {version}"
+        if version != WORDNET_VERSION:
+            source += f", whose ids are not those of WordNet {WORDNET_VERSION} and of ImageNet"
+            logging.warning("%s is %s: labels that are numbered by the latter have other meanings there", path, source)
+        parents = {}
+        with open(path, encoding="utf-8") as file:
+            for number, line in enumerate(file, 1):
+                if line.startswith(" "):  # the licence
+                    continue
+                try:
+                    offset, above = _noun_line(line)
+                except (ValueError, IndexError):
+                    raise ValueError(
+                        f"{path}, line {number}: not a line of WordNet's `data.noun`. Received: {line[:80]!r}"
+                    ) from None
+                parents[offset] = above
+        if not parents:
+            raise ValueError(f"{path} holds no synsets. Received: directory={directory!r}")
+        return cls(parents, source)
+
+    def save(self, path: str | os.PathLike) -> None:
+        """Writes `parent child` lines that `from_file` reads back. Atomic.
+
+        Ids without any link have no line in such a file.
+        """
+        for label in self.parents:
+            if "#" in label or label.split() != [label]:
+                raise ValueError(f"A hierarchy file cannot hold an id with whitespace or `#`. Received: id={label!r}")
+        with atomic_write(path) as file:
+            for child, above in self.parents.items():
+                file.writelines(f"{parent} {child}\n".encode() for parent in above)
+
+
+def _noun_line(line: str) -> tuple[str, list[str]]:
+    # offset, file number, type, count of words (hexadecimal), words with a number each, count of pointers,
+    # pointers of four fields (symbol, offset, part of speech, source and target), `|`, gloss
+    fields = line.split(" | ", 1)[0].split()
+    if fields[2] != "n":
+        raise ValueError(fields[2])
+    at = 4 + 2 * int(fields[3], 16)
+    pointers = [fields[i : i + 4] for i in range(at + 1, at + 1 + 4 * int(fields[at]), 4)]
+    return f"n{int(fields[0]):08d}", [f"n{int(p[1]):08d}" for p in pointers if p[0] in ("@", "@i") and p[2] == "n"]
+
+
+def _find_cycle(parents: Mapping[str, list[str]]) -> list[str]:
+    # Depth-first with a stack of its own: chains may be longer than Python's recursion limit.
+    done = set()
+    for start in parents:
+        if start in done:
+            continue
+        path, on_path, todo = [start], {start}, [iter(parents[start])]
+        while path:
+            above = next(todo[-1], None)
+            if above is None:
+                todo.pop()
+                done.add(path[-1])
+                on_path.remove(path.pop())
+            elif above in on_path:
+                return [*path[path.index(above) :], above]
+            elif above not in done:
+                path.append(above)
+                on_path.add(above)
+                todo.append(iter(parents[above]))
+    return []

@@ -1,0 +1,245 @@
+"""What the evaluation itself costs at the size of all of ImageNet: time and memory, without a network.
+
+  python -m tests.benchmarks.evaluation_size --images=1300000
+
+The images are pictures of 10 by 10 pixels, drawn on demand, whose 300 values are an embedding: the vector of the
+image's label with noise. They go through the evaluation's own way, from decoding to the report, with the labels, terms
+and hierarchy of ImageNet; the labels of ILSVRC-2012 are the trained ones, and each label has about as many images.
+The table has the seconds of each stage, by the clock and of all cores' work, and the peak of memory after it; below it
+stands what 1,000 images take, and how much memory grew while images were measured.
+"""
+
+import contextlib
+import os
+import resource
+import sys
+import tempfile
+import threading
+import time
+import types
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+from absl import flags, logging
+
+from tests.benchmarks import harness
+
+MODELS = ("devise", "softmax", "conse", "random")
+_SIDE = 10
+# A vector of unit norm has values of about 1 / sqrt(300): with this they fill the range of a byte.
+_SCALE = 400.0
+
+
+def define_flags() -> None:
+    flags.DEFINE_integer("images", 20_000, "Images.", 1)
+    flags.DEFINE_integer("candidates", 21_841, "Labels, those of ILSVRC-2012 first.", 4)
+    flags.DEFINE_integer("seen", 1_000, "How many of them count as trained.", 2)
+    flags.DEFINE_list("models", ["devise"], f"Models that are measured at once, out of {', '.join(MODELS)}.")
+    flags.DEFINE_enum("answers", "terms", ["terms", "labels"], "Answer by the labels' terms, or by label vectors.")
+    flags.DEFINE_list("ks", [str(k) for k in range(1, 21)], "The k of hit@k and hp@k.")
+    flags.DEFINE_string("hierarchy", "imagenet", "The hierarchy; see `python -m devise_tf.evaluate --help`.")
+    flags.DEFINE_float("noise", 1.0, "Norm of the noise, that of a label vector being 1.", 0)
+    flags.DEFINE_integer("batch_size", 64, "Images at once.", 1)
+    flags.DEFINE_integer("samples", 24, "Images that the report shows.", 0)
+    flags.DEFINE_string("output", "", "JSON file of all measurements; empty for none.")
+
+
+class Stages:
+    """Seconds of each stage, by the clock and of all cores' work, and the peak of memory after it."""
+
+    def __init__(self):
+        self.found: dict[str, dict[str, float]] = {}
+
+    @contextlib.contextmanager
+    def timed(self, name: str) -> Iterator[None]:
+        started, worked = time.perf_counter(), time.process_time()
+        yield
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+        self.found[name] = {
+            "seconds": time.perf_counter() - started,
+            "processor_seconds": time.process_time() - worked,
+            "peak_megabytes": peak / 1e6,
+        }
+        print(f"{name}: {self.found[name]['seconds']:.1f} s", flush=True)
+
+
+class Memory(threading.Thread):
+    """Reads this process's memory twice a second, where the system tells it, for as long as its block lasts."""
+
+    def __init__(self):
+        super().__init__(daemon=True)
+        self._stopped, self._megabytes = threading.Event(), []
+
+    def run(self):
+        while not self._stopped.wait(0.5):
+            with open("/proc/self/statm", encoding="ascii") as file:
+                self._megabytes.append(int(file.read().split()[1]) * resource.getpagesize() / 1e6)
+
+    def __enter__(self):
+        if os.path.exists("/proc/self/statm"):
+            self.start()
+        return self
+
+    def __exit__(self, *error):
+        self._stopped.set()
+
+    def growth(self) -> float:
+        """MB of growth over the whole time, from the medians of its second and its last quarter; NaN if too short."""
+        if len(self._megabytes) < 8:
+            return float("nan")
+        quarters = np.array_split(self._megabytes, 4)
+        return float(2 * (np.median(quarters[3]) - np.median(quarters[1])))
+
+
+def drawn_images(vectors: np.ndarray, label_ids: Sequence[str], count: int, noise: float):
+    """An `ImageSource` of `count` pictures, of one label after the other.
+
+    Args:
+        vectors: float32 [L, 300] of unit norm.
+        label_ids: Ids of the L labels.
+        count: Number of images.
+        noise: Norm of what is added to a label's vector.
+    """
+    import tensorflow as tf
+
+    from devise_tf.images import ImageSource
+
+    class DrawnImages(ImageSource):
+        def __init__(self):
+            super().__init__(label_ids, np.arange(count) % len(label_ids), "drawn images")
+            with tf.device("CPU:0"):
+                self._vectors = tf.constant(vectors)
+
+        def _read(self, row):
+            size = vectors.shape[1]
+            values = tf.random.stateless_normal([size], tf.stack([0, row]), stddev=noise / size**0.5)
+            values = 128 + _SCALE * (tf.gather(self._vectors, row % len(label_ids)) + values)
+            pixels = tf.cast(tf.clip_by_value(tf.round(values), 0, 255), tf.uint8)
+            return tf.io.encode_png(tf.reshape(pixels, [_SIDE, _SIDE, 3]), compression=1)
+
+        def _describe(self, row):
+            return f"drawn image {row}"
+
+    return DrawnImages()
+
+
+def scorers_of(names: Sequence[str], answers: str, found, seen_ids: Sequence[str]) -> list:
+    """Models that take a drawn image for its embedding, as `run_scorers` makes them of trained ones.
+
+    Args:
+        names: Some of `MODELS`. The random one has the same vectors; it is there for its time.
+        answers: `"terms"` or `"labels"`.
+        found: `LabelVectors` of all labels.
+        seen_ids: Ids of the trained labels, which the softmax answers.
+    """
+    import functools
+
+    import keras
+    import tensorflow as tf
+
+    from devise_tf.evaluation import Candidates, Scorer
+
+    by_label = found.by_label()
+    table = np.stack([by_label[label] for label in seen_ids])
+    by_terms = functools.partial(Candidates.of_terms, vectors=found.term_vectors)
+    by_labels = functools.partial(Candidates.of_labels, vectors=by_label)
+    by_outputs = functools.partial(Candidates.of_outputs, outputs=seen_ids)
+
+    def network(pixels):
+        return keras.ops.normalize((tf.reshape(pixels, [-1, _SIDE * _SIDE * 3]) - 128.0) / _SCALE, axis=-1)
+
+    def logits(embeddings):
+        return tf.matmul(embeddings, table, transpose_b=True)
+
+    made = []
+    for name in names:
+        if name == "softmax":
+            made.append(Scorer(name, network, logits, by_outputs))
+        else:
+            made.append(
+                Scorer(name, network, tf.identity, by_terms if answers == "terms" and name != "random" else by_labels)
+            )
+    return made
+
+
+def main(argv: list[str]) -> None:
+    values = flags.FLAGS
+    if not values.seen < values.candidates:
+        raise ValueError(f"--seen must be below --candidates. Received: {values.seen} and {values.candidates}")
+    unknown = [name for name in values.models if name not in MODELS]
+    if unknown or not values.models:
+        raise ValueError(f"--models must be out of {', '.join(MODELS)}. Received: --models={','.join(values.models)}")
+    if not all(k.isdecimal() and int(k) for k in values.ks):
+        raise ValueError(f"--ks must hold numbers from 1. Received: --ks={','.join(values.ks)}")
+    logging.set_verbosity(logging.ERROR)
+
+    from devise_tf.evaluation import evaluate, standard_settings, summarize, write_report
+    from devise_tf.evaluation.claims import check_claims
+    from devise_tf.evaluation.correct_sets import CorrectSets
+    from devise_tf.evaluation.details import report_details
+    from devise_tf.evaluation.run_evaluation import differences
+    from devise_tf.images import BadImages
+    from devise_tf.labels import Hierarchy, LabelSet, make_label_vectors
+    from devise_tf.labels.coverage import label_coverage
+    from devise_tf.packaged import packaged_path
+    from devise_tf.text import load_vectors
+
+    stages, ks = Stages(), sorted({int(k) for k in values.ks})
+    with stages.timed("labels, vectors, hierarchy"):
+        listed, ilsvrc = (LabelSet.load(packaged_path(f"models/imagenet/labels_{n}.txt")) for n in ("21k", "1k"))
+        ids = [*ilsvrc.ids, *(label for label in listed.ids if label not in ilsvrc)][: values.candidates]
+        labels = listed.merged_with(ilsvrc).select(ids)
+        terms, vectors = load_vectors("label_terms_300", terms=labels.names())
+        found = make_label_vectors(labels, terms, vectors, "drop")
+        hierarchy = Hierarchy.open(values.hierarchy).restricted_to(found.ids)
+    with_vector = set(found.ids)
+    seen_ids = [label for label in ids[: values.seen] if label in with_vector]
+    unseen_ids = [label for label in ids[values.seen :] if label in with_vector]
+    source = drawn_images(found.vectors, found.ids, values.images, values.noise)
+    with stages.timed("correct sets of all labels, once"):
+        CorrectSets(hierarchy.neighbors, found.ids, found.ids, found.ids, ks)
+    memory = Memory()
+    with stages.timed("evaluate"), memory:
+        scorers = scorers_of(values.models, values.answers, found, seen_ids)
+        measurement = evaluate(
+            *(scorers, source, standard_settings(seen_ids, unseen_ids, source.present()), _SIDE, _SIDE),
+            *(BadImages(source), hierarchy.neighbors, ks, values.batch_size),
+            verbose=0,
+        )
+    with stages.timed("figures and intervals"):
+        report = summarize(measurement)
+    with stages.timed("differences and claims"):
+        report |= {"differences": differences(measurement, {}, 0), "claims": check_claims(measurement)}
+    with stages.timed("details"):
+        run = types.SimpleNamespace(label_vectors=lambda *_: found, size=lambda _: _SIDE)
+        inputs = types.SimpleNamespace(
+            labels=labels, hierarchy=hierarchy, missing="drop", seen=seen_ids, source=source,
+            coverage=label_coverage(labels, terms),
+        )  # fmt: skip
+        details = report_details(run, inputs, measurement, scorers, values.samples, 0)
+    with stages.timed("writing"), tempfile.TemporaryDirectory() as directory:
+        report |= {
+            "images": {name: len(images) for name, images in measurement.images.items()},
+            "labels": {
+                name: {"labels": len(setting.label_ids), "candidates": len(setting.candidate_ids)}
+                for name, setting in measurement.settings.items()
+            },
+            "command": harness.machine()["command"],
+        }
+        write_report(directory, report, details)
+        written = {entry.name: entry.stat().st_size for entry in os.scandir(directory)}
+    rows = [
+        [name, f"{s['seconds']:.1f}", f"{s['processor_seconds']:.1f}", f"{s['peak_megabytes']:.0f}"]
+        for name, s in stages.found.items()
+    ]
+    print("\n" + harness.markdown_table(["stage", "seconds", "of all cores", "peak, MB"], rows))
+    per_1000 = 1e3 * stages.found["evaluate"]["seconds"] / values.images
+    growth = 1e6 * memory.growth() / values.images
+    print(f"\n{per_1000:.2f} s for 1,000 images; memory grew by {growth:.0f} MB for a million images.")
+    print("Report: " + ", ".join(f"{name} {size / 1e6:.2f} MB" for name, size in sorted(written.items())))
+    measured = {"stages": stages.found, "seconds_per_1000_images": per_1000, "megabytes_per_million_images": growth}
+    harness.write_json(values.output, {"machine": harness.machine(), **measured, "report_bytes": written})
+
+
+if __name__ == "__main__":
+    harness.run_command_line(define_flags, main)

@@ -1,0 +1,179 @@
+"""What a prediction costs beside the bare network, and how long the commands take to start.
+
+  python -m tests.benchmarks.prediction_speed
+  python -m tests.benchmarks.prediction_speed --model_dir=runs/mine --models=softmax,devise
+
+For each preset, or model directory, and each of its models, on photos that are made up, in rounds:
+- the whole way: `Predictor.predict_labels` from JPEG files' bytes to the 5 best of `--candidates` labels (of a softmax,
+  of those that it was trained on), one photo at a time and in batches;
+- decoding: reading, decoding and cropping alone, `Predictor.prepared`;
+- predictor: network and scoring on ready pixels, `Predictor.predict_pixels`;
+- bare: the Keras network alone, in one `tf.function`, on the same pixels; of ConSE that is the softmax.
+Predictor and bare network are measured in turns, call by call; their ratio is that of a round's medians, and the table
+has its median over the rounds, least and greatest. The seconds of the commands are those of whole processes.
+"""
+
+import itertools
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+
+import numpy as np
+from absl import flags, logging
+
+from tests.benchmarks import harness
+from tests.benchmarks.serving_speed import photos
+
+# The whole processes that are timed.
+COMMANDS = {
+    "import devise_tf": ["-c", "import devise_tf"],
+    "python -m devise_tf.predict --help": ["-m", "devise_tf.predict", "--help"],
+    "python -m devise_tf.models list": ["-m", "devise_tf.models", "list"],
+}
+WAYS = ("whole", "decoding", "predictor", "bare")
+_K = 5
+
+
+def define_flags() -> None:
+    flags.DEFINE_list("model_dir", [], "Presets or model directories; all presets of the package by default.")
+    flags.DEFINE_list("models", [], "Models to measure; all that each has by default.")
+    flags.DEFINE_string("labels", "models/imagenet/labels_21k.txt", "File of labels to choose from.")
+    flags.DEFINE_integer("candidates", 1000, "How many of them, the first ones.", 1)
+    flags.DEFINE_list("batch_sizes", ["1", "64"], "Photos at once.")
+    flags.DEFINE_integer(
+        "calls", 10, "Calls in a round for one photo at a time; larger batches have fewer, at least 2.", 2
+    )
+    flags.DEFINE_integer("rounds", 7, "Rounds.", 1)
+    flags.DEFINE_integer("photo_size", 480, "Shorter side of the photos, pixels.", 8)
+    flags.DEFINE_integer("starts", 5, "Starts of each command; 0 for none.", 0)
+    flags.DEFINE_string("output", "", "JSON file of all measurements; empty for none.")
+
+
+def bare_network(predictor) -> Callable:
+    """The Keras network that a predictor stands on, of ConSE the softmax: a graph from pixels to what it gives.
+
+    Args:
+        predictor: `Predictor`.
+    """
+    import tensorflow as tf
+
+    run, model = predictor.run, predictor.model
+    network = run.network("softmax" if model == "conse" else model)
+    shape = [None, predictor.image_size, predictor.image_size, 3]
+    forward = tf.function(lambda pixels: network(pixels, training=False))
+    concrete = forward.get_concrete_function(tf.TensorSpec(shape, tf.float32))
+    concrete.network = network  # graphs do not keep the variables that they read
+    return concrete
+
+
+def rounds(predictor, labels, batch_size: int) -> dict[str, list[float]]:
+    """Seconds of a call, the median of each round: the whole way, decoding, predictor and bare network.
+
+    Args:
+        predictor: `Predictor`.
+        labels: `LabelSet` to choose from, or None for the model's own.
+        batch_size: Photos of a call.
+    """
+    import tensorflow as tf
+
+    values = flags.FLAGS
+    calls = max(2, values.calls // batch_size)
+    files = photos(16, values.photo_size)
+    images = [files[number % len(files)] for number in range(batch_size)]
+    pixels = np.stack(next(predictor.prepared(images)))
+    forward, tensor = bare_network(predictor), tf.constant(pixels)
+    ways: dict[str, Callable[[], object]] = {
+        "whole": lambda: predictor.predict_labels(images, labels, _K),
+        "decoding": lambda: list(predictor.prepared(images)),
+        "predictor": lambda: predictor.predict_pixels(pixels, labels, _K),
+        "bare": lambda: [output.numpy() for output in tf.nest.flatten(forward(tensor))],
+    }
+    found: dict[str, list[float]] = {name: [] for name in WAYS}
+    for number in range(values.rounds + 1):
+        seconds: dict[str, list[float]] = {name: [] for name in WAYS}
+        for call, pair in itertools.product(range(calls), (WAYS[:2], WAYS[2:])):
+            for name in pair if (number + call) % 2 else pair[::-1]:
+                started = time.perf_counter()
+                ways[name]()
+                seconds[name].append(time.perf_counter() - started)
+        if number:  # the first warms up
+            for name, times in seconds.items():
+                found[name].append(statistics.median(times))
+    return found
+
+
+def seconds_of_commands(starts: int) -> dict[str, list[float]]:
+    """Seconds of the whole processes of `COMMANDS`, started in turns."""
+    found: dict[str, list[float]] = {name: [] for name in COMMANDS}
+    for _ in range(starts):
+        for name, arguments in COMMANDS.items():
+            started = time.perf_counter()
+            done = subprocess.run([sys.executable, *arguments], capture_output=True, text=True, check=False)
+            found[name].append(time.perf_counter() - started)
+            # absl ends --help with status 1.
+            if done.returncode and not (arguments[-1] == "--help" and done.stdout):
+                raise harness.TaskError(f"A process ended with status {done.returncode}: {name}\n{done.stderr[-3000:]}")
+    return found
+
+
+def figures(seconds: Mapping[str, Sequence[float]], batch_size: int) -> list[str]:
+    """Of each way milliseconds, of batches images a second; then the predictor's seconds as a multiple of the bare."""
+    each = [statistics.median(seconds[name]) for name in WAYS]
+    shown = [f"{1e3 * one:.1f}" if batch_size == 1 else f"{batch_size / one:.0f}" for one in each]
+    ratios = [ours / bare for ours, bare in zip(seconds["predictor"], seconds["bare"], strict=True)]
+    return [*shown, harness.spread(ratios, ".3f")]
+
+
+def table(measured: Mapping[int, Mapping[str, Mapping[str, Sequence[float]]]]) -> str:
+    """A table for each size of batches, a row for each model.
+
+    Args:
+        measured: By batch size and model what `rounds` gives.
+    """
+    tables = []
+    for batch_size, models in measured.items():
+        unit = "ms a photo, one at a time" if batch_size == 1 else f"images a second, batches of {batch_size}"
+        rows = [[name, *figures(seconds, batch_size)] for name, seconds in models.items()]
+        header = [unit, "whole way", "decoding", "predictor", "bare", "predictor's seconds / bare"]
+        tables.append(harness.markdown_table(header, rows))
+    return "\n\n".join(tables)
+
+
+def main(argv: list[str]) -> None:
+    values = flags.FLAGS
+    if not values.batch_sizes or not all(size.isdecimal() and int(size) for size in values.batch_sizes):
+        raise ValueError(f"--batch_sizes must hold numbers from 1. Received: {','.join(values.batch_sizes)}")
+    logging.set_verbosity(logging.ERROR)
+
+    from devise_tf.labels.open_labels import open_labels
+    from devise_tf.models.predictor import Predictor
+    from devise_tf.models.trained_run import open_run
+    from devise_tf.packaged import packaged_files
+
+    listed = open_labels(values.labels)
+    labels = listed.select(listed.ids[: values.candidates])
+    commands = seconds_of_commands(values.starts)
+    measured: dict[int, dict] = {int(size): {} for size in values.batch_sizes}
+    for name in values.model_dir or packaged_files("preset"):
+        run = open_run(name)
+        # All but random embeddings, which know no words.
+        known = [model for model in run.networks() if not model.startswith("random_")]
+        known += ["conse"] if "softmax" in known else []
+        for model in values.models or known:
+            predictor = Predictor(run, model)
+            asked = None if model == "softmax" else labels
+            for batch_size, models in measured.items():
+                models[f"{name}, {model}"] = rounds(predictor, asked, batch_size)
+            print(f"{name}, {model}: done", flush=True)
+    print("\n" + table(measured))
+    if values.starts:
+        rows = [[command, harness.spread(seconds, ".2f")] for command, seconds in commands.items()]
+        print("\n" + harness.markdown_table(["whole process", "seconds"], rows))
+    result = {"machine": harness.machine(), "seconds": measured, "commands": commands}
+    harness.write_json(values.output, result)
+
+
+if __name__ == "__main__":
+    harness.run_command_line(define_flags, main)

@@ -1,0 +1,52 @@
+import pytest
+
+from devise_tf.labels.wordnet_labels import wordnet_labels
+
+LINES = """  1 This software and database is being provided to you
+00001740 03 n 01 entity 0 001 ~ 00001930 n 0000 | that which is perceived
+00001930 03 n 02 physical_entity 0 thing 1 001 @ 00001740 n 0000 | an entity
+02084071 05 n 03 dog 0 domestic_dog 0 Canis_familiaris 0 001 @ 00001930 n 0000 | a member of the genus Canis
+"""
+
+
+def test_all_terms_of_all_synsets(tmp_path):
+    # 10 terms are 0a in the file's hexadecimal numbers.
+    many = " ".join(f"w{number}_x {number:x}" for number in range(10))
+    (tmp_path / "data.noun").write_text(f"{LINES}00000010 03 n 0a {many} 000 | many\n")
+    labels = wordnet_labels(tmp_path)
+    assert dict(zip(labels.ids, labels.terms, strict=True)) == {
+        "n00001740": ["entity"],
+        "n00001930": ["physical entity", "thing"],
+        "n02084071": ["dog", "domestic dog", "Canis familiaris"],
+        "n00000010": [f"w{number} x" for number in range(10)],
+    }
+    with pytest.raises(FileNotFoundError, match="data.noun"):
+        wordnet_labels(tmp_path / "none")
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b"",
+        b"entity",
+        b"a b c d e f",
+        b"00000010 03 n zz entity 0 000 | not hexadecimal",
+        b"00000010 03 v 01 be 0 000 | no noun",
+        b"00000010 03 n 00 000 | no terms",
+        b"00000010 03 n 03 entity 0 thing 0",
+        b"00000010 03 n 02 entity 0  0 000 | a term is empty",
+        b"00000010 03 n 01 caf\xe9 0 000 | not UTF-8",
+        b"\x80\x00\xff",
+    ],
+    ids=str,
+)
+def test_lines_that_are_no_synsets(line, tmp_path):
+    (tmp_path / "data.noun").write_bytes(LINES.encode() + line + b"\n")
+    with pytest.raises(ValueError, match=r"data\.noun, line 5: expected a synset .* Received: '"):
+        wordnet_labels(tmp_path)
+
+
+def test_a_file_without_synsets(tmp_path):
+    (tmp_path / "data.noun").write_text(LINES.splitlines()[0] + "\n")
+    with pytest.raises(ValueError, match=r"data\.noun: expected synsets .* Received: directory="):
+        wordnet_labels(tmp_path)
