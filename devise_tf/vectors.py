@@ -106,7 +106,7 @@ def analogy(terms: list[str]) -> None:
 
 
 def evaluate(_: list[str]) -> None:
-    from devise_tf.evaluation.word_benchmarks import benchmark_folder, benchmark_table, evaluate_vectors
+    from devise_tf.text.word_benchmarks import benchmark_folder, benchmark_table, evaluate_vectors
 
     folder = benchmark_folder(flags.FLAGS.benchmarks)  # what is missing is better known before a minute of reading
     source, restrict = find_source(flags.FLAGS.vectors, flags.FLAGS.model_dir), flags.FLAGS.restrict or 300_000
@@ -173,7 +173,7 @@ def convert(paths: list[str]) -> None:
 
 
 def projector(_: list[str]) -> None:
-    from devise_tf.evaluation.projector import export_projector
+    from devise_tf.evaluation.report.projector import export_projector
 
     output = _output("a directory")
     labels = _labels(required=False)
@@ -191,7 +191,7 @@ def projector(_: list[str]) -> None:
 
 
 def plot(_: list[str]) -> None:
-    from devise_tf.evaluation.plots import check_plots, plot_label_vectors
+    from devise_tf.evaluation.report.plots import check_plots, plot_label_vectors
 
     check_plots()
     output = _output("a .png file")
@@ -233,7 +233,7 @@ def _labels(required: bool):
 
 def _label_vectors(labels):
     """The vectors of the labels that have one, and columns of text about these."""
-    from devise_tf.evaluation.label_groups import group_names, label_groups, top_ancestors
+    from devise_tf.evaluation.report.label_groups import group_names, label_groups, top_ancestors
     from devise_tf.labels.hierarchy import Hierarchy
     from devise_tf.labels.label_set import LabelSet
     from devise_tf.labels.label_vectors import make_label_vectors

@@ -1,9 +1,9 @@
-from devise_tf.evaluation.candidates import Candidates
-from devise_tf.evaluation.evaluator import evaluate
-from devise_tf.evaluation.measurement import Measurement, Scorer, Setting, standard_settings
-from devise_tf.evaluation.report import markdown_tables, write_report
-from devise_tf.evaluation.run_evaluation import EvaluationSettings, evaluate_runs
-from devise_tf.evaluation.summary import summarize
+from devise_tf.evaluation.evaluate_runs import EvaluationSettings, evaluate_runs
+from devise_tf.evaluation.figures.summary import summarize
+from devise_tf.evaluation.measure.candidates import Candidates
+from devise_tf.evaluation.measure.evaluator import evaluate
+from devise_tf.evaluation.measure.measurement import Measurement, Scorer, Setting, standard_settings
+from devise_tf.evaluation.report.write_report import markdown_tables, write_report
 
 __all__ = [
     "Candidates",

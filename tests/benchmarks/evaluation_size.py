@@ -174,10 +174,10 @@ def main(argv: list[str]) -> None:
     logging.set_verbosity(logging.ERROR)
 
     from devise_tf.evaluation import evaluate, standard_settings, summarize, write_report
-    from devise_tf.evaluation.claims import check_claims
-    from devise_tf.evaluation.correct_sets import CorrectSets
-    from devise_tf.evaluation.details import report_details
-    from devise_tf.evaluation.run_evaluation import differences
+    from devise_tf.evaluation.evaluate_runs import differences
+    from devise_tf.evaluation.figures.claims import check_claims
+    from devise_tf.evaluation.measure.correct_sets import CorrectSets
+    from devise_tf.evaluation.report.details import report_details
     from devise_tf.images import BadImages
     from devise_tf.labels import Hierarchy, LabelSet, make_label_vectors
     from devise_tf.labels.coverage import label_coverage

@@ -110,7 +110,7 @@ def rounds(run, hierarchy, source, models: Sequence[str], batch_size: int) -> di
     import tensorflow as tf
 
     from devise_tf.evaluation import evaluate, standard_settings
-    from devise_tf.evaluation.run_scorers import run_scorers
+    from devise_tf.evaluation.measure.run_scorers import run_scorers
     from devise_tf.images import BadImages, image_dataset
 
     scorers = run_scorers(run, run.labels, only=models)

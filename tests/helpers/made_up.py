@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from devise_tf.evaluation import Candidates, Measurement, Scorer, Setting, evaluate, evaluator
-from devise_tf.evaluation.measurement import GeneralizedOutcomes, Outcomes
+from devise_tf.evaluation import Candidates, Measurement, Scorer, Setting, evaluate
+from devise_tf.evaluation.measure import evaluator
+from devise_tf.evaluation.measure.measurement import GeneralizedOutcomes, Outcomes
 from devise_tf.images import BadImages, ImageSource
 from tests.helpers.image_files import encode
 

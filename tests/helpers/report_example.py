@@ -6,8 +6,8 @@ from html.parser import HTMLParser
 import numpy as np
 from PIL import Image
 
-from devise_tf.evaluation.html_report import html_report
-from devise_tf.evaluation.report_details import LabelMap, LabelRow, ReportDetails, Sample
+from devise_tf.evaluation.report.html import html_report
+from devise_tf.evaluation.report.report_details import LabelMap, LabelRow, ReportDetails, Sample
 
 VOID = {"meta", "link", "img", "input", "br"}
 HOSTILE = (

@@ -485,7 +485,7 @@ def test_answers_are_those_of_exports(load, directory, tmp_path, model):
 
 @pytest.mark.slow
 def test_scores_are_those_of_evaluation(load, directory, pixels):
-    from devise_tf.evaluation.run_scorers import run_scorers
+    from devise_tf.evaluation.measure.run_scorers import run_scorers
 
     run = TrainedRun(directory)
     scorers = run_scorers(run, run.labels, answers="labels")

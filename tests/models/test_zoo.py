@@ -11,8 +11,9 @@ import pytest
 import tensorflow as tf
 
 import devise_tf.models
-from devise_tf.evaluation import EvaluationSettings, evaluate_runs, report_details
-from devise_tf.evaluation.run_scorers import run_scorers
+from devise_tf.evaluation import EvaluationSettings, evaluate_runs
+from devise_tf.evaluation.measure.run_scorers import run_scorers
+from devise_tf.evaluation.report import report_details
 from devise_tf.export.saved_model import ExportSettings, export_model
 from devise_tf.export.verify import MANIFEST_FILE
 from devise_tf.labels import LabelSet

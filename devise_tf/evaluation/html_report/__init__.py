@@ -1,3 +1,0 @@
-from devise_tf.evaluation.html_report.page import html_report
-
-__all__ = ["html_report"]

@@ -1,0 +1,119 @@
+"""The map of the label vectors."""
+
+import html
+import math
+import unicodedata
+from collections import Counter
+from collections.abc import Mapping
+
+import numpy as np
+
+from devise_tf.evaluation.report.html.chart import diamond
+from devise_tf.evaluation.report.html.text import clip, escape, label_name, number, plural
+from devise_tf.evaluation.report.label_plane import place_names
+from devise_tf.evaluation.report.report_details import LabelMap
+
+_WIDTH, _HEIGHT, _MARGIN = 960, 640, 24
+_MAX_NAMES = 60
+# Of groups for light and dark pages, and grey for those without a colour of their own.
+_COLORS = (
+    ("#332288", "#8d7ff0"), ("#e0851f", "#f5a04a"), ("#117733", "#3fb567"), ("#cc3d55", "#ff7a8e"),
+    ("#2b8cc4", "#7cc8f2"), ("#8a7a12", "#c8b53c"), ("#aa4499", "#e083d0"), ("#44aa99", "#5fd6c2"),
+    ("#7a3b12", "#c98a5a"), ("#b58f00", "#ffe066"), ("#5577aa", "#b4c4e8"), ("#7fb032", "#b7e36b"),
+    ("#9a9aa2", "#74747e"),
+)  # fmt: skip
+_GREY = len(_COLORS) - 1
+# Where a name may stand, as seen from its point: how far its anchor is, and on which side.
+_SIDES = ((9, 4, "start"), (-9, 4, "end"), (0, -9, "middle"), (0, 18, "middle"))
+_BEFORE = {"start": 0.0, "end": 1.0, "middle": 0.5}  # the share of a text's length that lies before its anchor
+
+
+def map_styles() -> tuple[list[str], list[str]]:
+    """CSS rules of the groups' colours, for light and for dark pages."""
+    light, dark = ([f".g{i}{{--c:{pair[k]}}}" for i, pair in enumerate(_COLORS)] for k in (0, 1))
+    return light, dark
+
+
+def map_section(found: LabelMap | None, names: Mapping[str, str], labels: int, most: int) -> str:
+    """The map of at most `most` points.
+
+    Args:
+        found: The map.
+        names: Display names by label id.
+        labels: Number of all labels, where there are more than in the map.
+        most: Largest number of points.
+    """
+    if found is None or not len(found.ids):
+        return ""
+    rows = np.arange(len(found.ids))
+    if len(rows) > most:
+        rows = np.linspace(0, len(found.ids) - 1, most).round().astype(int)
+    if not len(rows):
+        return '<p class="hint">It would not fit in the page.</p>'
+    points = found.points[rows]
+    low, reach = points.min(axis=0), np.ptp(points, axis=0)
+    points = (points - low) / np.where(reach > 0, reach, 1)
+    points = points * (_WIDTH - 2 * _MARGIN, 2 * _MARGIN - _HEIGHT) + (_MARGIN, _HEIGHT - _MARGIN)
+    sizes = Counter(found.groups[row] for row in rows)
+    named = sorted((group for group in sizes if group != "other"), key=lambda group: (-sizes[group], group))
+    colors = {group: i for i, group in enumerate(named[:_GREY])}
+    members: dict[int, list[int]] = {}
+    for place, row in enumerate(rows):
+        members.setdefault(colors.get(found.groups[row], _GREY), []).append(place)
+    radius = float(np.clip(math.sqrt(5000 / len(rows)), 2.2, 5.5))
+    layers, legend = [], []
+    for color in sorted(members, reverse=True):  # the grey ones below
+        marks = [_mark(found, rows[place], points[place], radius, names) for place in members[color]]
+        layers.append(f'<g class="g{color}">{"".join(marks)}</g>')
+    for color in sorted(members):
+        name = "other" if color == _GREY else named[color]
+        legend.append(
+            f'<li class="g{color}" data-group="g{color}"><i class="dot"></i>{escape(name, 40)} '
+            f'<span class="soft">{len(members[color]):,}</span></li>'
+        )
+    every = max(len(found.ids), labels)
+    shown = plural(len(rows), "label") if len(rows) == every else f"{len(rows):,} of {plural(every, 'label')}"
+    shapes = "Circles are seen labels, diamonds unseen ones. " if not all(found.seen[i] for i in rows) else ""
+    texts = _names(points, [clip(names.get(found.ids[row], found.ids[row]), 26) for row in rows])
+    return (
+        f'<p class="hint">{shown} by t-SNE: labels whose vectors have a large cosine lie together. {shapes}'
+        "Colours are branches of the hierarchy; a point’s name is shown under the pointer.</p>"
+        '<figure class="map"><div class="scroll" tabindex="0" role="region" aria-labelledby="map-title">'
+        f'<svg id="label-map" viewBox="0 0 {_WIDTH} {_HEIGHT}" role="img" aria-label="Map of the label vectors">'
+        f'{"".join(layers)}<g class="names">{texts}</g></svg></div>'
+        f'<ul class="legend" id="map-legend">{"".join(legend)}</ul></figure>'
+    )
+
+
+def _mark(found: LabelMap, row: int, point: np.ndarray, radius: float, names: Mapping[str, str]) -> str:
+    """A circle for a seen label, a diamond for an unseen one."""
+    x, y = point
+    kind = "seen" if found.seen[row] else "unseen"
+    title = f"<title>{label_name(names, found.ids[row])} ({kind}; {escape(found.groups[row], 40)})</title>"
+    if found.seen[row]:
+        return f'<circle cx="{number(x)}" cy="{number(y)}" r="{number(radius)}">{title}</circle>'
+    return f'<path d="{diamond(x, y, 1.5 * radius)}">{title}</path>'
+
+
+def _names(points: np.ndarray, names: list[str]) -> str:
+    """Names of some points, as SVG."""
+
+    def boxes_of(point):
+        x, y = points[point]
+        # Widths of this font as browsers draw it, nearly.
+        wide = sum(unicodedata.east_asian_width(character) in "WF" for character in names[point])
+        length = 6.4 * (len(names[point]) - wide) + 12 * wide
+        boxes = []
+        for dx, dy, anchor in _SIDES:
+            left = dx - _BEFORE[anchor] * length
+            boxes.append((x + left - 2, y + dy - 11, x + left + length + 2, y + dy + 4))
+        return boxes
+
+    texts = []
+    for point, side in place_names(points, boxes_of, (0, 0, _WIDTH, _HEIGHT), _MAX_NAMES):
+        dx, dy, anchor = _SIDES[side]
+        x, y = points[point]
+        texts.append(
+            f'<text x="{number(x + dx)}" y="{number(y + dy)}" text-anchor="{anchor}">{html.escape(names[point])}</text>'
+        )
+    return "".join(texts)

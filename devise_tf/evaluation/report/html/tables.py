@@ -1,0 +1,193 @@
+"""Tables of figures and of differences."""
+
+from collections.abc import Mapping, Sequence
+
+from devise_tf.evaluation.report.html.looks import Looks
+from devise_tf.evaluation.report.html.text import escape, figure, interval_of, known, metrics_of, number, plural, signed
+from devise_tf.evaluation.report.titles import SETTINGS, in_order
+
+_GENERALIZED = ("seen", "unseen", "harmonic")
+_GROUP = '<th scope="colgroup" colspan="{}">{}</th>'
+
+
+def setting_section(report: Mapping, setting: str, looks: Looks) -> str:
+    """hit@k and hp@k of all models, the paper's figures below, and notes on what they are."""
+    rows = report.get(setting, {})
+    paper = report.get("paper", {}).get(setting, {})
+    metrics = metrics_of([*rows.values(), *paper.values()])
+    if not rows or not metrics:
+        return ""
+    hits = sum(kind == "hit" for kind, _ in metrics)
+    head = _GROUP.format(hits, "flat hit@k, %") if hits else ""
+    head += _GROUP.format(len(metrics) - hits, "hierarchical precision@k") if hits < len(metrics) else ""
+    ks = "".join(
+        f'<th scope="col"{" class=first" if i in (0, hits) else ""}>{kind}@{k}</th>'
+        for i, (kind, k) in enumerate(metrics)
+    )
+    columns = [(f"{kind}@{k}", kind == "hp") for kind, k in metrics]
+    cells = _cells(report, setting, columns, rows)
+    lines = [f"<tr>{looks.row_head(model)}{''.join(cells[model])}</tr>" for model in in_order(rows)]
+    body = f"<tbody>{''.join(lines)}</tbody>"
+    if paper:
+        lines = [
+            f'<tr><th scope="row">{looks.title(model)}</th>'
+            + "".join(f"<td>{figure(row.get(metric), hierarchical)}</td>" for metric, hierarchical in columns)
+            + "</tr>"
+            for model, row in paper.items()
+        ]
+        body += (
+            f'<tbody class="paper"><tr><th scope="rowgroup" colspan="{len(columns) + 1}">the paper’s figures '
+            f"(Frome et al., 2013)</th></tr>{''.join(lines)}</tbody>"
+        )
+    counted = []
+    if setting in report.get("images", {}):
+        counted.append(plural(report["images"][setting], "image"))
+    if setting in report.get("labels", {}):
+        counted.append(plural(report["labels"][setting]["candidates"], "candidate"))
+    caption = f"<caption>{', '.join(counted)}</caption>" if counted else ""
+    table = (
+        f'<div class="scroll" tabindex="0" role="region" aria-labelledby="{setting}-title">'
+        f'<table class="figures">{caption}<thead><tr><td></td>{head}</tr><tr><th scope="col">model</th>{ks}</tr>'
+        f"</thead>{body}</table></div>"
+    )
+    said = []
+    if setting == next(name for name in SETTINGS if name in report):
+        if hits:
+            said.append("Hit@k: share of the images whose label is among the first k answers.")
+        if hits < len(metrics):
+            said.append(
+                "Hierarchical precision@k: share of the first k answers that are among the labels nearest to the "
+                "true one in the hierarchy."
+            )
+    if any("<b>" in cell for row in cells.values() for cell in row):
+        said.append("Bold: its interval lies above those of all other models.")
+    hints = [" ".join(said)] if said else []
+    for model, values in report.get("seeds", {}).get(setting, {}).items():
+        if len(values.get("hit@1", ())) > 1:
+            low, high = (figure(bound(values["hit@1"])) for bound in (min, max))
+            count = len(values["hit@1"])
+            hints.append(f"{looks.title(model)}: mean of {count} seeds; hit@1 from {low} to {high} %.")
+    return table + "".join(f'<p class="hint">{hint}</p>' for hint in hints)
+
+
+def generalized_section(report: Mapping, looks: Looks) -> str:
+    """Accuracy on seen and on unseen labels, without and with a penalty."""
+    found = report.get("generalized", {})
+    if not found:
+        return ""
+    rows = {
+        model: {**row, **{f"penalized.{name}": value for name, value in (row.get("penalized") or {}).items()}}
+        for model, row in found.items()
+    }
+    plain = _cells(report, "generalized", [(name, False) for name in _GENERALIZED], rows)
+    after = _cells(report, "generalized", [(f"penalized.{name}", False) for name in _GENERALIZED], rows)
+    penalized = any(row.get("penalized") for row in found.values())
+    area = any("area" in row for row in found.values())
+    lines = []
+    for model in in_order(rows):
+        cells = "".join(plain[model])
+        if penalized:
+            penalty = rows[model].get("penalized.penalty")
+            cells += f"<td>{f'{penalty:.3g}' if known(penalty) else '–'}</td>{''.join(after[model])}"
+        if area:
+            cells += f"<td>{figure(rows[model].get('area'), hierarchical=True)}</td>"
+        lines.append(f"<tr>{looks.row_head(model)}{cells}</tr>")
+    groups = [("as answered, %", _GENERALIZED)]
+    groups += [("seen labels’ scores less a penalty, %", ("penalty", *_GENERALIZED))] if penalized else []
+    groups += [("all penalties", ("area",))] if area else []
+    head = "".join(_GROUP.format(len(names), title) for title, names in groups)
+    columns = "".join(
+        f'<th scope="col"{"" if i else " class=first"}>{name}</th>'
+        for _, names in groups
+        for i, name in enumerate(names)
+    )
+    return (
+        '<div class="scroll" tabindex="0" role="region" aria-labelledby="generalized-title"><table class="figures">'
+        "<caption>Accuracy on seen and on unseen labels, all of them candidates</caption>"
+        f'<thead><tr><td></td>{head}</tr><tr><th scope="col">model</th>{columns}</tr></thead>'
+        f"<tbody>{''.join(lines)}</tbody></table></div>"
+        '<p class="hint">Accuracy: hit@1 of each label, averaged over labels. Harmonic: the harmonic mean of both '
+        "accuracies, which is high only if both are."
+        f"{' Area: under the curve of seen against unseen accuracy.' if area else ''}</p>"
+    )
+
+
+def _cells(
+    report: Mapping, setting: str, columns: Sequence[tuple[str, bool]], rows: Mapping[str, Mapping]
+) -> dict[str, list[str]]:
+    """Cells by model of columns `(metric, hierarchical)`: figures, their intervals, the best in bold."""
+    cells: dict[str, list[str]] = {model: [] for model in rows}
+    for metric, hierarchical in columns:
+        bounds = {model: bound for model in rows if (bound := interval_of(report, setting, model, metric))}
+        best = _best({model: row.get(metric) for model, row in rows.items()}, bounds)
+        for model, row in rows.items():
+            text = figure(row.get(metric), hierarchical)
+            if model == best:
+                text = f"<b>{text}</b>"
+            if model in bounds and known(row.get(metric)):
+                low, high = (figure(bound, hierarchical) for bound in bounds[model])
+                text += f"<small>{low}–{high}</small>"
+            cells[model].append(f"<td>{text}</td>")
+    return cells
+
+
+def _best(values: Mapping[str, float | None], intervals: Mapping[str, Sequence[float]]) -> str | None:
+    """The model whose interval lies above those of all others, chance aside; None without one."""
+    models = [model for model, value in values.items() if known(value) and model != "chance"]
+    if len(models) < 2 or any(model not in intervals for model in models):
+        return None
+    best = max(models, key=values.get)
+    return best if all(intervals[best][0] > intervals[m][1] for m in models if m != best) else None
+
+
+def differences_section(report: Mapping, looks: Looks) -> str:
+    """Differences between models, with pictures of their intervals."""
+    settings: dict[str, list[Mapping]] = {}
+    for row in report.get("differences", ()):
+        if known(row.get("difference")):
+            settings.setdefault(row["setting"], []).append(row)
+    if not settings:
+        return ""
+    columns = ("metric", "models", "difference", "95 % interval", "about zero")
+    bodies = []
+    for setting, rows in settings.items():
+        bounds = [row.get(name) for row in rows for name in ("low", "high", "difference")]
+        reach = max(abs(bound) for bound in bounds if known(bound)) or 1.0
+        bodies.append(
+            f'<tbody><tr><th scope="rowgroup" colspan="{len(columns)}">'
+            f"{escape(SETTINGS.get(setting, setting.capitalize()))}</th></tr>"
+            f"{''.join(_difference(row, reach, looks) for row in rows)}</tbody>"
+        )
+    tall = " tall" if sum(map(len, settings.values())) > 25 else ""
+    return (
+        f'<div class="scroll{tall}" tabindex="0" role="region" aria-labelledby="differences-title">'
+        '<table class="figures differences"><thead><tr>'
+        + "".join(f'<th scope="col">{name}</th>' for name in columns)
+        + f"</tr></thead>{''.join(bodies)}</table></div>"
+        '<p class="hint">Paired: both models answer for the same images. Percentage points, and shares for hp@k. '
+        "Bold: the interval does not hold zero. The pictures of a setting have one scale.</p>"
+    )
+
+
+def _difference(row: Mapping, reach: float, looks: Looks) -> str:
+    """A row of the table of differences; the picture goes from `-reach` to `reach`."""
+    difference, low, high = (row.get(name) for name in ("difference", "low", "high"))
+    hierarchical = row["metric"].startswith("hp")
+    text, interval, clear = signed(difference, hierarchical), "–", False
+    if known(low) and known(high):
+        interval = f"{signed(low, hierarchical)} to {signed(high, hierarchical)}"
+        clear = low > 0 or high < 0
+    else:
+        low = high = difference
+    x = [number(120 + 115 * value / reach) for value in (low, difference, high)]
+    metric = row["metric"]
+    if metric.startswith("penalized."):
+        metric = metric.removeprefix("penalized.") + ", with penalty"
+    return (
+        f"<tr><td>{escape(metric)}</td><td>{looks.title(row['model'])} − {looks.title(row['minus'])}</td>"
+        f"<td>{f'<b>{text}</b>' if clear else text}</td><td>{interval}</td>"
+        '<td><svg class="forest" viewBox="0 0 240 16" width="240" height="16" aria-hidden="true">'
+        f'<line class="zero" x1="120" y1="0" x2="120" y2="16"/><g{" class=clear" if clear else ""}>'
+        f'<line class="bar" x1="{x[0]}" y1="8" x2="{x[2]}" y2="8"/><circle cx="{x[1]}" cy="8" r="3"/></g></svg>'
+        "</td></tr>"
+    )

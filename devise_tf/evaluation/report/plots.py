@@ -1,0 +1,142 @@
+"""Pictures of label vectors."""
+
+import importlib.util
+import os
+from collections import Counter
+from collections.abc import Sequence
+
+import numpy as np
+
+from devise_tf.evaluation.report.label_plane import place_names, t_sne
+from devise_tf.files import atomic_write
+
+# Ten colours that are told apart easily and two more; grey is for what has no group.
+_COLORS = (
+    *("#1f77b4", "#ff7f0e", "#2ca02c", "#d62728", "#9467bd", "#8c564b", "#e377c2", "#bcbd22", "#17becf", "#0b3d91"),
+    *("#7fc97f", "#f2b701"),
+)
+_GREY = "#a0a0a0"
+# Where a name may stand: how far from its point, in points of print, and how it is aligned.
+_SIDES = (
+    ((5, 0), "left", "center"),
+    ((-5, 0), "right", "center"),
+    ((0, 5), "center", "bottom"),
+    ((0, -5), "center", "top"),
+)
+
+
+def check_plots() -> None:
+    """Raises a `ModuleNotFoundError` that says what to install where scikit-learn or matplotlib is not there."""
+    lost = [name for name in ("sklearn", "matplotlib") if importlib.util.find_spec(name) is None]
+    if lost:
+        raise ModuleNotFoundError(
+            f"The picture needs scikit-learn and matplotlib: pip install 'devise_tf[plots]'. Received: no {lost[0]}"
+        )
+
+
+def plot_label_vectors(
+    path: str | os.PathLike,
+    vectors: np.ndarray,
+    names: Sequence[str],
+    groups: Sequence[str],
+    seed: int = 0,
+    max_names: int = 60,
+    title: str = "",
+) -> np.ndarray:
+    """Draws label vectors in the plane by t-SNE, coloured by their groups: the paper's Figure 1b.
+
+    Args:
+        path: The PNG file to write, atomically.
+        vectors: float `[N, D]` of unit norm, N at least 4; neighbours in the plane have large cosines.
+        names: N texts; some of them are written beside their points, where there is room.
+        groups: N names of groups, at most 12 of them beside "other".
+        seed: Seed of t-SNE.
+        max_names: Largest number of names to write.
+        title: Optional.
+
+    Returns:
+        The points, float32 `[N, 2]`.
+
+    Raises:
+        ModuleNotFoundError: scikit-learn or matplotlib is not installed.
+        ValueError: an argument is not as above.
+    """
+    check_plots()
+    from matplotlib import patheffects
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    vectors = np.asarray(vectors, np.float32)
+    if vectors.ndim != 2 or len(vectors) < 4 or not len(vectors) == len(names) == len(groups):
+        raise ValueError(
+            "t-SNE needs four vectors or more, with a name and a group each. "
+            f"Received: vectors of shape {vectors.shape}, {len(names)} names, {len(groups)} groups"
+        )
+    sizes = Counter(groups)
+    order = sorted(sizes, key=lambda group: (group == "other", -sizes[group], group))
+    if len(set(order) - {"other"}) > len(_COLORS):
+        raise ValueError(f"There must be {len(_COLORS)} groups at most. Received: {order}")
+    points = t_sne(vectors, seed)
+
+    figure = Figure(figsize=(11, 7.5), dpi=150, layout="constrained")
+    canvas = FigureCanvasAgg(figure)
+    axes = figure.add_subplot()
+    colors = {group: _GREY if group == "other" else _COLORS[i] for i, group in enumerate(order)}
+    size = float(np.clip(12000 / len(points), 3, 55))
+    groups = np.array(groups)
+    for group in order:
+        chosen = points[groups == group]
+        axes.scatter(
+            *chosen.T, s=size, color=colors[group], alpha=0.85, linewidths=0.3, edgecolors="white",
+            label=f"{group} ({sizes[group]})",
+        )  # fmt: skip
+    axes.set_xticks([])
+    axes.set_yticks([])
+    axes.margins(0.05)
+    for side in axes.spines.values():
+        side.set_color("#d0d0d0")
+    if title:
+        axes.set_title(title, fontsize=12)
+    legend = axes.legend(
+        loc="center left",
+        bbox_to_anchor=(1.01, 0.5),
+        frameon=False,
+        fontsize=10,
+        markerscale=max(1.0, (40 / size) ** 0.5),
+    )
+    for handle in legend.legend_handles:
+        handle.set_alpha(1)
+    canvas.draw()  # settles the layout, on which the room for names depends
+    halo = [patheffects.withStroke(linewidth=2.2, foreground="white")]
+    _write_names(axes, canvas.get_renderer(), points, names, [colors[group] for group in groups], max_names, halo)
+    with atomic_write(path) as file:
+        figure.savefig(file, format="png", metadata={"Software": None})
+    return points
+
+
+def _write_names(axes, renderer, points, names, colors, max_names, halo) -> None:
+    """Writes names beside points far from each other, each where it hides no other name and few points."""
+
+    def write(point):
+        return axes.annotate(
+            names[point], points[point], xytext=(0, 0), textcoords="offset points", fontsize=8,
+            color=_dark(colors[point]), path_effects=halo,
+        )  # fmt: skip
+
+    def boxes_of(point):
+        text = write(point)
+        boxes = []
+        for place, side, base in _SIDES:
+            text.set(position=place, ha=side, va=base)
+            boxes.append(text.get_window_extent(renderer).padded(3).extents)
+        text.remove()
+        return boxes
+
+    frame = axes.get_window_extent(renderer).extents
+    for point, chosen in place_names(axes.transData.transform(points), boxes_of, frame, max_names):
+        place, side, base = _SIDES[chosen]
+        write(point).set(position=place, ha=side, va=base)
+
+
+def _dark(color: str) -> tuple[float, float, float]:
+    return tuple(0.6 * int(color[i : i + 2], 16) / 255 for i in (1, 3, 5))

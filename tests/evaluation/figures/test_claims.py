@@ -1,0 +1,122 @@
+"""Made-up measurements for which each verdict comes out."""
+
+import numpy as np
+import pytest
+
+from devise_tf.evaluation.figures.claims import check_claims
+from devise_tf.evaluation.measure.measurement import NEVER
+from tests.helpers.made_up import measurement, outcomes
+
+IMAGES = 3000
+# Shares of images with a hit at 1, 2 and 5, and the mean number of correct answers among the first five.
+SEEN = {
+    "softmax": (0.556, 0.674, 0.785, 1.7),
+    "devise": (0.535, 0.664, 0.784, 1.9),
+    "random": (0.50, 0.62, 0.74, 1.5),
+    "l2": (0.25, 0.35, 0.45, 1.0),
+    "devise_projection": (0.515, 0.65, 0.77, 1.8),
+}
+UNSEEN = {"devise": (0.18, 0.26, 0.40, 1.5), "random": (0.10, 0.2, 0.33, 1), "l2": (0.09, 0.15, 0.25, 1)}
+BOTH = {"devise": (0.02, 0.08, 0.20, 1.2)}
+SIZES = {"seen": 20, "unseen": 15, "unseen+seen": 35}
+
+
+def made_up(seen=None, unseen=None, both=None, images=IMAGES, **arguments):
+    """The models' rows, some of them changed or, by None, taken away. Images are hit in the same order."""
+    answered = {}
+    rows = (("seen", SEEN, seen), ("unseen", UNSEEN, unseen), ("unseen+seen", BOTH, both))
+    for setting, usual, changes in rows:
+        models = {model: row for model, row in {**usual, **(changes or {})}.items() if row}
+        answered[setting] = {}
+        for model, (at_1, at_2, at_5, correct) in models.items():
+            place = (np.arange(images) + 0.5) / images
+            first = np.where(place < at_1, 1, np.where(place < at_2, 2, np.where(place < at_5, 5, NEVER)))
+            right = np.zeros((images, 3), int)
+            right[:, 2] = np.floor(correct) + (np.arange(images) * 7 % 10 < round(10 * (correct % 1)))
+            answered[setting][model] = [outcomes(first, right)]
+    labels = {name: np.arange(images) % 10 for name in answered}
+    sizes = {name: {k: np.full(10, 3) for k in (1, 2, 5)} for name in answered}
+    return measurement(labels, SIZES, answered, **{"sizes": sizes, **arguments})
+
+
+def verdicts(measured):
+    return {int(claim["claim"][0]): claim["verdict"] for claim in check_claims(measured)}
+
+
+def test_all_hold():
+    found = check_claims(made_up())
+    assert [(claim["claim"][:2], claim["verdict"]) for claim in found] == [(f"{i}.", "holds") for i in range(1, 7)]
+    figures = [claim["figures"] for claim in found]
+    assert figures[0].startswith("softmax less devise, points: 2.1 [") and "0.1 [" in figures[0]
+    assert figures[1].startswith("hp@k of devise less softmax: 0.040 [") and "less random: 0.080 [" in figures[1]
+    assert "11.3 [" in figures[2] and "above chance at hit@1" in figures[2] and "above random at hit@5" in figures[2]
+    assert "16.0 [" in figures[3] and "at 1, 18.0" in figures[3]
+    assert figures[4].startswith("hit@1 of devise over l2: 2.14 [") and "2.00 [" in figures[4]
+    assert figures[5].startswith("hit@1 on seen labels, points gained: 2.0 [")
+
+
+@pytest.mark.parametrize(
+    ("claim", "verdict", "changes"),
+    [
+        (1, "does not hold", {"seen": {"devise": (0.58, 0.68, 0.79, 1.9)}}),
+        (1, "does not hold", {"seen": {"devise": (0.54, 0.6, 0.7, 1.9)}}),  # the gap grows with k
+        (1, "cannot tell", {"seen": {"devise": (0.536, 0.664, 0.765, 1.9)}}),  # the gap stays
+        (1, "cannot tell", {"images": 60}),
+        (2, "does not hold", {"seen": {"devise": (0.535, 0.664, 0.784, 1.6)}}),
+        (2, "does not hold", {"seen": {"random": (0.5, 0.62, 0.74, 1.8)}}),  # it trails DeViSE alone
+        (2, "cannot tell", {"seen": {"devise": (0.535, 0.664, 0.784, 1.7)}}),
+        (3, "does not hold", {"unseen": {"devise": (0.05, 0.26, 0.40, 1)}}),  # chance is 1 / 15
+        (3, "does not hold", {"unseen": {"random": (0.2, 0.2, 0.33, 1)}}),
+        (3, "cannot tell", {"unseen": {"random": (0.18, 0.2, 0.33, 1)}}),
+        (4, "does not hold", {"both": {"devise": (0.2, 0.3, 0.5, 1)}}),
+        (4, "cannot tell", {"both": {"devise": (0.18, 0.2, 0.3, 1)}}),
+        (5, "does not hold", {"seen": {"l2": (0.45, 0.5, 0.6, 1)}}),
+        (5, "cannot tell", {"seen": {"l2": (0.355, 0.5, 0.6, 1)}}),
+        (5, "cannot tell", {"seen": {"l2": (0, 0, 0, 0)}}),  # there is no ratio
+        (6, "does not hold", {"seen": {"devise_projection": (0.533, 0.65, 0.77, 1)}}),
+        (6, "does not hold", {"seen": {"devise_projection": (0.6, 0.65, 0.77, 1)}}),
+        (6, "cannot tell", {"seen": {"devise_projection": (0.515, 0.65, 0.77, 1)}, "images": 60}),
+    ],
+)
+def test_each_verdict(claim, verdict, changes):
+    found = verdicts(made_up(**changes))
+    assert found[claim] == verdict
+    assert len(found) == 6
+
+
+@pytest.mark.parametrize(
+    ("left", "changes"),
+    [
+        ([3, 4, 5, 6], {"seen": {"softmax": None}}),
+        ([1, 3, 4, 5, 6], {"sizes": {}}),
+        ([1, 2, 4, 5, 6], {"unseen": {"random": None}}),
+        ([1, 2, 3, 5, 6], {"both": {"devise": None}}),
+        ([1, 2, 3, 4, 6], {"seen": {"l2": None}}),
+        ([1, 2, 3, 4, 5], {"seen": {"devise_projection": None}}),
+        ([], {"seen": {"devise": None}, "unseen": {"devise": None}}),
+    ],
+)
+def test_what_was_not_measured_is_not_claimed(left, changes):
+    assert list(verdicts(made_up(**changes))) == left
+
+
+def without(measured, *settings):
+    for part in (measured.settings, measured.ks, measured.images, measured.labels, measured.outcomes):
+        for name in settings:
+            del part[name]
+    measured.correct_sizes.clear()
+    return measured
+
+
+def test_settings_that_are_not_there():
+    assert list(verdicts(without(made_up(), "unseen", "unseen+seen"))) == [1, 5, 6]
+    # Images of unseen labels alone tell nothing of the claims about seen ones.
+    assert list(verdicts(without(made_up(), "seen"))) == [3, 4]
+
+
+def test_other_ks():
+    """The zero-shot claim is about the first and the first five answers, whatever the tables show."""
+    measured = made_up(ks=(2, 5, 10))
+    assert "above chance at hit@1" in check_claims(measured)[2]["figures"]
+    assert verdicts(measured)[3] == "holds"
+    assert verdicts(made_up(ks=(2, 5, 10), unseen={"devise": (0.05, 0.1, 0.2, 1)}))[3] == "does not hold"

@@ -1,0 +1,193 @@
+"""The models of a made-up run: what they are called, what they share, and their queries in NumPy."""
+
+import keras
+import numpy as np
+import pytest
+
+from devise_tf.evaluation.measure.run_scorers import run_scorers
+from devise_tf.labels import LabelSet, make_label_vectors, random_label_vectors
+from devise_tf.labels.similarity_profile import SimilarityProfile
+from devise_tf.models.devise import DeViSE
+from devise_tf.models.trained_run import TrainedRun, random_seed
+from devise_tf.text import save_vectors
+
+SEEN, UNSEEN = ["n1", "n2", "n3", "n4"], ["n5", "n6"]
+LABELS = LabelSet(
+    [*SEEN, *UNSEEN], [["cat", "puss"], ["snow leopard"], ["crane"], ["oak"], ["derrick", "crane"], ["red fox"]]
+)
+TERMS = ["cat", "puss", "snow_leopard", "crane", "oak", "derrick", "red", "fox"]
+VECTORS = np.random.default_rng(0).normal(size=(len(TERMS), 5)).astype("float32")
+PIXELS = np.random.default_rng(1).uniform(0, 255, (7, 4, 4, 3)).astype("float32")
+
+
+def cnn():
+    pixels = keras.Input((4, 4, 3), name="pixels")
+    flat = keras.layers.Flatten()(keras.layers.Rescaling(1 / 255)(pixels))
+    x = keras.layers.Dense(6, activation="tanh", name="representation")(flat)
+    return keras.Model(pixels, keras.layers.Dense(len(SEEN), name="logits")(x))
+
+
+def label_vectors(label_terms="first", profile=None):
+    return make_label_vectors(LABELS.select(SEEN), TERMS, VECTORS, label_terms=label_terms, profile=profile).vectors
+
+
+@pytest.fixture(scope="module")
+def directory(tmp_path_factory):
+    directory = tmp_path_factory.mktemp("run")
+    (directory / "flags.txt").write_text("--missing_labels=compose\n--seed=3\n")
+    (directory / "unseen_labels.txt").write_text("".join(f"{label}\n" for label in UNSEEN))
+    LABELS.save(directory / "labels.txt")
+    save_vectors(directory / "vectors.bin", TERMS, VECTORS, form="word2vec_binary")
+    softmax = cnn()
+    softmax.save(directory / "cnn.keras")
+    frozen = keras.Model(softmax.input, softmax.get_layer("representation").output)
+    other = cnn()
+    tuned = keras.Model(other.input, other.get_layer("representation").output)
+    DeViSE(frozen, label_vectors()).save(directory / "devise_projection.keras")
+    DeViSE(tuned, label_vectors()).save(directory / "devise.keras")
+    DeViSE(frozen, label_vectors("mean"), loss="l2", label_terms="mean").save(directory / "l2.keras")
+    references = label_vectors("heads")
+    profiles = label_vectors("heads", SimilarityProfile(references, 0.15))
+    model = DeViSE(frozen, profiles, label_terms="heads", profile_references=references, profile_temperature=0.15)
+    model.with_softmax(softmax, 0.5).save(directory / "profiles.keras")
+    for number in (0, 1):
+        vectors = random_label_vectors(SEEN, 5, random_seed(3, number))
+        DeViSE(tuned, vectors, label_terms="none").save(directory / f"random_{number}.keras")
+        DeViSE(frozen, vectors, label_terms="none").save(directory / f"random_{number}_projection.keras")
+    return directory
+
+
+@pytest.fixture(scope="module")
+def run(directory):
+    return TrainedRun(str(directory))
+
+
+@pytest.fixture(scope="module")
+def scorers(run):
+    return run_scorers(run, LABELS, conse_tops=(2, 1, None))
+
+
+def named(scorers, name):
+    (found,) = [scorer for scorer in scorers if scorer.name == name]
+    return found
+
+
+def queries(scorer):
+    return np.asarray(scorer.head(scorer.network(PIXELS)))
+
+
+def unit(rows):
+    return rows / np.linalg.norm(rows, axis=1, keepdims=True)
+
+
+def numpy_outputs(run):
+    """Representation and logits of the softmax network, from its weights."""
+    first, first_bias, second, second_bias = run.network("softmax").get_weights()
+    representation = np.tanh(PIXELS.reshape(len(PIXELS), -1) / 255 @ first + first_bias)
+    return representation, representation @ second + second_bias
+
+
+def test_names_and_shared_networks(scorers):
+    """Random models are seeds of one name. Their projections are no models of the paper's, nor is that of l2."""
+    names = ["softmax", "conse", "conse_1", "conse_all", "devise", "devise_projection", "l2", "profiles"]
+    assert [scorer.name for scorer in scorers] == [*names, "random", "random"]
+    # That of the softmax is also that of the models over it, whatever their names: l2 was trained with it frozen.
+    shared = [scorer.name for scorer in scorers if scorer.network is scorers[0].network]
+    assert shared == ["softmax", "conse", "conse_1", "conse_all", "devise_projection", "l2", "profiles"]
+    assert len({id(scorer.network) for scorer in scorers}) == 4
+
+
+def test_queries_of_softmax_and_projection(run, scorers):
+    representation, logits = numpy_outputs(run)
+    np.testing.assert_allclose(queries(named(scorers, "softmax")), logits, atol=1e-5)
+    for name in ("devise_projection", "l2"):
+        projection = run.network(name).projection.get_weights()[0]
+        np.testing.assert_allclose(queries(named(scorers, name)), unit(representation @ projection), atol=1e-5)
+    # With probabilities in the embedding, at half the weight.
+    both = unit(representation @ run.network("profiles").projection.get_weights()[0])
+    both += 0.5 * unit(np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True))
+    np.testing.assert_allclose(queries(named(scorers, "profiles")), unit(both), atol=1e-5)
+    np.testing.assert_allclose(
+        queries(named(scorers, "devise")), unit(np.asarray(run.network("devise")(PIXELS))), atol=1e-5
+    )
+
+
+def test_queries_of_conse(run, scorers):
+    """The vectors of the T most probable labels, weighted by their probabilities, one image at a time."""
+    _, logits = numpy_outputs(run)
+    vectors = label_vectors()
+    for name, top in (("conse", 2), ("conse_1", 1), ("conse_all", 4)):
+        for row, query in zip(logits, queries(named(scorers, name)), strict=True):
+            probabilities = np.exp(row) / np.exp(row).sum()
+            best = sorted(range(len(SEEN)), key=lambda label: -probabilities[label])[:top]  # noqa: B023
+            expected = sum(probabilities[label] * vectors[label] for label in best)
+            np.testing.assert_allclose(query, expected / np.linalg.norm(expected), atol=1e-5)
+
+
+def by_terms(scorer):
+    """Whether a model answers by terms: "crane" then stands for two labels."""
+    candidates = scorer.candidates(LABELS.ids)
+    owners = sorted(tuple(int(label) for label in row if label >= 0) for row in candidates.owners)
+    if candidates.entries_per_answer == 4:
+        assert owners == [(0,), (0,), (1,), (2, 4), (3,), (4,), (5,)]
+        return True
+    assert candidates.entries_per_answer == 1 and owners == [(i,) for i in range(6)]
+    return False
+
+
+@pytest.mark.parametrize(
+    ("answers", "conse", "devise", "means"),
+    [("auto", True, True, False), ("terms", True, True, True), ("labels", False, False, False)],
+)
+def test_candidates(run, answers, conse, devise, means):
+    """By terms where label vectors are those of single terms; random vectors have none."""
+    found = run_scorers(run, LABELS, answers=answers, only=["softmax", "conse", "devise", "l2", "profiles", "random"])
+    ways = {scorer.name: by_terms(scorer) for scorer in found if scorer.name != "softmax"}
+    assert ways == {"conse": conse, "devise": devise, "l2": means, "profiles": means, "random": False}
+    softmax = named(found, "softmax").candidates(["n6", "n4", "n2"])
+    assert softmax.columns.numpy().tolist() == [3, 1] and softmax.owners.tolist() == [[1], [2]]
+    assert named(found, "softmax").candidates(UNSEEN) is None
+
+
+def test_vectors_of_candidates(run, scorers):
+    units = dict(zip(TERMS, unit(VECTORS), strict=True))
+    fox = unit((VECTORS[6] + VECTORS[7])[None])[0]  # composed
+    expected = [units[t] for t in ("cat", "puss", "snow_leopard", "crane", "oak", "derrick")]
+    found = named(scorers, "devise").candidates(LABELS.ids)
+    np.testing.assert_allclose(found.vectors, [*expected, fox], atol=1e-6)
+    means = unit(np.stack([units["cat"] + units["puss"], units["derrick"] + units["crane"]]))
+    np.testing.assert_allclose(named(scorers, "l2").candidates(["n1", "n5"]).vectors, means, atol=1e-6)
+    randoms = [scorer for scorer in scorers if scorer.name == "random"]
+    for number, scorer in enumerate(randoms):
+        # The run's seed is 3; labels that were not trained have random vectors too.
+        expected = random_label_vectors(["n6", "n1"], 5, 1000 * (3 + 1) + number)
+        np.testing.assert_allclose(scorer.candidates(["n6", "n1"]).vectors, expected, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("only", "names"),
+    [
+        (["random"], ["random", "random"]),
+        (["devise"], ["devise"]),
+        (["l2_projection"], None),
+        (["devise_projection", "conse"], ["conse", "devise_projection"]),
+        (["conse_1"], None),
+    ],
+)
+def test_only_some_models(run, only, names):
+    if names is None:
+        with pytest.raises(ValueError, match=f"has no model.*{only[0]}.*Received: models=.*'conse'.*'random'"):
+            run_scorers(run, LABELS, only=only)
+    else:
+        assert [scorer.name for scorer in run_scorers(run, LABELS, only=only)] == names
+
+
+def test_errors(run, directory, tmp_path):
+    with pytest.raises(ValueError, match="`answers` must be one of .*Received: answers='best'"):
+        run_scorers(run, LABELS, answers="best")
+    for path in directory.iterdir():
+        (tmp_path / path.name).symlink_to(path)
+    (tmp_path / "vectors.bin").unlink()
+    save_vectors(tmp_path / "vectors.bin", TERMS, VECTORS[::-1], form="word2vec_binary")
+    with pytest.raises(ValueError, match="was trained with other label vectors.*Received: model='devise'"):
+        run_scorers(TrainedRun(str(tmp_path)), LABELS)
