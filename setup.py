@@ -80,7 +80,8 @@ setup(
         "convert": _CONVERT,
         "hub": _HUB,
         "test": [
-            "pytest>=8.0", "ruff>=0.8", "build>=1.0", "setuptools>=64", "wheel", "gensim>=4.3", "playwright>=1.40",
+            "pytest>=8.0", "pytest-xdist>=3.6", "ruff>=0.8", "mypy>=1.15", "build>=1.0", "setuptools>=64", "wheel",
+            "gensim>=4.3", "playwright>=1.40",
             *_PLOTS, *_BEAM, *_SERVING, *_CONVERT, *_HUB,
         ],  # fmt: skip
     },

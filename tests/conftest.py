@@ -9,6 +9,16 @@ import pytest
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
 os.environ["KERAS_BACKEND"] = "tensorflow"
+# Processes side by side have a core each: more threads would only take turns.
+if "PYTEST_XDIST_WORKER" in os.environ:
+    for name in ("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS", "OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS"):
+        os.environ.setdefault(name, "1")
+
+
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """What soaks is slow, too: `-m "not slow"` leaves it out."""
+    if item.get_closest_marker("soak"):
+        item.add_marker("slow")
 
 
 @pytest.fixture(autouse=True)
