@@ -20,6 +20,8 @@ import zipfile
 
 from absl import app, flags, logging
 
+from devise_tf.choices import MISSING_LABELS
+
 _BATCHING_FLAGS = ("max_batch_size", "batch_timeout_micros", "batch_threads")
 _OWN_FLAGS = {
     "model_dir": ("model", "labels", "answers", "k", "max_terms", "missing_labels", "batching", *_BATCHING_FLAGS),
@@ -46,7 +48,7 @@ def define_flags() -> None:
         "max_terms", 100_000, "Most terms that requests may name, those of the labels aside.", lower_bound=0
     )
     flags.DEFINE_enum(
-        "missing_labels", None, ["compose", "drop", "stop"], "Labels without a vector: as in training, and by default."
+        "missing_labels", None, MISSING_LABELS, "Labels without a vector: as in training, and by default."
     )
     flags.DEFINE_boolean("batching", False, "In-graph batching of the network: for many small requests at once.")
     flags.DEFINE_integer("max_batch_size", 32, "Batching: most images of one run of the network.", lower_bound=1)

@@ -5,12 +5,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from devise_tf.choices import LABEL_TERMS, MISSING_LABELS
 from devise_tf.labels.label_set import LabelSet
 from devise_tf.labels.similarity_profile import SimilarityProfile
 from devise_tf.text.term_vectors import term_rows
-
-MISSING = ("compose", "drop", "stop")
-LABEL_TERMS = ("first", "mean", "heads", "random")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -73,7 +71,7 @@ def make_label_vectors(
     Raises:
         ValueError: Labels are left without a vector; they are named with the choices.
     """
-    for name, value, known in (("missing", missing, MISSING), ("label_terms", label_terms, LABEL_TERMS)):
+    for name, value, known in (("missing", missing, MISSING_LABELS), ("label_terms", label_terms, LABEL_TERMS)):
         if value not in known:
             raise ValueError(f"`{name}` must be one of {known}. Received: {name}={value!r}")
     index = {term: i for i, term in enumerate(terms)}

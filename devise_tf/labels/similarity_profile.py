@@ -4,6 +4,8 @@ import dataclasses
 
 import numpy as np
 
+from devise_tf.choices import PROFILE_TEMPERATURE
+
 
 @dataclasses.dataclass(frozen=True)
 class SimilarityProfile:
@@ -28,7 +30,7 @@ class SimilarityProfile:
     """
 
     references: np.ndarray
-    temperature: float = 0.15
+    temperature: float = PROFILE_TEMPERATURE
 
     def __post_init__(self):
         references = np.asarray(self.references, np.float32)

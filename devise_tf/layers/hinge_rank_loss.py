@@ -4,6 +4,7 @@ import keras
 import numpy as np
 from keras import ops
 
+from devise_tf.choices import MARGIN
 from devise_tf.losses.hinge_rank import check_hinge_arguments, hinge_rank_loss
 
 
@@ -55,7 +56,7 @@ class HingeRankLoss(keras.layers.Layer):
     """
 
     def __init__(
-        self, label_vectors=None, margin=0.1, violations="one", seed=None, num_labels=None, dimension=None, **kwargs
+        self, label_vectors=None, margin=MARGIN, violations="one", seed=None, num_labels=None, dimension=None, **kwargs
     ):
         check_hinge_arguments(margin, violations)
         if label_vectors is not None:

@@ -4,14 +4,14 @@ from typing import Any
 
 from keras import ops
 
-VIOLATIONS = ("one", "sum", "hardest")
+from devise_tf.choices import MARGIN, VIOLATIONS
 
 
 def hinge_rank_loss(
     embeddings: Any,
     labels: Any,
     label_vectors: Any,
-    margin: float = 0.1,
+    margin: float = MARGIN,
     violations: str = "one",
     uniforms: Any = None,
 ) -> Any:

@@ -5,8 +5,10 @@ from typing import Any
 import keras
 from keras import ops
 
+from devise_tf.choices import TEMPERATURE
 
-def label_softmax_loss(embeddings: Any, labels: Any, label_vectors: Any, temperature: float = 0.05) -> Any:
+
+def label_softmax_loss(embeddings: Any, labels: Any, label_vectors: Any, temperature: float = TEMPERATURE) -> Any:
     """Computes how improbable the true label is, where probabilities come from cosines with all label vectors.
 
     `loss = -log softmax_j(t_j . e / |e| / temperature) [label]`

@@ -3,14 +3,11 @@
 import dataclasses
 import math
 
+from devise_tf.choices import DTYPES, LABEL_TERMS, LOSSES, MARGIN, MISSING_LABELS, PROFILE_TEMPERATURE, TEMPERATURE
 from devise_tf.models.recipes import RECIPES
 
-# The same as those that `make_label_vectors` knows, which would import TensorFlow: `--help` is to be quick.
-MISSING_LABELS = ("compose", "drop", "stop")
-LABEL_TERMS = ("first", "mean", "heads", "random")
 STRATEGIES = ("default", "mirrored", "multi_worker")
 PHASES = ("all", "skip_gram", "cnn", "devise")
-DTYPES = ("float32", "mixed_bfloat16", "mixed_float16", "bfloat16", "float16")
 # A run may be resumed with other values of these: they do not shape what is trained.
 FREE = ("model_dir", "phase", "strategy", "data_dir", "log_every", "checkpoint_seconds", "verbose", "skip_gram_threads")
 # Settings that came later. At their defaults they are not in `flags.txt`, so that runs from before can be resumed.
@@ -106,13 +103,13 @@ class Config:
     cnn_learning_rate: float = _option(0.05, "Peak learning rate of phase 2: a warm-up, then a cosine.")
     weight_decay: float = _option(5e-4, "Weight decay of phase 2.")
 
-    margin: float = _option(0.1, "Margin of the hinge rank loss, phase 3.")
+    margin: float = _option(MARGIN, "Margin of the hinge rank loss, phase 3.")
     devise_loss: str = _option(
         "one",
         "Loss of phase 3: hinge rank loss over one false label, over all, over the hardest; l2; softmax over cosines.",
-        ("one", "sum", "hardest", "l2", "softmax"),
+        LOSSES,
     )
-    temperature: float = _option(0.05, "With --devise_loss=softmax: what cosines are divided by.")
+    temperature: float = _option(TEMPERATURE, "With --devise_loss=softmax: what cosines are divided by.")
     label_terms: str = _option(
         "first",
         "A label's vector: of its first term; the mean of all its terms'; heads: that mean with the terms' last words "
@@ -122,7 +119,9 @@ class Config:
     label_profiles: bool = _option(
         False, "Label vectors are profiles of similarities to the seen labels' vectors, in place of those of words."
     )
-    profile_temperature: float = _option(0.15, "With --label_profiles: what similarities are divided by.")
+    profile_temperature: float = _option(
+        PROFILE_TEMPERATURE, "With --label_profiles: what similarities are divided by."
+    )
     softmax_weight: float = _option(
         0.0, "With --label_profiles and --finetune_epochs=0: weight of the softmax's probabilities in the embedding."
     )

@@ -6,11 +6,12 @@ import keras
 import numpy as np
 from keras import ops
 
+from devise_tf.choices import LABEL_TERMS, LOSSES, MARGIN, PROFILE_TEMPERATURE, TEMPERATURE
 from devise_tf.layers import HingeRankLoss
 from devise_tf.losses import l2_label_loss, label_softmax_loss
 
-LOSSES = ("one", "sum", "hardest", "l2", "softmax")
-LABEL_TERMS = ("first", "mean", "heads", "random", "none")
+# "none": of no terms.
+_LABEL_TERMS = (*LABEL_TERMS, "none")
 
 
 @keras.saving.register_keras_serializable(package="devise_tf")
@@ -70,12 +71,12 @@ class DeViSE(keras.Model):
         self,
         visual_model,
         label_vectors=None,
-        margin=0.1,
+        margin=MARGIN,
         loss="one",
-        temperature=0.05,
+        temperature=TEMPERATURE,
         label_terms="first",
         profile_references=None,
-        profile_temperature=0.15,
+        profile_temperature=PROFILE_TEMPERATURE,
         softmax_weight=0.0,
         num_labels=None,
         dimension=None,
@@ -87,8 +88,8 @@ class DeViSE(keras.Model):
             raise ValueError(f"`loss` must be one of {LOSSES}. Received: loss={loss!r}")
         if not temperature > 0:
             raise ValueError(f"`temperature` must be positive. Received: temperature={temperature}")
-        if label_terms not in LABEL_TERMS:
-            raise ValueError(f"`label_terms` must be one of {LABEL_TERMS}. Received: label_terms={label_terms!r}")
+        if label_terms not in _LABEL_TERMS:
+            raise ValueError(f"`label_terms` must be one of {_LABEL_TERMS}. Received: label_terms={label_terms!r}")
         self.visual_model = visual_model
         self.loss_name, self.temperature, self.label_terms = loss, temperature, label_terms
         self.ranking_loss = HingeRankLoss(

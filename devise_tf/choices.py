@@ -1,0 +1,17 @@
+"""Choices and defaults that settings, functions and models share, each listed once. Imports nothing."""
+
+# What a label's vector is made of; see `devise_tf.labels.make_label_vectors`.
+LABEL_TERMS = ("first", "mean", "heads", "random")
+# What to do about labels without a vector.
+MISSING_LABELS = ("compose", "drop", "stop")
+# Which false labels the hinge rank loss counts.
+VIOLATIONS = ("one", "sum", "hardest")
+# The losses of phase 3: the hinge rank loss by its violations, and its alternatives.
+LOSSES = (*VIOLATIONS, "l2", "softmax")
+# Keras dtype policies of a visual model.
+DTYPES = ("float32", "mixed_bfloat16", "mixed_float16", "bfloat16", "float16")
+
+MARGIN = 0.1
+# Of the softmax over cosines, and of profiles of similarities.
+TEMPERATURE = 0.05
+PROFILE_TEMPERATURE = 0.15
