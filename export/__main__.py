@@ -99,7 +99,8 @@ def main(argv: list[str]) -> None:
     if conversions:
         _convert(export_dir, conversions)
         return
-    from devise_tf.export.saved_model import ExportSettings, export_model, relabel
+    from devise_tf.export.build import ExportSettings, export_model
+    from devise_tf.export.relabel import relabel
     from devise_tf.export.served_model import Batching
 
     print("Writing, and checking in a fresh process: half a minute.", flush=True)

@@ -1,13 +1,11 @@
 """Pixels of images, as an exported version sees them."""
 
-import json
-import os
 from collections.abc import Iterator
 
 import numpy as np
 import tensorflow as tf
 
-from devise_tf.export.verify import MANIFEST_FILE
+from devise_tf.export.manifest import read_manifest
 from devise_tf.images import BadImages, ImageSource, image_dataset
 
 _BATCH = 64
@@ -25,8 +23,7 @@ def sample_pixels(source: ImageSource, count: int, version_dir: str) -> Iterator
     Yields:
         Pairs of up to 64 images' pixels, float32 [N, S, S, 3], and labels, int32 [N].
     """
-    with open(os.path.join(version_dir, MANIFEST_FILE), encoding="utf-8") as file:
-        manifest = json.load(file)
+    manifest = read_manifest(version_dir)
     places = np.linspace(0, len(source) - 1, min(count or len(source), len(source))).round().astype(np.int64)
     dataset = image_dataset(
         source,

@@ -5,16 +5,15 @@
 What `tf.saved_model.load` runs in Python may still fail in TF Serving at the first request; this finds it.
 """
 
-import hashlib
-import json
 import os
 import subprocess
 import sys
 
 import numpy as np
 
+from devise_tf.export.manifest import checksums, read_manifest
+
 TOLERANCE = 1e-5
-MANIFEST_FILE = "assets.extra/devise.json"
 XLA_ATTRIBUTE = "_XlaMustCompile"
 SIGNATURES = {
     "serving_default": (["image_bytes"], ["labels", "scores"]),
@@ -28,20 +27,6 @@ SIGNATURES = {
 
 class VerificationError(RuntimeError):
     """An exported version is not what it should be."""
-
-
-def checksums(version_dir: str) -> dict[str, dict[str, object]]:
-    """Bytes and SHA-256 of the files of a version, by relative path; of all but the manifest, which holds them."""
-    found = {}
-    for top, _, names in sorted(os.walk(version_dir)):
-        for name in sorted(names):
-            path = os.path.join(top, name)
-            relative = os.path.relpath(path, version_dir).replace(os.sep, "/")
-            if relative != MANIFEST_FILE:
-                with open(path, "rb") as file:
-                    digest = hashlib.file_digest(file, "sha256").hexdigest()
-                found[relative] = {"bytes": os.path.getsize(path), "sha256": digest}
-    return found
 
 
 def verify_in_fresh_process(version_dir: str, expected: str | None = None) -> None:
@@ -84,8 +69,7 @@ def verify(version_dir: str, expected: str | None = None) -> int:
 
     from devise_tf.export.warmup import read_warmup
 
-    with open(os.path.join(version_dir, MANIFEST_FILE), encoding="utf-8") as file:
-        manifest = json.load(file)
+    manifest = read_manifest(version_dir)
     if (found := checksums(version_dir)) != manifest["files"]:
         different = sorted(n for n in {*found, *manifest["files"]} if found.get(n) != manifest["files"].get(n))
         raise VerificationError(f"Files differ from the manifest's checksums. Received: {different}")

@@ -7,7 +7,8 @@ import numpy as np
 import tensorflow as tf
 from tensorflow_serving.apis import classification_pb2, predict_pb2, prediction_log_pb2
 
-WARMUP_FILE = "assets.extra/tf_serving_warmup_requests"
+from devise_tf.export.manifest import WARMUP_FILE
+
 MAX_RECORDS = 1_000  # TF Serving refuses a file with more
 BATCH_SIZES = (1, 8)
 

@@ -129,9 +129,9 @@ def main(argv: list[str]) -> None:
     import tensorflow as tf
 
     from devise_tf.export import convert
+    from devise_tf.export.manifest import LABELS_FILE
     from devise_tf.export.publish import newest_version
     from devise_tf.export.sample_pixels import sample_pixels
-    from devise_tf.export.saved_model import LABELS_FILE
     from devise_tf.images import open_images
     from devise_tf.labels import LabelSet
 

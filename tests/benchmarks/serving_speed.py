@@ -203,7 +203,7 @@ def server_figures(plain: str, batched: str, labels: list[str]) -> dict[str, lis
 
 
 def main(argv: list[str]) -> None:
-    from devise_tf.export.saved_model import ExportSettings, export_model
+    from devise_tf.export.build import ExportSettings, export_model
     from devise_tf.export.served_model import Batching
     from devise_tf.labels import LabelSet
 

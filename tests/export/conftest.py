@@ -12,7 +12,7 @@ def tiny_model_dir(tmp_path_factory):
 @pytest.fixture(scope="session")
 def tiny_export(tiny_model_dir, tmp_path_factory):
     """A base path with one exported version, `1`. Not to be changed: copy it."""
-    from devise_tf.export.saved_model import ExportSettings, export_model
+    from devise_tf.export.build import ExportSettings, export_model
 
     base = tmp_path_factory.mktemp("export") / "devise"
     export_model(tiny_model_dir, str(base), ExportSettings(k=3))

@@ -15,9 +15,11 @@ import pytest
 import tensorflow as tf
 from tensorflow.core.protobuf import saved_model_pb2
 
-from devise_tf.export.saved_model import ExportSettings, export_model, relabel
-from devise_tf.export.verify import MANIFEST_FILE, VerificationError, checksums, verify, verify_in_fresh_process
-from devise_tf.export.warmup import WARMUP_FILE, read_warmup
+from devise_tf.export.build import ExportSettings, export_model
+from devise_tf.export.manifest import MANIFEST_FILE, WARMUP_FILE, checksums
+from devise_tf.export.relabel import relabel
+from devise_tf.export.verify import VerificationError, verify, verify_in_fresh_process
+from devise_tf.export.warmup import read_warmup
 from devise_tf.labels import LabelSet
 from devise_tf.text import load_vectors, save_vectors
 from tests.helpers.tiny_model_dir import (

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from devise_tf.export.build import ExportSettings, export_model
 from devise_tf.export.label_space import MAX_REQUEST_LABELS, WordVectorLabels
-from devise_tf.export.saved_model import ExportSettings, export_model
 from devise_tf.export.served_model import Batching, ServedModel
 from devise_tf.images.decode_image import decode_image, resize_and_crop
 from devise_tf.labels import LabelSet, make_label_vectors

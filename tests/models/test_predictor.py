@@ -461,7 +461,7 @@ def test_importing_the_zoo_imports_no_framework():
 @pytest.mark.slow
 @pytest.mark.parametrize("model", ["softmax", "profiles"])
 def test_answers_are_those_of_exports(load, directory, tmp_path, model):
-    from devise_tf.export.saved_model import ExportSettings, export_model
+    from devise_tf.export.build import ExportSettings, export_model
 
     path = export_model(directory, str(tmp_path / "base"), ExportSettings(model, k=4))
     signatures = tf.saved_model.load(path).signatures

@@ -14,8 +14,8 @@ import devise_tf.models
 from devise_tf.evaluation import EvaluationSettings, evaluate_runs
 from devise_tf.evaluation.measure.run_scorers import run_scorers
 from devise_tf.evaluation.report import report_details
-from devise_tf.export.saved_model import ExportSettings, export_model
-from devise_tf.export.verify import MANIFEST_FILE
+from devise_tf.export.build import ExportSettings, export_model
+from devise_tf.export.manifest import MANIFEST_FILE
 from devise_tf.labels import LabelSet
 from devise_tf.models.predictor import Predictor
 from devise_tf.models.presets import load_preset

@@ -1,0 +1,60 @@
+"""What is beside the graph of an exported version: where its files lie, and the manifest that says what they hold."""
+
+import hashlib
+import json
+import os
+from collections.abc import Callable, Mapping
+from typing import IO, Any
+
+MANIFEST_FILE = "assets.extra/devise.json"
+LABELS_FILE = "assets.extra/labels.txt"
+WARMUP_FILE = "assets.extra/tf_serving_warmup_requests"
+TERMS_FILE = "assets/terms.txt"
+# What manifests of early versions leave out.
+_DEFAULTS = {"label_terms": "first"}
+
+
+def read_manifest(version_dir: str, open_file: Callable[[str], IO] = open) -> dict[str, Any]:
+    """The manifest of a version.
+
+    | key | |
+    |---|---|
+    | `model`, `answers`, `k` | the settings of the export |
+    | `missing_labels`, `label_terms`, `profile_temperature` | what label vectors are made of |
+    | `outputs` | a softmax's labels, by output |
+    | `image_size`, `resize_size`, `preprocessing` | how images are prepared |
+    | `dimension`, `terms`, `labels` | sizes |
+    | `warmup_records` | number of requests in the warm-up file |
+    | `devise_tf`, `tensorflow`, `keras` | versions of the packages that made it |
+    | `files` | bytes and SHA-256 of every other file, by relative path |
+
+    Args:
+        version_dir: str. The version's directory.
+        open_file: Callable. Opens a path for reading text; `tf.io.gfile.GFile` reads other file systems.
+
+    Raises:
+        OSError: It cannot be read.
+    """
+    with open_file(f"{version_dir}/{MANIFEST_FILE}") as file:
+        return {**_DEFAULTS, **json.load(file)}
+
+
+def write_manifest(version_dir: str, facts: Mapping[str, object]) -> None:
+    """Writes the manifest of a version, and the checksums of its files into it, when all others are there."""
+    with open(os.path.join(version_dir, MANIFEST_FILE), "w", encoding="utf-8") as file:
+        json.dump({**facts, "files": checksums(version_dir)}, file, indent=1)
+        file.write("\n")
+
+
+def checksums(version_dir: str) -> dict[str, dict[str, object]]:
+    """Bytes and SHA-256 of the files of a version, by relative path; of all but the manifest, which holds them."""
+    result = {}
+    for top, _, names in sorted(os.walk(version_dir)):
+        for name in sorted(names):
+            path = os.path.join(top, name)
+            relative = os.path.relpath(path, version_dir).replace(os.sep, "/")
+            if relative != MANIFEST_FILE:
+                with open(path, "rb") as file:
+                    digest = hashlib.file_digest(file, "sha256").hexdigest()
+                result[relative] = {"bytes": os.path.getsize(path), "sha256": digest}
+    return result

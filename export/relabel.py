@@ -1,0 +1,157 @@
+"""Other labels for an exported model, without the training run."""
+
+import os
+import shutil
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import tensorflow as tf
+
+from devise_tf.export.build import answer_texts, columns_of, usable_terms, with_vectors
+from devise_tf.export.manifest import TERMS_FILE, checksums, read_manifest
+from devise_tf.export.publish import newest_version, publish
+from devise_tf.export.warmup import warmup_inputs
+from devise_tf.export.write_version import finish_version
+from devise_tf.labels import LabelSet, make_label_vectors
+from devise_tf.labels.similarity_profile import SimilarityProfile
+from devise_tf.packaged import packaged_files
+from devise_tf.text import load_vectors
+
+
+def relabel(export_dir: str, labels_file: str, vectors: str = "", missing: str = "") -> str:
+    """Publishes a version like the newest one that answers other labels, without the training run.
+
+    Args:
+        export_dir: Base path, or the path of one version of it.
+        labels_file: File of the labels, see `LabelSet.load`.
+        vectors: Vector file, or name of packaged vectors, of the space that the model was trained in, for terms that
+            the export has not. By default the packaged ones where they are of that space. A softmax has no vectors:
+            its labels are among those that it was trained on.
+        missing: What to do about labels without a vector, see `make_label_vectors`; by default what the export did.
+
+    Returns:
+        The path of the new version.
+
+    Raises:
+        ValueError: A label has no vector, `vectors` are of another space, or the version was changed after it was made.
+    """
+    labels = LabelSet.load(labels_file)
+    source = newest_version(export_dir)
+    base = source.rpartition("/")[0]
+
+    def build(directory):
+        manifest = _fetch(source, directory)
+        terms_file = os.path.join(directory, TERMS_FILE)
+        with open(terms_file, encoding="utf-8") as file:
+            terms = file.read().splitlines()
+        prefix = os.path.join(directory, "variables", "variables")
+        checkpoint = tf.train.load_checkpoint(prefix)
+        names = {key.split("/")[1]: key for key in checkpoint.get_variable_to_shape_map() if key.startswith("labels/")}
+        if manifest["model"] == "softmax":
+            if vectors:
+                raise ValueError(f"A softmax has no label vectors: leave `vectors` out. Received: {vectors=}")
+            columns = dict(zip(terms, checkpoint.get_tensor(names["term_columns"]).tolist(), strict=True))
+            found = columns_of(labels, manifest["outputs"], columns)
+            kept, changed = labels, {names["label_columns"]: np.array(found, np.int32)}
+        else:
+            own_vectors = checkpoint.get_tensor(names["term_vectors"])
+            space = _space((terms, own_vectors), vectors, labels)
+            profile = None
+            if "references" in names:
+                references = checkpoint.get_tensor(names["references"])
+                profile = SimilarityProfile(references, manifest["profile_temperature"])
+            label_terms = manifest["label_terms"]
+            kept, label_vectors = with_vectors(
+                labels,
+                make_label_vectors(labels, *space, missing or manifest["missing_labels"], label_terms, profile),
+            )
+            # What is answered can be asked for, too.
+            known = set(terms)
+            new = [row for row in usable_terms(*space, labels.names(), 0) if space[0][row] not in known]
+            with open(terms_file, "a", encoding="utf-8", newline="\n") as file:
+                file.writelines(f"{space[0][row]}\n" for row in new)
+            manifest["terms"] = len(terms) + len(new)
+            changed = {
+                names["label_vectors"]: label_vectors,
+                names["term_vectors"]: np.concatenate([own_vectors, space[1][new]]),
+            }
+        changed[names["texts"]] = _encoded(answer_texts(kept, manifest["answers"]))
+        _rewrite(checkpoint, prefix, changed)
+        requests = warmup_inputs([terms[0] for terms in kept.terms], manifest["image_size"])
+        with tf.device("CPU:0"):
+            loaded = tf.saved_model.load(directory)
+            expected = [loaded.signatures[name](**_tensors(inputs)) for name, inputs in requests]
+        finish_version(directory, kept, requests, expected, manifest)
+
+    return publish(base, build)
+
+
+def _space(own, vectors, labels):
+    """The terms and vectors that new labels are looked up in: of the space that the model was trained in."""
+    # Beside the labels' own, some that both have, to compare.
+    needed = labels.names() | set(own[0][:2000])
+    for path in [vectors] if vectors else packaged_files("vectors").values():
+        terms, rows = load_vectors(path, terms=needed)
+        scale = _scale(own, (terms, rows))
+        if scale:
+            # What the export has stays as it is: labels keep their vectors.
+            known = set(own[0])
+            new = [row for row, term in enumerate(terms) if term not in known]
+            return [*own[0], *(terms[row] for row in new)], np.concatenate([own[1], scale * rows[new]])
+    if vectors:
+        raise ValueError(
+            "`vectors` are of another space than those that the model was trained with: an image's embedding means "
+            f"nothing there. Take vectors of that run. Received: {vectors=}, dimension {rows.shape[1]}"
+        )
+    return own
+
+
+def _scale(own, other) -> float:
+    """How much longer own vectors are than others of the same space; 0 for those of another space.
+
+    They are of one space if terms that both have point in the same direction.
+    """
+    index = {term: row for row, term in enumerate(own[0])}
+    pairs = np.array([(index[term], row) for row, term in enumerate(other[0]) if term in index], int).reshape(-1, 2)
+    if not len(pairs) or own[1].shape[1] != other[1].shape[1]:
+        return 0.0
+    first, second = own[1][pairs[:, 0]], other[1][pairs[:, 1]]
+    lengths = np.maximum(np.linalg.norm(first, axis=1), 1e-30), np.maximum(np.linalg.norm(second, axis=1), 1e-30)
+    cosines = np.sum(first * second, axis=1) / (lengths[0] * lengths[1])
+    return float(np.median(lengths[0] / lengths[1])) if np.median(cosines) > 0.99 else 0.0
+
+
+def _fetch(source: str, directory: str) -> dict:
+    """Copies a version but for what a new one has of its own; returns its manifest."""
+    manifest = read_manifest(source, tf.io.gfile.GFile)
+    # The fingerprint is of the old variables, and TensorFlow has no public way to make one.
+    names = [n for n in manifest["files"] if not n.startswith("assets.extra/") and n != "fingerprint.pb"]
+    for name in names:
+        target = os.path.join(directory, name)
+        os.makedirs(os.path.dirname(target), exist_ok=True)
+        tf.io.gfile.copy(f"{source}/{name}", target)
+    if checksums(directory) != {name: manifest["files"][name] for name in names}:
+        raise ValueError(f"This version was changed after it was made: export the model again. Received: {source}")
+    return manifest
+
+
+def _rewrite(checkpoint, prefix: str, changed: Mapping[str, np.ndarray]) -> None:
+    """Writes the variables again, some with other values; the graph does not know how many labels there are."""
+    names = sorted(checkpoint.get_variable_to_shape_map())
+    values = [tf.constant(changed[name] if name in changed else checkpoint.get_tensor(name)) for name in names]
+    folder = os.path.dirname(prefix)
+    fresh = f"{folder}-fresh"
+    os.mkdir(fresh)
+    tf.raw_ops.SaveV2(
+        prefix=os.path.join(fresh, "variables"), tensor_names=names, shape_and_slices=[""] * len(names), tensors=values
+    )
+    shutil.rmtree(folder)
+    os.rename(fresh, folder)
+
+
+def _encoded(texts: Sequence[str]) -> np.ndarray:
+    return np.array([text.encode() for text in texts], object)
+
+
+def _tensors(inputs):
+    return {name: tf.constant(value) for name, value in inputs.items()}
