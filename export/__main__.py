@@ -23,10 +23,13 @@ from absl import app, flags, logging
 from devise_tf.choices import MISSING_LABELS
 
 _BATCHING_FLAGS = ("max_batch_size", "batch_timeout_micros", "batch_threads")
-_OWN_FLAGS = {
-    "model_dir": ("model", "labels", "answers", "k", "max_terms", "missing_labels", "batching", *_BATCHING_FLAGS),
-    "relabel": ("vectors",),
-    "conversions": ("representative",),
+_EXPORT_FLAGS = ("model", "labels", "answers", "k", "max_terms", "batching", *_BATCHING_FLAGS)
+# Flags that go with some of the jobs only.
+_JOBS_OF_FLAGS = {
+    **dict.fromkeys(_EXPORT_FLAGS, ("model_dir",)),
+    "missing_labels": ("model_dir", "relabel"),
+    "vectors": ("relabel",),
+    "representative": ("conversions",),
 }
 
 
@@ -73,72 +76,96 @@ def main(argv: list[str]) -> None:
     values = flags.FLAGS
     if len(argv) > 1:
         raise ValueError(f"Flags only, please. Received: {' '.join(argv[1:])}")
+    job = check_flags(values)
+    if not values["verbosity"].present:
+        logging.set_verbosity(logging.WARNING)
+    export_dir = values.export_dir if "://" in values.export_dir else os.path.expanduser(values.export_dir)
+    if job == "conversions":
+        _convert(export_dir, values)
+        return
+    print("Writing, and checking in a fresh process: half a minute.", flush=True)
+    version = _relabel(export_dir, values) if job == "relabel" else _export(export_dir, values)
+    print(f"Exported: {version}")
+    print(f"Try it: python -m devise_tf.serve --export_dir={version.rpartition('/')[0]}")
+
+
+def check_flags(values: flags.FlagValues) -> str:
+    """What the flags ask for: `"model_dir"`, `"relabel"` or `"conversions"`.
+
+    Raises:
+        ValueError: They ask for nothing, for two things, or do not go together.
+    """
     if not values.export_dir:
         raise ValueError("--export_dir must name the base path of the versions. Received: none")
-    conversions = [name for name in ("litert", "int8", "onnx") if values[name].value]
+    conversions = _conversions(values)
     jobs = [name for name in ("model_dir", "relabel") if values[name].value] + (["conversions"] if conversions else [])
     if len(jobs) != 1:
         raise ValueError(
             "Give one of --model_dir (export a run), --relabel (other labels) and --litert, --int8 or --onnx (convert "
             f"an exported version). Received: {jobs or 'none'}"
         )
-    for job, own in _OWN_FLAGS.items():
-        for flag in own:
-            if values[flag].present and not (job in jobs or (flag == "missing_labels" and "relabel" in jobs)):
-                raise ValueError(f"--{flag} does not go with --{jobs[0]}. Received: --{flag}={values[flag].value}")
+    [job] = jobs
+    for flag, goes_with in _JOBS_OF_FLAGS.items():
+        if values[flag].present and job not in goes_with:
+            raise ValueError(f"--{flag} does not go with --{job}. Received: --{flag}={values[flag].value}")
     if any(values[flag].present for flag in _BATCHING_FLAGS) and not values.batching:
         raise ValueError(f"--{', --'.join(_BATCHING_FLAGS)} need --batching. Received: no --batching")
-    outputs = [values[name].value for name in conversions]
-    if len(set(outputs)) < len(outputs):
-        raise ValueError(f"Each form needs a file of its own. Received: {outputs}")
+    paths = list(conversions.values())
+    if len(set(paths)) < len(paths):
+        raise ValueError(f"Each form needs a file of its own. Received: {paths}")
     if bool(values.int8) != bool(values.representative):
         raise ValueError("--int8 and --representative go together. Received: one of the two")
-    if not flags.FLAGS["verbosity"].present:
-        logging.set_verbosity(logging.WARNING)
-    export_dir = values.export_dir if "://" in values.export_dir else os.path.expanduser(values.export_dir)
-    if conversions:
-        _convert(export_dir, conversions)
-        return
-    from devise_tf.export.build import ExportSettings, export_model
+    return job
+
+
+def _conversions(values: flags.FlagValues) -> dict[str, str]:
+    """The files to convert a version to, by form."""
+    return {form: values[form].value for form in ("litert", "int8", "onnx") if values[form].value}
+
+
+def _relabel(export_dir: str, values: flags.FlagValues) -> str:
     from devise_tf.export.relabel import relabel
+
+    labels_file = os.path.expanduser(values.relabel)
+    return relabel(export_dir, labels_file, values.vectors or "", values.missing_labels or "")
+
+
+def _export(export_dir: str, values: flags.FlagValues) -> str:
+    from devise_tf.export.build import ExportSettings, export_model
     from devise_tf.export.served_model import Batching
 
-    print("Writing, and checking in a fresh process: half a minute.", flush=True)
-    if values.relabel:
-        version = relabel(
-            export_dir, os.path.expanduser(values.relabel), values.vectors or "", values.missing_labels or ""
-        )
-    else:
-        batching = Batching(values.max_batch_size, values.batch_timeout_micros, values.batch_threads)
-        settings = ExportSettings(
-            values.model, values.labels or "", values.answers, values.k, values.max_terms,
-            batching if values.batching else None, values.missing_labels or "",
-        )  # fmt: skip
-        version = export_model(values.model_dir, export_dir, settings)
-    print(f"Exported: {version}")
-    print(f"Try it: python -m devise_tf.serve --export_dir={version.rpartition('/')[0]}")
+    batching = Batching(values.max_batch_size, values.batch_timeout_micros, values.batch_threads)
+    settings = ExportSettings(
+        model=values.model,
+        labels=values.labels or "",
+        answers=values.answers,
+        k=values.k,
+        max_terms=values.max_terms,
+        batching=batching if values.batching else None,
+        missing_labels=values.missing_labels or "",
+    )
+    return export_model(values.model_dir, export_dir, settings)
 
 
-def _convert(export_dir: str, forms: list[str]) -> None:
+def _convert(export_dir: str, values: flags.FlagValues) -> None:
     from devise_tf.export.convert import to_litert, to_onnx
     from devise_tf.export.publish import newest_version
     from devise_tf.export.sample_pixels import sample_pixels
     from devise_tf.images import open_images
 
-    values = flags.FLAGS
     version = newest_version(export_dir)
-    for form in forms:
-        path = os.path.expanduser(values[form].value)
+    for form, path in _conversions(values).items():
+        path = os.path.expanduser(path)
         if form == "onnx":
-            found = to_onnx(version, path)
+            result = to_onnx(version, path)
         elif form == "litert":
-            found = to_litert(version, path)
+            result = to_litert(version, path)
         else:
             batches = sample_pixels(open_images(values.representative, "train"), 200, version)
-            found = to_litert(version, path, [image for pixels, _ in batches for image in pixels])
+            result = to_litert(version, path, [image for pixels, _ in batches for image in pixels])
         print(
-            f"{path}: {found['bytes']:,} bytes; differs from the SavedModel by {found['max_difference']:.1e} at most, "
-            f"mean cosine {found['mean_cosine']:.5f}",
+            f"{path}: {result['bytes']:,} bytes; differs from the SavedModel by {result['max_difference']:.1e} at "
+            f"most, mean cosine {result['mean_cosine']:.5f}",
             flush=True,
         )
 
