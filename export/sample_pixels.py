@@ -6,7 +6,7 @@ import numpy as np
 import tensorflow as tf
 
 from devise_tf.export.manifest import read_manifest
-from devise_tf.images import BadImages, ImageSource, image_dataset
+from devise_tf.images import BadImages, Crop, ImageInput, ImageSource, image_dataset
 
 _BATCH = 64
 
@@ -25,14 +25,8 @@ def sample_pixels(source: ImageSource, count: int, version_dir: str) -> Iterator
     """
     manifest = read_manifest(version_dir)
     places = np.linspace(0, len(source) - 1, min(count or len(source), len(source))).round().astype(np.int64)
-    dataset = image_dataset(
-        source,
-        tf.data.Dataset.from_tensor_slices(places),
-        manifest["image_size"],
-        manifest["resize_size"],
-        training=False,
-        bad_images=BadImages(source),
-    )
+    images = ImageInput(source, Crop(manifest["image_size"], manifest["resize_size"]), BadImages(source))
+    dataset = image_dataset(images, tf.data.Dataset.from_tensor_slices(places), training=False)
     for batch in dataset.batch(_BATCH).as_numpy_iterator():
         good = batch["weight"] > 0
         yield batch["image"][good], batch["label"][good]

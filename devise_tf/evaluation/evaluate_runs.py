@@ -16,7 +16,7 @@ from devise_tf.evaluation.measure.measurement import KS, Measurement, split, sta
 from devise_tf.evaluation.measure.run_scorers import run_scorers
 from devise_tf.evaluation.report.details import report_details
 from devise_tf.evaluation.report.write_report import write_report
-from devise_tf.images import BadImages, open_images
+from devise_tf.images import BadImages, Crop, ImageInput, open_images
 from devise_tf.labels import Hierarchy, LabelSet, load_ids
 from devise_tf.labels.coverage import label_coverage
 from devise_tf.labels.open_labels import open_labels
@@ -138,11 +138,8 @@ def evaluate_runs(
     try:
         measurement = evaluate(
             scorers,
-            inputs.source,
+            ImageInput(inputs.source, Crop(run.size("image_size"), run.size("resize_size")), counter),
             inputs.settings,
-            run.size("image_size"),
-            run.size("resize_size"),
-            counter,
             None if inputs.hierarchy is None else inputs.hierarchy.neighbors,
             ks=settings.ks or KS,
             batch_size=settings.batch_size,

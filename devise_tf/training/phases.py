@@ -7,7 +7,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from devise_tf.images import BadImages, ExampleOrder, ImageSource, image_dataset
+from devise_tf.images import BadImages, Crop, ExampleOrder, ImageInput, ImageSource, image_dataset
 from devise_tf.models.devise import DeViSE
 from devise_tf.models.skip_gram import SkipGram
 from devise_tf.models.visual import freeze_layers
@@ -154,7 +154,8 @@ def image_batches(
 
     def dataset(start, stop, context):
         examples = order.dataset(start, stop, context)
-        examples = image_dataset(source, examples, image_size, resize_size, training=True, bad_images=bad_images)
+        images = ImageInput(source, Crop(image_size, resize_size), bad_images)
+        examples = image_dataset(images, examples, training=True)
         if with_uniforms:
             examples = examples.map(add_uniform, num_parallel_calls=tf.data.AUTOTUNE)
         return examples.batch(order.per_replica_batch_size(context), drop_remainder=True).prefetch(tf.data.AUTOTUNE)

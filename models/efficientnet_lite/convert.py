@@ -152,20 +152,15 @@ def labelled_images(
     """Pixels [N, 224, 224, 3] of images and their labels [N], as places in `known`, in batches."""
     import tensorflow as tf
 
-    from devise_tf.images import BadImages, image_dataset
+    from devise_tf.images import BadImages, Crop, ImageInput, image_dataset
     from devise_tf.images.folder_images import FolderImages
 
     parent, name = os.path.split(os.path.abspath(folder))
     source = FolderImages(parent, name).select(sorted(label for label in os.listdir(folder) if label in known))
     places = [np.flatnonzero(source.labels == label)[: per_label or None] for label in range(len(source.label_ids))]
-    dataset = image_dataset(
-        source,
-        tf.data.Dataset.from_tensor_slices(np.concatenate(places).astype(np.int64)),
-        _IMAGE_SIZE,
-        resize_size,
-        training=False,
-        bad_images=BadImages(source),
-    )
+    examples = tf.data.Dataset.from_tensor_slices(np.concatenate(places).astype(np.int64))
+    images = ImageInput(source, Crop(_IMAGE_SIZE, resize_size), BadImages(source))
+    dataset = image_dataset(images, examples, training=False)
     numbers = np.array([known.index(label) for label in source.label_ids])
     for batch in dataset.batch(_BATCH).as_numpy_iterator():
         good = batch["weight"] > 0

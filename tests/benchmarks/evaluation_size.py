@@ -178,7 +178,7 @@ def main(argv: list[str]) -> None:
     from devise_tf.evaluation.figures.claims import check_claims
     from devise_tf.evaluation.measure.correct_sets import CorrectSets
     from devise_tf.evaluation.report.details import report_details
-    from devise_tf.images import BadImages
+    from devise_tf.images import BadImages, Crop, ImageInput
     from devise_tf.labels import Hierarchy, LabelSet, make_label_vectors
     from devise_tf.labels.coverage import label_coverage
     from devise_tf.packaged import packaged_path
@@ -202,8 +202,8 @@ def main(argv: list[str]) -> None:
     with stages.timed("evaluate"), memory:
         scorers = scorers_of(values.models, values.answers, found, seen_ids)
         measurement = evaluate(
-            *(scorers, source, standard_settings(seen_ids, unseen_ids, source.present()), _SIDE, _SIDE),
-            *(BadImages(source), hierarchy.neighbors, ks, values.batch_size),
+            *(scorers, ImageInput(source, Crop(_SIDE, _SIDE), BadImages(source))),
+            *(standard_settings(seen_ids, unseen_ids, source.present()), hierarchy.neighbors, ks, values.batch_size),
             verbose=0,
         )
     with stages.timed("figures and intervals"):

@@ -111,16 +111,16 @@ def rounds(run, hierarchy, source, models: Sequence[str], batch_size: int) -> di
 
     from devise_tf.evaluation import evaluate, standard_settings
     from devise_tf.evaluation.measure.run_scorers import run_scorers
-    from devise_tf.images import BadImages, image_dataset
+    from devise_tf.images import BadImages, Crop, ImageInput, image_dataset
 
     scorers = run_scorers(run, run.labels, only=models)
     networks = list({id(scorer.network): scorer.network for scorer in scorers}.values())
     forward = tf.function(lambda pixels: [network(pixels) for network in networks])
-    sizes = run.size("image_size"), run.size("resize_size")
+    crop = Crop(run.size("image_size"), run.size("resize_size"))
 
     def images():
         every = tf.data.Dataset.range(len(source))
-        dataset = image_dataset(source, every, *sizes, training=False, bad_images=BadImages(source))
+        dataset = image_dataset(ImageInput(source, crop, BadImages(source)), every, training=False)
         return iter(dataset.batch(batch_size, drop_remainder=True).prefetch(tf.data.AUTOTUNE))
 
     ready = [batch["image"] for batch in itertools.islice(images(), 4)]
@@ -131,7 +131,7 @@ def rounds(run, hierarchy, source, models: Sequence[str], batch_size: int) -> di
     def measure(some):
         settings = standard_settings(run.seen, run.unseen, some.present())
         evaluate(
-            *(scorers, some, settings, *sizes, BadImages(some), hierarchy.neighbors),
+            *(scorers, ImageInput(some, crop, BadImages(some)), settings, hierarchy.neighbors),
             batch_size=batch_size,
             verbose=0,
         )

@@ -9,7 +9,7 @@ import tensorflow as tf
 from devise_tf.evaluation import Candidates, Measurement, Scorer, Setting, evaluate
 from devise_tf.evaluation.measure import evaluator
 from devise_tf.evaluation.measure.measurement import GeneralizedOutcomes, Outcomes
-from devise_tf.images import BadImages, ImageSource
+from devise_tf.images import BadImages, Crop, ImageInput, ImageSource
 from tests.helpers.image_files import encode
 
 SIZE = 4
@@ -100,11 +100,11 @@ class World:
 
 def measure(source, scorers, settings, decode=False, **arguments):
     """Evaluates; with `decode` from the encoded images on."""
-    counter, fast = BadImages(source, max_share=1.0), lambda source, examples, *_, **__: source.dataset(examples)
+    images = ImageInput(source, Crop(SIZE, SIZE), BadImages(source, max_share=1.0))
     with pytest.MonkeyPatch.context() as patch:
         if not decode:
-            patch.setattr(evaluator, "image_dataset", fast)
-        return evaluate(scorers, source, settings, SIZE, SIZE, counter, **{"verbose": 0, **arguments})
+            patch.setattr(evaluator, "image_dataset", lambda images, examples, training: source.dataset(examples))
+        return evaluate(scorers, images, settings, **{"verbose": 0, **arguments})
 
 
 def same(one, other):

@@ -4,10 +4,11 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from devise_tf.images import BadImages, ExampleOrder, image_dataset, open_images
+from devise_tf.images import BadImages, Crop, ExampleOrder, ImageInput, image_dataset, open_images
 from devise_tf.images.decode_image import augment, decode_image, resize_and_crop
 from tests.helpers.image_files import encode, noise, png_header
 
+CROP = Crop(16, 18)
 BAD = {
     "train/b/empty.jpg": b"",
     "train/b/text.jpg": b"This is a text.",
@@ -39,7 +40,7 @@ def test_evaluation(tmp_path):
     (tmp_path / "images/train/a/004.jpg").unlink()
     log = tmp_path / "bad_images.txt"
     bad_images = BadImages(source, str(log), max_share=0.2)
-    examples = read(image_dataset(source, tf.data.Dataset.range(40), 16, 18, training=False, bad_images=bad_images))
+    examples = read(image_dataset(ImageInput(source, CROP, bad_images), tf.data.Dataset.range(40), training=False))
     bad = is_bad(source)
     bad[2] = True
     assert source.describe(2).endswith("004.jpg")
@@ -59,7 +60,8 @@ def test_training(tmp_path):
     source = make_source(tmp_path)
     order = ExampleOrder(len(source), global_batch_size=10, seed=5)
     stream = read(order.dataset(3, 12))
-    examples = read(image_dataset(source, order.dataset(3, 12), 16, 18, True, BadImages(source, max_share=0.2)))
+    images = ImageInput(source, CROP, BadImages(source, max_share=0.2))
+    examples = read(image_dataset(images, order.dataset(3, 12), training=True))
     assert {key: (value.shape, value.dtype) for key, value in examples.items()} == {
         "image": ((90, 16, 16, 3), np.float32),
         "label": ((90,), np.int32),
@@ -82,15 +84,16 @@ def test_resuming_is_the_tail(tmp_path):
     """Chunks of another start do not change an example, bad images among them or not."""
     source = make_source(tmp_path)
     order = ExampleOrder(len(source), global_batch_size=7, seed=5)
-    bad_images = BadImages(source, max_share=0.2)
-    whole, tail = (read(image_dataset(source, order.dataset(at, 12), 16, 18, True, bad_images)) for at in (0, 5))
+    images = ImageInput(source, CROP, BadImages(source, max_share=0.2))
+    whole, tail = (read(image_dataset(images, order.dataset(at, 12), training=True)) for at in (0, 5))
     for key in whole:
         np.testing.assert_array_equal(tail[key], whole[key][35:])
 
 
 def test_shapes_and_cardinality_are_known(tmp_path):
     source = make_source(tmp_path)
-    dataset = image_dataset(source, ExampleOrder(40, 8, 0).dataset(0, 3), 16, 18, True, BadImages(source))
+    images = ImageInput(source, CROP, BadImages(source))
+    dataset = image_dataset(images, ExampleOrder(40, 8, 0).dataset(0, 3), training=True)
     assert dataset.cardinality() == 24
     assert dataset.element_spec["image"] == tf.TensorSpec([16, 16, 3], tf.float32)
     assert dataset.element_spec["seed"] == tf.TensorSpec([2], tf.int32)
@@ -120,7 +123,7 @@ def test_too_many_bad_images_stop_the_run(tmp_path):
         allowed.record(index)
     message = r"(?s)3 of the 40 images of .*train cannot be used.*share of 0.05.*train/b/empty.jpg"
     with pytest.raises(tf.errors.OpError, match=message):
-        read(image_dataset(source, tf.data.Dataset.range(40), 16, 18, False, stopped))
+        read(image_dataset(ImageInput(source, CROP, stopped), tf.data.Dataset.range(40), training=False))
     # Not only for the thread that met the last of them.
     with pytest.raises(ValueError, match="3 of the 40 images|4 of the 40 images"):
         stopped.record(bad[0])
@@ -145,4 +148,4 @@ def test_invalid_arguments(tmp_path):
     with pytest.raises(ValueError, match="Received: max_share=1.5"):
         BadImages(source, max_share=1.5)
     with pytest.raises(ValueError, match="Received: image_size=20, resize_size=16"):
-        image_dataset(source, tf.data.Dataset.range(40), 20, 16, True, BadImages(source))
+        Crop(20, 16)

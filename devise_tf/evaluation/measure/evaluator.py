@@ -16,16 +16,13 @@ from devise_tf.evaluation.measure.measurement import (
     Scorer,
     Setting,
 )
-from devise_tf.images import BadImages, ImageSource, image_dataset
+from devise_tf.images import ImageInput, image_dataset
 
 
 def evaluate(
     scorers: Sequence[Scorer],
-    source: ImageSource,
+    images: ImageInput,
     settings: Sequence[Setting],
-    image_size: int,
-    resize_size: int,
-    bad_images: BadImages,
     neighbors: Mapping[str, Sequence[str]] | None = None,
     ks: Sequence[int] = KS,
     batch_size: int = 64,
@@ -38,11 +35,8 @@ def evaluate(
 
     Args:
         scorers: The models.
-        source: The images of all settings' labels.
+        images: The images of all settings' labels; unreadable ones have no part in the figures.
         settings: From `standard_settings`.
-        image_size: Side of the centre crop, pixels.
-        resize_size: Shorter side of the image that it is cut from, pixels.
-        bad_images: Where unreadable images are counted; they have no part in the figures.
         neighbors: The hierarchy (`Hierarchy.neighbors`); without it there is no hierarchical precision.
         ks: Of hit@k and hierarchical precision@k; those above a setting's number of candidates are left out of it.
         batch_size: Images at once, over all devices.
@@ -61,11 +55,11 @@ def evaluate(
     if batch_size % devices:
         raise ValueError(f"`batch_size` must be divisible by the {devices} devices. Received: {batch_size=}")
     by_name = {setting.name: setting for setting in settings}
-    counts = source.counts()
+    counts = images.source.counts()
     for setting in settings:
         if not any(counts.get(label) for label in setting.label_ids):
             raise ValueError(
-                f"No label of the setting {setting.name!r} has images in {source.name}. "
+                f"No label of the setting {setting.name!r} has images in {images.source.name}. "
                 f"Received: label_ids={list(setting.label_ids)[:10]}"
             )
     measurement = Measurement(by_name, {}, {}, {}, {}, {name: {} for name in by_name}, {})
@@ -83,21 +77,22 @@ def evaluate(
             measurement.correct_sizes[name] = {k: correct_sets[name].sizes(k) for k in fitting}
     kinds = {"seen": [s for s in settings if s.name == "seen"], "unseen": [s for s in settings if s.name != "seen"]}
     groups = [
-        _Group(kind, members, by_name, scorers, source, measurement.ks, correct_sets)
+        _Group(kind, members, by_name, scorers, images, measurement.ks, correct_sets)
         for kind, members in kinds.items()
         if members
     ]
     progress = keras.utils.Progbar(sum(len(group.images) for group in groups), verbose=verbose)
     for group in groups:
-        group.measure(measurement, image_size, resize_size, bad_images, batch_size, strategy, progress)
+        group.measure(measurement, batch_size, strategy, progress)
     return measurement
 
 
 class _Group:
     """The images of seen or of unseen labels, and the settings that they are measured in."""
 
-    def __init__(self, kind, settings, by_name, scorers, source, ks, correct_sets):
-        self.kind, self.scorers, self.source, self.ks, self.correct_sets = kind, scorers, source, ks, correct_sets
+    def __init__(self, kind, settings, by_name, scorers, inputs, ks, correct_sets):
+        self.kind, self.scorers, self.inputs, self.ks, self.correct_sets = kind, scorers, inputs, ks, correct_sets
+        source = inputs.source
         self.settings = {setting.name: setting for setting in settings}
         # Accuracies over all candidates are of both kinds of images together, or of none.
         self.everything = by_name.get("unseen+seen") if "seen" in by_name else None
@@ -146,12 +141,12 @@ class _Group:
             best += [tf.reduce_max(masked, axis=1), tf.gather(tf.constant(first), tf.argmax(masked, axis=1))]
         return best
 
-    def measure(self, measurement, image_size, resize_size, bad_images, batch_size, strategy, progress):
+    def measure(self, measurement, batch_size, strategy, progress):
         """Goes through the images and adds what it finds to the measurement."""
         devices = strategy.num_replicas_in_sync
         padded = np.resize(self.images, -(-len(self.images) // batch_size) * batch_size)  # one shape: one graph
         examples = tf.data.Dataset.from_tensor_slices(padded.astype(np.int64))
-        dataset = image_dataset(self.source, examples, image_size, resize_size, training=False, bad_images=bad_images)
+        dataset = image_dataset(self.inputs, examples, training=False)
         dataset = dataset.batch(batch_size).prefetch(tf.data.AUTOTUNE)
 
         @tf.function(autograph=False)
@@ -182,7 +177,7 @@ class _Group:
             progress.add(size)
         images = self.images[np.concatenate(kept)]
         if not len(images):
-            raise ValueError(f"None of the images can be read. Received: {self.source.name}")
+            raise ValueError(f"None of the images can be read. Received: {self.inputs.source.name}")
         for name in self.settings:
             measurement.images[name], measurement.labels[name] = images, self.labels[images]
         for name, part in parts.items():

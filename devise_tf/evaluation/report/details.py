@@ -10,7 +10,7 @@ from devise_tf.evaluation.figures.summary import generalized_curve
 from devise_tf.evaluation.measure.measurement import Measurement, Scorer
 from devise_tf.evaluation.report.label_groups import group_names, label_groups
 from devise_tf.evaluation.report.report_details import LabelRow, ReportDetails, Sample, label_map
-from devise_tf.images import BadImages, image_dataset
+from devise_tf.images import BadImages, Crop, ImageInput, image_dataset
 from devise_tf.labels.wordnet_names import wordnet_names
 from devise_tf.metrics import hierarchical_correct_sets
 from devise_tf.models.recipes import RECIPES
@@ -125,10 +125,10 @@ def _samples(run, inputs, measurement, scorers, count, seed) -> list[Sample]:
         order = rng.permutation(len(images))
         first = order[np.sort(np.unique(labels[order], return_index=True)[1])][: count // len(settings)]
         chosen += [(setting, int(images[i]), int(labels[i])) for i in first]
-    source, size = inputs.source, run.size("image_size")
+    source = inputs.source
     indices = tf.data.Dataset.from_tensor_slices(np.array([image for _, image, _ in chosen], np.int64))
-    counter = BadImages(source, None, 1.0)
-    dataset = image_dataset(source, indices, size, run.size("resize_size"), training=False, bad_images=counter)
+    crop = Crop(run.size("image_size"), run.size("resize_size"))
+    dataset = image_dataset(ImageInput(source, crop, BadImages(source, None, 1.0)), indices, training=False)
     pixels = next(iter(dataset.batch(len(chosen))))["image"]
     # The first seed of each model, and not all of them: the paper's Figure 2 has two.
     models = list({scorer.name: scorer for scorer in reversed(scorers)}.values())[::-1]
