@@ -15,3 +15,7 @@ MARGIN = 0.1
 # Of the softmax over cosines, and of profiles of similarities.
 TEMPERATURE = 0.05
 PROFILE_TEMPERATURE = 0.15
+
+# The phases of training, and the devices that it runs on.
+PHASES = ("all", "skip_gram", "cnn", "devise")
+STRATEGIES = ("default", "mirrored", "multi_worker")

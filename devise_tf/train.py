@@ -23,8 +23,8 @@ from devise_tf.packaged import packaged_files
 
 
 def define_flags() -> None:
-    """Defines a flag for each setting of `devise_tf.training.Config`."""
-    from devise_tf.training.config import Config
+    """Defines a flag for each setting of `devise_tf.config.Config`."""
+    from devise_tf.config import Config
 
     makers = {
         str: flags.DEFINE_string,
@@ -60,7 +60,8 @@ def main(argv: list[str]) -> None:
         raise ValueError(f"Join the preset's name with '=': --preset={flags.FLAGS.preset}")
     if not flags.FLAGS["verbosity"].present:
         logging.set_verbosity(logging.WARNING)  # what TFDS and TensorFlow do is not what the user of a command asked
-    from devise_tf.training import Config, make_strategy, train
+    from devise_tf.config import Config
+    from devise_tf.training import make_strategy, train
 
     config = Config(**{field.name: flags.FLAGS[field.name].value for field in dataclasses.fields(Config)})
     train(config, make_strategy(config.strategy))

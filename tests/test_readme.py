@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from devise_tf.config import Config
 from devise_tf.models.visual import BUILDERS, PRESETS
-from devise_tf.training import Config
 
 ROOT = Path(__file__).resolve().parents[1]
 CARDS = sorted((ROOT / "models").glob("*/README.md"))

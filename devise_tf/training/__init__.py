@@ -1,10 +1,7 @@
 import importlib
 
-from devise_tf.training.config import STRATEGIES, Config
-
-# Imported when they are asked for: `Config`, which the command line's help is made of, does not need TensorFlow.
+# Imported when they are used: the engine's tests and benchmarks do without TensorFlow.
 _LAZY = {
-    "ModelDir": "model_dir",
     "Phase": "loop",
     "Run": "run",
     "is_chief": "strategy",
@@ -13,7 +10,7 @@ _LAZY = {
     "train": "run",
 }
 
-__all__ = ["STRATEGIES", "Config", "ModelDir", "Phase", "Run", "is_chief", "make_strategy", "run_phase", "train"]
+__all__ = ["Phase", "Run", "is_chief", "make_strategy", "run_phase", "train"]
 
 
 def __getattr__(name):

@@ -3,12 +3,11 @@
 from absl import logging
 
 from devise_tf import text
+from devise_tf.config import Config
 from devise_tf.images import ImageSource, open_images
 from devise_tf.labels import Hierarchy, LabelSet, load_ids
 from devise_tf.labels.open_labels import open_labels
 from devise_tf.packaged import existing_file, packaged_files, packaged_path
-from devise_tf.training.config import Config
-from devise_tf.training.model_dir import ModelDir
 
 
 class Inputs:
@@ -124,27 +123,3 @@ class Inputs:
         """All terms of the labels: of the whole label file where there is one, so that its terms get vectors too."""
         labels = self.labels if self._listed is None else self._listed
         return [] if labels is None else [term for terms in labels.normalized_terms() for term in terms]
-
-    def bind(self, model_dir: ModelDir) -> None:
-        """Writes the labels into the model directory, or holds them against those that are there.
-
-        Raises:
-            ValueError: The directory belongs to a run with other labels.
-        """
-        if self.labels is None:
-            return
-        paths = model_dir.path("labels.txt"), model_dir.path("unseen_labels.txt")
-        if model_dir.has("labels.txt"):
-            old = load_ids(paths[1]) if model_dir.has("unseen_labels.txt") else []
-            if LabelSet.load(paths[0]) != self.labels or old != self.unseen:
-                raise ValueError(
-                    f"{model_dir.directory} holds a run with other labels or other unseen labels than the images, "
-                    "`labels` and `unseen_labels` give now. Restore them to resume it, or choose another --model_dir. "
-                    f"Received: model_dir={model_dir.directory!r}"
-                )
-        else:
-            if self.unseen:
-                model_dir.write_text("unseen_labels.txt", "".join(f"{label}\n" for label in self.unseen))
-            self.labels.save(paths[0])  # last: whoever finds it finds the other too
-        if self.hierarchy is not None:
-            self.hierarchy.save(model_dir.path("hierarchy.txt"))

@@ -8,7 +8,8 @@ from typing import Any, Protocol
 import keras
 import tensorflow as tf
 
-from devise_tf.training.model_dir import ModelDir
+from devise_tf.model_dir import ModelDir
+from devise_tf.training.metrics_log import MetricsLog
 from devise_tf.training.strategy import is_chief
 
 
@@ -118,8 +119,9 @@ def run_phase(
     if manager.latest_checkpoint:
         checkpoint.restore(manager.latest_checkpoint).assert_consumed()
     done = int(step.numpy())
+    log = MetricsLog(model_dir, phase.name)
     if chief:
-        model_dir.forget_metrics(phase.name, after_step=done)
+        log.forget(after_step=done)
     if done >= phase.steps:
         return {}
 
@@ -209,7 +211,7 @@ def run_phase(
                 f"Lower this phase's learning rate. {_newest(manager)}"
             )
         if chief:
-            model_dir.log_metrics(phase.name, done, done / phase.steps_per_epoch, logs)
+            log.write(done, done / phase.steps_per_epoch, logs)
             if saves:
                 manager.save(checkpoint_number=done)
                 saved_at = time.monotonic()

@@ -11,22 +11,22 @@ import tensorflow as tf
 from absl import logging
 
 from devise_tf import text
+from devise_tf.config import FREE, Config
 from devise_tf.evaluation import EvaluationSettings, evaluate_runs
 from devise_tf.files import atomic_path
 from devise_tf.images import BadImages, ImageSource
 from devise_tf.labels import LabelVectors, make_label_vectors, random_label_vectors
 from devise_tf.labels.coverage import LabelCoverage, label_coverage
 from devise_tf.labels.similarity_profile import SimilarityProfile
+from devise_tf.model_dir import CNN, SKIP_GRAM, Entry, ModelDir
 from devise_tf.models.devise import DeViSE
 from devise_tf.models.skip_gram import SkipGram
 from devise_tf.models.trained_run import random_seed
 from devise_tf.models.visual import build_visual_model, freeze_layers, representation_model
 from devise_tf.models.visual_weights import load_visual_weights
 from devise_tf.training import phases
-from devise_tf.training.config import FREE, Config
 from devise_tf.training.inputs import Inputs
 from devise_tf.training.loop import Phase, run_phase
-from devise_tf.training.model_dir import ModelDir
 from devise_tf.training.strategy import is_chief
 
 
@@ -52,13 +52,14 @@ class Run:
         self._coverage: LabelCoverage | None = None
         # Everything is opened before anything is written: a mistyped path must not become this directory's setting.
         phase = config.phase
-        self.inputs = Inputs(config, phase in ("all", "skip_gram") and not self.model_dir.has("vectors.bin"))
+        self.inputs = Inputs(config, phase in ("all", "skip_gram") and not self.model_dir.has(Entry.VECTORS))
         self.seen, self.unseen = self.inputs.seen, self.inputs.unseen
-        if phase in ("all", "cnn") and not self.model_dir.has("cnn.keras"):
+        if phase in ("all", "cnn") and not self.model_dir.has(ModelDir.model_file(CNN)):
             self._visual_model()  # raises where it cannot
         if self.chief:
-            self.model_dir.check_flags(config.bound(), free=FREE)
-            self.inputs.bind(self.model_dir)
+            self.model_dir.bind_flags(config.bound(), free=FREE)
+            if self.inputs.labels is not None:
+                self.model_dir.bind_labels(self.inputs.labels, self.unseen, self.inputs.hierarchy)
 
     def all(self) -> str:
         """Runs the phases that the config asks for, and the report where all are done; returns the tables."""
@@ -83,7 +84,7 @@ class Run:
         return ""
 
     def _bad_images(self, source: ImageSource) -> BadImages:
-        self._bad.append(BadImages(source, self.model_dir.path("bad_images.log"), self.config.max_bad_images))
+        self._bad.append(BadImages(source, self.model_dir.path(Entry.BAD_IMAGES), self.config.max_bad_images))
         return self._bad[-1]
 
     # Phase 1
@@ -92,17 +93,17 @@ class Run:
         """Phase 1: vectors of terms, in `vectors.bin`."""
         if self.config.vectors:
             # No worker may ask whether the file is there: the chief could be faster, and wait for it in vain.
-            if self.chief and not self.model_dir.has("vectors.bin"):
+            if self.chief and not self.model_dir.has(Entry.VECTORS):
                 terms, vectors = text.load_vectors(self.inputs.vectors)
                 # Published files hold terms of odd spaces, which a word2vec file cannot.
                 kept = [i for i, term in enumerate(terms) if term and not any(map(str.isspace, term))]
                 if len(kept) < len(terms):
                     logging.warning("%d terms with white space are left out", len(terms) - len(kept))
                     terms, vectors = [terms[i] for i in kept], vectors[kept]
-                text.save_vectors(self.model_dir.path("vectors.bin"), terms, vectors, "word2vec_binary")
+                text.save_vectors(self.model_dir.path(Entry.VECTORS), terms, vectors, "word2vec_binary")
             self._wait_for_chief()
             return
-        if self.model_dir.has("vectors.bin"):
+        if self.model_dir.has(Entry.VECTORS):
             return
         self._print("\nPhase 1: skip-gram")
         engine = self._fast_engine()
@@ -120,7 +121,7 @@ class Run:
             )
         self._run(phase)
         if self.chief:
-            path = self.model_dir.path("vectors.bin")
+            path = self.model_dir.path(Entry.VECTORS)
             text.save_vectors(path, vocabulary.terms, model.vectors(), "word2vec_binary")
         self._wait_for_chief()
 
@@ -137,7 +138,7 @@ class Run:
     def _encoded_text(self, **block_arguments) -> tuple[text.Vocabulary, text.SkipGramBlocks]:
         """The vocabulary and the corpus as skip-gram blocks, made by the chief where they are not there."""
         config, model_dir = self.config, self.model_dir
-        words, ids = model_dir.path("vocabulary.txt"), model_dir.path("corpus.ids")
+        words, ids = model_dir.path(Entry.VOCABULARY), model_dir.path(Entry.CORPUS)
         if self.chief:
             self._encode(words, ids)
         self._wait_for_chief()
@@ -157,7 +158,7 @@ class Run:
 
     def _encode(self, words: str, ids: str) -> None:
         config, corpus = self.config, self.inputs.corpus()
-        if not self.model_dir.has("vocabulary.txt"):
+        if not self.model_dir.has(Entry.VOCABULARY):
             label_terms, phrases = self.inputs.label_terms(), {}
             if config.phrases:
                 phrases = text.find_phrases(
@@ -193,7 +194,7 @@ class Run:
 
     def cnn(self) -> None:
         """Phase 2: the visual model with its softmax, in `cnn.keras`."""
-        if self.model_dir.has("cnn.keras"):
+        if self.model_dir.has(ModelDir.model_file(CNN)):
             return
         self._print(f"\nPhase 2: {self.config.visual_model} with softmax, {len(self.seen)} labels")
         config = self.config
@@ -205,7 +206,7 @@ class Run:
             self._print(f"Weights: {config.visual_weights}; softmax: {softmax}")
         if config.cnn_epochs:
             self._train_cnn(model)
-        self._save(model, "cnn.keras")
+        self._save(model, CNN)
 
     def _visual_model(self) -> tuple[keras.Model, int]:
         """The model that phase 2 starts with, and the number of labels that its weights are for."""
@@ -246,7 +247,7 @@ class Run:
         """The vectors of all labels, as a recipe has them; the run's own are read and reported once."""
         if self._coverage is None:
             labels = self.inputs.labels
-            self._terms = text.load_vectors(self._needed("vectors.bin", "skip_gram"), terms=labels.names())
+            self._terms = text.load_vectors(self.model_dir.needed(Entry.VECTORS), terms=labels.names())
             self._coverage = label_coverage(labels, self._terms[0])
             images = {label: count for label, count in self.inputs.source("train").counts().items() if count}
             self._print(f"\nLabels and their vectors\n{self._coverage.table(images)}\n{self._coverage.listing(labels)}")
@@ -270,7 +271,7 @@ class Run:
 
     def _devise(self, name: str, config: Config, random: int | None = None) -> None:
         model_dir = self.model_dir
-        if model_dir.has(f"{name}.keras"):
+        if model_dir.has(ModelDir.model_file(name)):
             return
         found = self.label_vectors(config)
         vectors = found.by_label()
@@ -279,17 +280,17 @@ class Run:
             vectors = dict(zip(found.ids, rows, strict=True))
         terms = [found.term_vectors[label] for label in self.seen if label in vectors]
         draws = phases.TermDraws(terms) if config.label_terms == "random" and random is None else None
-        projection_rate, finetune_rate, cnn_rate = config.devise_rates()
+        rates = config.devise_rates()
         seen = [label for label in self.seen if label in vectors]
         source = self.inputs.source("train").select(seen)
         bad_images = self._bad_images(source)
         sizes = (config.devise_batch_size, config.image_size, config.resize_size, bad_images)
-        projected = f"{name}_projection"
-        if not model_dir.has(f"{projected}.keras"):
+        projected = ModelDir.projection_name(name)
+        if not model_dir.has(ModelDir.model_file(projected)):
             self._print(f"\nPhase 3: {name}, projection with the CNN frozen")
             with self.strategy.scope():
                 keras.utils.set_random_seed(config.seed)
-                cnn = keras.models.load_model(self._needed("cnn.keras", "cnn"), compile=False)
+                cnn = keras.models.load_model(model_dir.needed(ModelDir.model_file(CNN)), compile=False)
                 table = np.stack([vectors[label] for label in seen])
                 model = DeViSE(
                     representation_model(cnn), table, config.margin, config.devise_loss, config.temperature,
@@ -299,20 +300,20 @@ class Run:
                 )  # fmt: skip
                 phase = phases.devise_phase(
                     projected, model, source, config.projection_epochs, *sizes,
-                    learning_rate=projection_rate, seed=config.seed, draws=draws,
+                    learning_rate=rates.projection, seed=config.seed, draws=draws,
                 )  # fmt: skip
             self._run(phase)
-            self._save(model, f"{projected}.keras")
+            self._save(model, projected)
         with self.strategy.scope():
-            model = keras.models.load_model(model_dir.path(f"{projected}.keras"), compile=False)
+            model = keras.models.load_model(model_dir.path(ModelDir.model_file(projected)), compile=False)
         if config.finetune_epochs:
             self._print(f"\nPhase 3: {name}, projection and CNN")
             trained = self._trained_label_vectors(seen) if config.train_label_vectors else None
             with self.strategy.scope():
                 phase = phases.devise_phase(
                     name, model, source, config.finetune_epochs, *sizes,
-                    learning_rate=finetune_rate,
-                    cnn_learning_rate=cnn_rate,
+                    learning_rate=rates.finetune_projection,
+                    cnn_learning_rate=rates.finetune_cnn,
                     seed=config.seed + 1, text=trained, draws=draws,
                     frozen_layers=config.frozen_layers,
                     half_precision=config.dtype == "mixed_float16",
@@ -321,24 +322,24 @@ class Run:
             if trained is not None:
                 model.ranking_loss.label_vectors.assign(trained.label_vectors())
                 if self.chief:
-                    terms = text.Vocabulary.load(model_dir.path("vocabulary.txt")).terms
-                    path = model_dir.path("trained_vectors.bin")
+                    terms = text.Vocabulary.load(model_dir.path(Entry.VOCABULARY)).terms
+                    path = model_dir.path(Entry.TRAINED_VECTORS)
                     text.save_vectors(path, terms, trained.skip_gram.vectors(), "word2vec_binary")
         if config.softmax_weight:
             with self.strategy.scope():
-                cnn = keras.models.load_model(self._needed("cnn.keras", "cnn"), compile=False)
+                cnn = keras.models.load_model(model_dir.needed(ModelDir.model_file(CNN)), compile=False)
                 model = model.with_softmax(cnn, config.softmax_weight)
-        self._save(model, f"{name}.keras")
+        self._save(model, name)
 
     def _trained_label_vectors(self, seen: list[str]) -> phases.TrainedLabelVectors:
-        config = self.config
+        config, model_dir = self.config, self.model_dir
         vocabulary, blocks = self._encoded_text()
-        terms, vectors = text.load_vectors(self._needed("vectors.bin", "skip_gram"))
+        terms, vectors = text.load_vectors(self.model_dir.needed(Entry.VECTORS))
         with self.strategy.scope():
             skip_gram = SkipGram(vocabulary.counts, vectors.shape[1])
-        checkpoint = tf.train.latest_checkpoint(self._needed("skip_gram", "skip_gram"))
+        checkpoint = tf.train.latest_checkpoint(model_dir.needed(SKIP_GRAM))
         if checkpoint is None:
-            raise ValueError(f"No checkpoint of phase 1 is left. Received: {self.model_dir.path('skip_gram')}")
+            raise ValueError(f"No checkpoint of phase 1 is left. Received: {self.model_dir.path(SKIP_GRAM)}")
         status = tf.train.Checkpoint(model=skip_gram).restore(checkpoint)
         status.assert_existing_objects_matched().expect_partial()
         rows = make_label_vectors(self.inputs.labels.select(seen), terms, vectors, config.missing_labels).rows
@@ -388,17 +389,9 @@ class Run:
 
     def _save(self, model: keras.Model, name: str) -> None:
         if self.chief:
-            with atomic_path(self.model_dir.path(name)) as temporary:
+            with atomic_path(self.model_dir.path(ModelDir.model_file(name))) as temporary:
                 model.save(temporary)
         self._wait_for_chief()
-
-    def _needed(self, name: str, phase: str) -> str:
-        if not self.model_dir.has(name):
-            raise ValueError(
-                f"{self.model_dir.path(name)} is missing: run --phase={phase} first, or --phase=all. "
-                f"Received: model_dir={self.config.model_dir!r}"
-            )
-        return self.model_dir.path(name)
 
     def _wait_for_chief(self) -> None:
         """A barrier: workers go on only when the chief has written what they will read."""

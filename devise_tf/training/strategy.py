@@ -4,7 +4,7 @@ import os
 
 import tensorflow as tf
 
-from devise_tf.training.config import STRATEGIES
+from devise_tf.choices import STRATEGIES
 
 
 def make_strategy(name: str = "default") -> tf.distribute.Strategy:

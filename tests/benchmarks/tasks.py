@@ -148,10 +148,10 @@ def train_keras(settings: dict) -> dict:
     import keras
     import tensorflow as tf
 
+    from devise_tf.model_dir import ModelDir
     from devise_tf.models.skip_gram import SkipGram
     from devise_tf.text import SkipGramBlocks
     from devise_tf.training.loop import run_phase
-    from devise_tf.training.model_dir import ModelDir
     from devise_tf.training.phases import skip_gram_phase
     from devise_tf.training.strategy import make_strategy
 

@@ -8,11 +8,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from devise_tf.config import Config
 from devise_tf.evaluation import EvaluationSettings, evaluate_runs
 from devise_tf.evaluation.report import report_details
 from devise_tf.labels import LabelSet
 from devise_tf.packaged import packaged_path
-from devise_tf.training import Config, make_strategy, train
+from devise_tf.training import make_strategy, train
 from tests.helpers import tiny_run  # noqa: F401 (registers the tiny visual models)
 
 SIDE = 16

@@ -33,7 +33,8 @@ import tensorflow as tf
 if options["devices"] > 1:
     cpu = tf.config.list_physical_devices("CPU")[0]
     tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * options["devices"])
-from devise_tf.training import Config, make_strategy, phases, train
+from devise_tf.config import Config
+from devise_tf.training import make_strategy, phases, train
 from tests.helpers.tiny_run import KillAt, OneStepAtOnce
 phases._EngineSteps = OneStepAtOnce
 config = Config(**options["config"])

@@ -3,9 +3,7 @@ import dataclasses
 import pytest
 
 from devise_tf import choices
-from devise_tf.models.recipes import RECIPES
-from devise_tf.training import Config
-from devise_tf.training.config import ADDED, FREE
+from devise_tf.config import FREE, RECIPES, Config, Settings
 
 
 def make(**changes):
@@ -62,8 +60,15 @@ def test_a_phase_needs_its_own_input_only():
     make(phase="cnn", corpus="")
 
 
-def test_free_and_added_settings_are_settings():
-    assert {*FREE, *ADDED} < {field.name for field in dataclasses.fields(Config)}
+LATER = ("visual_weights", "frozen_layers", "dtype")
+
+
+def test_free_and_later_settings():
+    """They are written down here once more: `flags.txt` of runs made before depends on them."""
+    fields = dataclasses.fields(Config)
+    assert tuple(field.name for field in fields if field.metadata["later"]) == LATER
+    free = ("model_dir", "phase", "strategy", "data_dir", "log_every", "checkpoint_seconds", "verbose")
+    assert FREE == (*free, "skip_gram_threads")
 
 
 def test_float16_where_nothing_is_trained_in_it():
@@ -73,8 +78,23 @@ def test_float16_where_nothing_is_trained_in_it():
 
 def test_what_a_directory_is_bound_to_leaves_out_later_settings_at_their_defaults():
     everything = dataclasses.asdict(make())
-    assert make().bound() == {name: value for name, value in everything.items() if name not in ADDED}
+    assert make().bound() == {name: value for name, value in everything.items() if name not in LATER}
     assert make(dtype="bfloat16").bound() == {**make().bound(), "dtype": "bfloat16"}
+
+
+def test_settings_are_read_from_flags():
+    """What is missing, empty or unknown is at its default or ignored; a run's own flags give its settings."""
+    assert Settings.from_flags({"image_size": "24", "phrases": "", "a": "b=c"}) == Settings(image_size=24)
+    config = make(label_profiles=True, finetune_epochs=0.0, seed=7, sample=1e-5, dtype="bfloat16")
+    flags = {name: str(value) for name, value in config.bound().items()}
+    assert dataclasses.asdict(Settings.from_flags(flags)) == dataclasses.asdict(config)
+    for flag, message in (
+        ({"image_size": "large"}, "`image_size` must be of type int. Received: --image_size=large"),
+        ({"label_profiles": "yes"}, "`label_profiles` must be of type bool. Received: --label_profiles=yes"),
+        ({"phase": "cnns"}, "`phase` must be one of"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            Settings.from_flags(flag)
 
 
 def test_choices_are_those_of_the_library():

@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 
 from devise_tf import text
+from devise_tf.config import Config
 from devise_tf.labels import LabelSet, load_ids
 from devise_tf.models.trained_run import TrainedRun
-from devise_tf.training import Config, make_strategy, train
+from devise_tf.training import make_strategy, train
 from devise_tf.training.inputs import Inputs
 from devise_tf.training.run import Run
 from tests.helpers import tiny_run

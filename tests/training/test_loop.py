@@ -8,11 +8,12 @@ import pytest
 import tensorflow as tf
 
 from devise_tf.images import BadImages, ExampleOrder, open_images
+from devise_tf.model_dir import ModelDir
 from devise_tf.models.devise import DeViSE
 from devise_tf.models.skip_gram import SkipGram
 from devise_tf.models.visual import build_visual_model, representation_model
 from devise_tf.text import HuffmanTree, SkipGramBlocks
-from devise_tf.training import ModelDir, Phase, make_strategy, phases, run_phase
+from devise_tf.training import Phase, make_strategy, phases, run_phase
 from tests.helpers import tiny_run
 from tests.helpers.tiny_run import SEEN, Interrupt, read_metrics
 

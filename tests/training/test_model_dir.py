@@ -5,8 +5,11 @@ import os
 import pytest
 import tensorflow as tf
 
+from devise_tf.config import Config, Settings
 from devise_tf.files import atomic_path
-from devise_tf.training import Config, ModelDir, make_strategy, train
+from devise_tf.model_dir import ModelDir
+from devise_tf.training import make_strategy, train
+from devise_tf.training.metrics_log import MetricsLog
 from tests.helpers import tiny_run
 from tests.helpers.tiny_run import read_metrics, settings
 
@@ -29,16 +32,34 @@ def test_atomic_path_shows_whole_files_only(tmp_path):
 
 def test_flags_are_held_against_those_that_are_there(tmp_path):
     model_dir = ModelDir(str(tmp_path / "new"))
-    model_dir.check_flags({"seed": 0, "corpus": "a b.txt", "missing": None})
-    model_dir.check_flags({"seed": 0, "corpus": "a b.txt", "missing": None})
+    model_dir.bind_flags({"seed": 0, "corpus": "a b.txt", "missing": None})
+    model_dir.bind_flags({"seed": 0, "corpus": "a b.txt", "missing": None})
     with pytest.raises(ValueError) as error:
-        model_dir.check_flags({"seed": 1, "corpus": "a b.txt", "more": True})
+        model_dir.bind_flags({"seed": 1, "corpus": "a b.txt", "more": True})
     message = str(error.value)
     assert "--seed=0 (now --seed=1)" in message
     assert "--more not set (now --more=True)" in message
     assert "--missing= (now not set)" in message
     assert "corpus" not in message
     assert "\n" not in message
+
+
+def test_a_directory_says_what_it_is(tmp_path):
+    model_dir = ModelDir(str(tmp_path / "run"))
+    with pytest.raises(ValueError, match="must be the directory of a run .*Received: model_dir="):
+        model_dir.config  # noqa: B018
+    assert not model_dir.is_run and model_dir.models() == [] and not (tmp_path / "run").exists()
+    model_dir.bind_flags({"image_size": 24, "model_dir": "elsewhere", "unknown": 1})
+    assert ModelDir(str(tmp_path / "run")).config == Settings(image_size=24, model_dir=model_dir.directory)
+    (tmp_path / "run" / "flags.txt").write_text("--image_size=x\n")
+    with pytest.raises(ValueError, match="run/flags.txt: `image_size` must be of type int"):
+        ModelDir(str(tmp_path / "run")).config  # noqa: B018
+    for name, phase in (("vectors.bin", "skip_gram"), ("cnn.keras", "cnn"), ("l2.keras", "devise")):
+        with pytest.raises(ValueError, match=f"{name} is missing: run --phase={phase} in that directory first"):
+            model_dir.needed(name)
+    for name in ("l2", "cnn"):
+        (tmp_path / "run" / model_dir.model_file(name)).touch()
+    assert model_dir.models() == ["cnn", "l2"]
 
 
 def test_model_dir_must_be_named():
@@ -49,20 +70,20 @@ def test_model_dir_must_be_named():
 def test_metrics_are_forgotten_from_a_step_on(tmp_path):
     """Lines of other phases stay, and what a kill left of a line goes."""
     model_dir = ModelDir(str(tmp_path))
-    model_dir.forget_metrics("cnn", after_step=0)
+    logs = {phase: MetricsLog(model_dir, phase) for phase in ("skip_gram", "cnn")}
+    logs["cnn"].forget(after_step=0)
     for phase, step in (("skip_gram", 5), ("cnn", 1), ("cnn", 2), ("cnn", 3)):
-        model_dir.log_metrics(phase, step, step / 3, {"loss": 0.1 * step})
+        logs[phase].write(step, step / 3, {"loss": 0.1 * step})
     with open(tmp_path / "metrics.jsonl", "a") as file:
         file.write('{"phase": "cnn", "st')
-    model_dir.forget_metrics("cnn", after_step=2)
+    logs["cnn"].forget(after_step=2)
     lines = read_metrics(tmp_path)
     assert [(line["phase"], line["step"]) for line in lines] == [("skip_gram", 5), ("cnn", 1), ("cnn", 2)]
     assert lines[1] == {"phase": "cnn", "step": 1, "epoch": 0.3333, "loss": 0.1}
 
 
 def test_tensorboard_reads_the_metrics(tmp_path):
-    model_dir = ModelDir(str(tmp_path))
-    model_dir.log_metrics("cnn", 7, 0.5, {"loss": 0.25, "accuracy": 0.5})
+    MetricsLog(ModelDir(str(tmp_path)), "cnn").write(7, 0.5, {"loss": 0.25, "accuracy": 0.5})
     (path,) = glob.glob(str(tmp_path / "logs" / "cnn" / "events.out.tfevents.*"))
     values = {
         value.tag: (event.step, float(tf.make_ndarray(value.tensor)))

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from devise_tf.training import Config, make_strategy, phases, train
+from devise_tf.config import Config
+from devise_tf.training import make_strategy, phases, train
 from devise_tf.training.loop import _sum_rows
 from tests.helpers import tiny_run
 from tests.helpers.tiny_run import read_metrics, read_report, settings

@@ -12,8 +12,10 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from devise_tf.config import Config
+from devise_tf.model_dir import ModelDir
 from devise_tf.models.skip_gram import SkipGram
-from devise_tf.training import Config, ModelDir, make_strategy, run_phase, skip_gram_engine, train
+from devise_tf.training import make_strategy, run_phase, skip_gram_engine, train
 from devise_tf.training.phases import skip_gram_phase
 from devise_tf.training.skip_gram_engine import BLOCKS, SkipGramEngine, available_cores
 from tests.helpers import tiny_run

@@ -8,8 +8,9 @@ import sys
 import pytest
 
 from devise_tf import train as command
+from devise_tf.config import Config
 from devise_tf.packaged import packaged_files
-from devise_tf.training import Config, make_strategy, train
+from devise_tf.training import make_strategy, train
 from tests.helpers import tiny_run
 from tests.helpers.tiny_run import SEEN, read_metrics, settings
 
@@ -145,7 +146,7 @@ def write(path, text):
         (lambda i, d: {"images": "folder:" + str(d / "none")}, "does not exist"),
         (lambda i, d: {"images": change_images(d / "x", keep_one_label)["images"]}, "at least two labels"),
         (lambda i, d: {"hierarchy": f"{d}/none.txt"}, "none.txt"),
-        (lambda i, d: {"phase": "devise"}, "vectors.bin is missing: run --phase=skip_gram first"),
+        (lambda i, d: {"phase": "devise"}, "vectors.bin is missing: run --phase=skip_gram in that directory first"),
         (lambda i, d: {"phase": "cnn", "visual_model": "resnet_smal"}, "Did you mean 'resnet_small'"),
         (lambda i, d: {"phase": "cnn", "image_size": 1}, "image_size"),
         (lambda i, d: {"phase": "cnn", "cnn_epochs": 0.01, "cnn_batch_size": 0}, "cnn_batch_size"),

@@ -12,14 +12,14 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from devise_tf.config import FREE, Config
+from devise_tf.model_dir import ModelDir
 from devise_tf.models.devise import DeViSE
 from devise_tf.models.presets import Preset
 from devise_tf.models.visual import build_visual_model, representation_model
 from devise_tf.models.visual_weights import load_visual_weights
 from devise_tf.models.weights_file import load_weights, save_weights
-from devise_tf.training import Config, make_strategy, phases, train
-from devise_tf.training.config import FREE
-from devise_tf.training.model_dir import ModelDir
+from devise_tf.training import make_strategy, phases, train
 from tests.helpers import tiny_run
 from tests.helpers.tiny_run import SEEN, UNSEEN, read_metrics, settings
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import tensorflow as tf
 
+from devise_tf.config import RECIPES
 from devise_tf.evaluation.figures.summary import generalized_curve
 from devise_tf.evaluation.measure.measurement import Measurement, Scorer
 from devise_tf.evaluation.report.label_groups import group_names, label_groups
@@ -13,7 +14,6 @@ from devise_tf.evaluation.report.report_details import LabelRow, ReportDetails, 
 from devise_tf.images import BadImages, Crop, ImageInput, image_dataset
 from devise_tf.labels.wordnet_names import wordnet_names
 from devise_tf.metrics import hierarchical_correct_sets
-from devise_tf.models.recipes import RECIPES
 from devise_tf.models.trained_run import TrainedRun
 
 _ANSWERS = 5

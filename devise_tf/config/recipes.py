@@ -1,4 +1,4 @@
-"""Recipes of phase 3 beside the paper's, as settings of a run (`devise_tf.training.Config`)."""
+"""Recipes of phase 3 beside the paper's, as settings of a run."""
 
 RECIPES = {
     # The paper's comparison: the distance to the label's vector in place of a ranking (section 3.3).

@@ -1,0 +1,39 @@
+"""Settings of the images and their labels."""
+
+import dataclasses
+
+from devise_tf.choices import MISSING_LABELS
+from devise_tf.config.setting import SettingsGroup, setting
+
+
+@dataclasses.dataclass(frozen=True)
+class ImageSettings(SettingsGroup):
+    """The images and their labels. Each field's meaning is its help text."""
+
+    images: str = setting("", "Images: folder:DIR (DIR/train/LABEL/*.jpg, DIR/val/...), tfds:NAME, or builtin.")
+    labels: str = setting("", "Label files, comma-separated: `id<TAB>term, term` a line, or .csv. Else ids are terms.")
+    unseen_labels: str = setting("", "File of label ids, one a line, that no image phase may see: zero-shot.")
+    validation_labels: str = setting(
+        "", "File of label ids that are held out too, to choose settings by: the report has them for the unseen ones."
+    )
+    hierarchy: str = setting(
+        "", "For hierarchical precision: a file of `parent child` lines, wordnet, wordnet:DIR, imagenet or cifar100."
+    )
+    missing_labels: str = setting(
+        "compose",
+        "Labels without a vector. compose: the mean of their words; drop: the same, else leave them out; stop.",
+        MISSING_LABELS,
+    )
+    image_size: int = setting(56, "Side of the crops, pixels.", positive=True)
+    resize_size: int = setting(64, "Shorter side of the image that the crops are cut from, pixels.")
+    max_bad_images: float = setting(0.05, "Share of unreadable images, 0 to 1, above which the run stops.")
+
+    def check(self) -> None:
+        super().check()
+        if self.max_bad_images > 1:
+            raise ValueError(f"`max_bad_images` must not be above 1. Received: max_bad_images={self.max_bad_images}")
+        if self.resize_size < self.image_size:
+            raise ValueError(
+                "`resize_size` must not be smaller than `image_size`. "
+                f"Received: resize_size={self.resize_size}, image_size={self.image_size}"
+            )
