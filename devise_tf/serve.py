@@ -50,11 +50,12 @@ def main(argv: list[str]) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, request_stop)
     logging.set_verbosity(logging.INFO)
-    from devise_tf.export.server.server import Server
+    from devise_tf.export.server.server import Limits, Server
 
-    names = ("export_dir", "model_name", "host", "rest_port", "grpc_port", "poll_seconds", "max_request_mb")
-    names += ("max_in_flight", "grace_seconds", "wait_for_version")
-    server = Server(**{name: flags.FLAGS[name].value for name in names})
+    values = flags.FLAGS
+    limits = Limits(values.max_request_mb, values.max_in_flight, values.grace_seconds)
+    names = ("export_dir", "model_name", "host", "rest_port", "grpc_port", "poll_seconds", "wait_for_version")
+    server = Server(limits=limits, **{name: values[name].value for name in names})
     # What TensorFlow says of its own functions is not what the user of a command asked.
     python_logging.getLogger("tensorflow").setLevel(python_logging.ERROR)
     server.start()

@@ -12,8 +12,10 @@ import warnings
 from collections.abc import Iterable
 
 import numpy as np
+import tensorflow as tf
 
 from devise_tf.export.converted_file import LITERT, ONNX, SIGNATURE, check_packages, load_converted, one_line
+from devise_tf.files import atomic_path
 
 # Largest difference between an embedding of a float32 file and the SavedModel's, in any component.
 TOLERANCE = 1e-3
@@ -50,8 +52,6 @@ def to_litert(
         OSError: The file cannot be written. In all these cases what was there before is left as it was.
     """
     check_packages(*LITERT)
-    import tensorflow as tf
-
     loaded, size = _load(version_dir)
     function = _network(loaded)
     images = None if representative is None else _checked_images(representative, size)
@@ -148,8 +148,6 @@ def compare(path: str | os.PathLike, version_dir: str, pixels: np.ndarray) -> di
 
 def _load(version_dir):
     """A version, loaded on the CPU, and the side of its pixels."""
-    import tensorflow as tf
-
     try:
         # Convolutions on a GPU may round to fewer bits than the tolerance.
         with tf.device("CPU:0"):
@@ -169,8 +167,6 @@ def _load(version_dir):
 
 def _network(loaded):
     """What the signature computes, as a concrete function without the branch for no images at all."""
-    import tensorflow as tf
-
     signature = loaded.embed.input_signature
     return tf.function(lambda pixels: {"embedding": loaded.embed(pixels)}, signature).get_concrete_function()
 
@@ -199,8 +195,6 @@ def _made_up_pixels(size):
 
 def _write(path, content, loaded, size, images=None):
     """Writes the file once its embeddings are the version's, in a batch and one by one."""
-    from devise_tf.files import atomic_path
-
     path = os.path.expanduser(os.fspath(path))
     pixels = _made_up_pixels(size) if images is None else np.stack(images[:_MOST_CHECKED])
     with atomic_path(path) as temporary:
@@ -224,8 +218,6 @@ def _write(path, content, loaded, size, images=None):
 
 
 def _compare(path, loaded, pixels):
-    import tensorflow as tf
-
     got = load_converted(path)(pixels).astype(np.float64)
     with tf.device("CPU:0"):
         expected = loaded.signatures[SIGNATURE](pixels=tf.constant(pixels))["embedding"].numpy().astype(np.float64)
@@ -245,8 +237,6 @@ def _compare(path, loaded, pixels):
 @contextlib.contextmanager
 def _quiet():
     """Keeps back what the converters' own use of old parts of TensorFlow makes it say."""
-    import tensorflow as tf
-
     logger = tf.get_logger()
     level = logger.level
     logger.setLevel("ERROR")

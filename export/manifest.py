@@ -8,7 +8,6 @@ from typing import IO, Any
 
 MANIFEST_FILE = "assets.extra/devise.json"
 LABELS_FILE = "assets.extra/labels.txt"
-WARMUP_FILE = "assets.extra/tf_serving_warmup_requests"
 TERMS_FILE = "assets/terms.txt"
 # What manifests of early versions leave out.
 _DEFAULTS = {"label_terms": "first"}

@@ -13,6 +13,7 @@ from devise_tf.export.label_space import (
     at_most,
     unit_norm,
 )
+from devise_tf.export.signatures import SIGNATURES, Signature
 from devise_tf.images.decode_image import decode_image, resize_and_crop
 
 _MAX_REQUEST_PIXEL_BYTES = 2**26
@@ -50,17 +51,10 @@ class ServedModel(tf.Module):
     `embedding` is DeViSE's or ConSE's, brought to unit norm, or a softmax model's probabilities; a label's score is
     the dot product of the two: a cosine, or the label's probability.
 
-    | signature | inputs | outputs |
-    |---|---|---|
-    | `serving_default` | `image_bytes` string [N] | `labels` string [N, k] best first, `scores` float32 [N, k] |
-    | `embed_image` | `image_bytes` string [N] | `embedding` float32 [N, D], `norm` float32 [N] |
-    | `embed_label` | `labels` string [N] | `embedding` float32 [N, D], `known_tokens`, `num_tokens` int32 [N] |
-    | `classify` | `image_bytes` string [N], `labels` string [N or 1, M] | `labels` string [N, M] best first, `scores` float32, `known` bool, `indices` int32, all [N, M] |
-    | `embed_pixels` | `pixels` float32 [N, S, S, 3] in 0..255 | `embedding` float32 [N, D] |
-    | `classify_examples` | `inputs` string [N], `tf.Example` with `image/encoded` | `classes` string, `scores` float32, [N, k] |
+    The signatures, their inputs and outputs are those of `devise_tf.export.signatures`.
 
-    `norm` is the embedding's length before that (of the probabilities, for a softmax; 1 for ConSE). Labels that are not known score -1.
-    Images are JPEG, PNG, GIF or BMP, prepared as for evaluation.
+    `norm` is the embedding's length before that (of the probabilities, for a softmax; 1 for ConSE). Labels that are not
+    known score -1. Images are JPEG, PNG, GIF or BMP, prepared as for evaluation.
 
     Args:
         network: Keras model from pixels float32 [N, S, S, 3] in 0..255: a DeViSE model, or one that gives logits.
@@ -73,7 +67,7 @@ class ServedModel(tf.Module):
 
     Raises:
         ValueError: `k` is below 1.
-    """  # noqa: E501
+    """
 
     def __init__(
         self,
@@ -107,7 +101,7 @@ class ServedModel(tf.Module):
         self._run_alone = _if_any(run, width)
         self._run = _if_any(_in_batches(run, spec, batching), width) if batching else self._run_alone
 
-        @tf.function(input_signature=[_strings("image_bytes")])
+        @tf.function(input_signature=[tf.TensorSpec([None], tf.string, name="image_bytes")])
         def prepare(image_bytes):
             with tf.control_dependencies([at_most(tf.size(image_bytes), self.max_request_images, "images")]):
                 image_bytes = tf.identity(image_bytes)
@@ -122,40 +116,50 @@ class ServedModel(tf.Module):
         self.embed = tf.function(lambda pixels: self._brought_to_scale(run(pixels))[0], input_signature=[spec])
 
     def signatures(self) -> dict[str, Callable]:
-        """The signatures as functions, by name."""
+        """The signatures as functions, by name, for `tf.saved_model.save`."""
+        functions = {
+            "serving_default": self._serving_default,
+            "embed_image": self._embed_image,
+            "embed_label": self._embed_label,
+            "classify": self._classify,
+            "embed_pixels": self._embed_pixels,
+            "classify_examples": self._classify_examples,
+        }
+        return {
+            name: tf.function(functions[name], input_signature=self._specs(signature))
+            for name, signature in SIGNATURES.items()
+        }
 
-        @tf.function(input_signature=[_strings("image_bytes")])
-        def serving_default(image_bytes):
-            labels, scores = self._answers(self._embedding(self._prepare(image_bytes))[0])
-            return {"labels": labels, "scores": scores}
+    def _specs(self, signature: Signature) -> list[tf.TensorSpec]:
+        """The inputs of a signature; all sizes but those of pixels are free."""
+        sizes = {"S": self.image_size}
+        return [
+            tf.TensorSpec(
+                [sizes.get(size) if isinstance(size, str) else size for size in type_.shape], type_.dtype, key
+            )
+            for key, type_ in signature.inputs.items()
+        ]
 
-        @tf.function(input_signature=[_strings("image_bytes")])
-        def embed_image(image_bytes):
-            embedding, norm = self._embedding(self._prepare(image_bytes))
-            return {"embedding": embedding, "norm": norm}
+    def _serving_default(self, image_bytes: tf.Tensor) -> dict[str, tf.Tensor]:
+        labels, scores = self._answers(self._embedding(self._prepare(image_bytes))[0])
+        return {"labels": labels, "scores": scores}
 
-        @tf.function(input_signature=[_strings("labels")])
-        def embed_label(labels):
-            with tf.control_dependencies([at_most(tf.size(labels), MAX_REQUEST_LABELS, "labels")]):
-                embedding, known_tokens, num_tokens = self.labels.embed(tf.identity(labels))
-            return {"embedding": embedding, "known_tokens": known_tokens, "num_tokens": num_tokens}
+    def _embed_image(self, image_bytes: tf.Tensor) -> dict[str, tf.Tensor]:
+        embedding, norm = self._embedding(self._prepare(image_bytes))
+        return {"embedding": embedding, "norm": norm}
 
-        @tf.function(input_signature=[_strings("image_bytes"), tf.TensorSpec([None, None], tf.string, name="labels")])
-        def classify(image_bytes, labels):
-            return self._classify(image_bytes, labels)
+    def _embed_label(self, labels: tf.Tensor) -> dict[str, tf.Tensor]:
+        with tf.control_dependencies([at_most(tf.size(labels), MAX_REQUEST_LABELS, "labels")]):
+            embedding, known_tokens, num_tokens = self.labels.embed(tf.identity(labels))
+        return {"embedding": embedding, "known_tokens": known_tokens, "num_tokens": num_tokens}
 
-        @tf.function(input_signature=self.embed.input_signature)
-        def embed_pixels(pixels):
-            return {"embedding": self._embedding(pixels, self._run_alone)[0]}
+    def _embed_pixels(self, pixels: tf.Tensor) -> dict[str, tf.Tensor]:
+        return {"embedding": self._embedding(pixels, self._run_alone)[0]}
 
-        @tf.function(input_signature=[_strings("inputs")])
-        def classify_examples(inputs):
-            features = tf.io.parse_example(inputs, {"image/encoded": tf.io.FixedLenFeature([], tf.string)})
-            labels, scores = self._answers(self._embedding(self._prepare(features["image/encoded"]))[0])
-            return {"classes": labels, "scores": scores}
-
-        functions = (serving_default, embed_image, embed_label, classify, embed_pixels, classify_examples)
-        return {function.__name__: function for function in functions}
+    def _classify_examples(self, inputs: tf.Tensor) -> dict[str, tf.Tensor]:
+        features = tf.io.parse_example(inputs, {"image/encoded": tf.io.FixedLenFeature([], tf.string)})
+        answer = self._serving_default(features["image/encoded"])
+        return {"classes": answer["labels"], "scores": answer["scores"]}
 
     def _embedding(self, pixels, run=None):
         return self._brought_to_scale((run or self._run)(pixels))
@@ -171,7 +175,7 @@ class ServedModel(tf.Module):
         scores, places = tf.math.top_k(scores, tf.minimum(self.k, tf.shape(scores)[1]))
         return tf.gather(self.labels.texts, places), scores
 
-    def _classify(self, image_bytes, labels):
+    def _classify(self, image_bytes: tf.Tensor, labels: tf.Tensor) -> dict[str, tf.Tensor]:
         images, rows, columns = tf.shape(image_bytes)[0], tf.shape(labels)[0], tf.shape(labels)[1]
         fits = tf.raw_ops.Assert(
             condition=tf.equal(rows, images) | tf.equal(rows, 1),
@@ -193,10 +197,6 @@ class ServedModel(tf.Module):
             "known": tf.gather(known, indices, batch_dims=1),
             "indices": indices,
         }
-
-
-def _strings(name):
-    return tf.TensorSpec([None], tf.string, name=name)
 
 
 def _if_any(run, width):

@@ -8,21 +8,19 @@ What `tf.saved_model.load` runs in Python may still fail in TF Serving at the fi
 import os
 import subprocess
 import sys
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
+import tensorflow as tf
 
+import devise_tf
 from devise_tf.export.manifest import checksums, read_manifest
+from devise_tf.export.signatures import SIGNATURES, TensorType
+from devise_tf.export.warmup import read_warmup
 
 TOLERANCE = 1e-5
 XLA_ATTRIBUTE = "_XlaMustCompile"
-SIGNATURES = {
-    "serving_default": (["image_bytes"], ["labels", "scores"]),
-    "embed_image": (["image_bytes"], ["embedding", "norm"]),
-    "embed_label": (["labels"], ["embedding", "known_tokens", "num_tokens"]),
-    "classify": (["image_bytes", "labels"], ["indices", "known", "labels", "scores"]),
-    "embed_pixels": (["pixels"], ["embedding"]),
-    "classify_examples": (["inputs"], ["classes", "scores"]),
-}
 
 
 class VerificationError(RuntimeError):
@@ -39,25 +37,23 @@ def verify_in_fresh_process(version_dir: str, expected: str | None = None) -> No
     Raises:
         VerificationError: With what the process said.
     """
-    import devise_tf
-
     # An uninstalled checkout is found from where this process found it.
     paths = [os.path.dirname(os.path.dirname(os.path.abspath(devise_tf.__file__))), os.environ.get("PYTHONPATH", "")]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, paths)), "TF_CPP_MIN_LOG_LEVEL": "2"}
     command = [sys.executable, "-m", "devise_tf.export.verify", version_dir, *([expected] if expected else [])]
-    done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
-    if done.returncode:
-        said = [line for line in done.stderr.splitlines() if line.startswith("Error: ")]
-        ended = f"The process that checks it ended with {done.returncode}: {done.stderr[-2000:]}"
-        raise VerificationError(said[-1].removeprefix("Error: ") if said else ended)
+    process = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
+    if process.returncode:
+        errors = [line for line in process.stderr.splitlines() if line.startswith("Error: ")]
+        crash = f"The process that checks it ended with status {process.returncode}: {process.stderr[-2000:]}"
+        raise VerificationError(errors[-1].removeprefix("Error: ") if errors else crash)
 
 
 def verify(version_dir: str, expected: str | None = None) -> int:
     """Checks the files, loads the version into a v1 Session, and replays its warm-up requests.
 
     Args:
-        version_dir: The version's directory, local.
-        expected: `.npz` file of arrays named `RECORD/OUTPUT`; floats must agree within 1e-5, others exactly.
+        version_dir: str. The version's directory, local.
+        expected: str. `.npz` file of arrays named `RECORD/OUTPUT`; floats must agree within 1e-5, others exactly.
 
     Returns:
         The number of requests that were replayed.
@@ -65,48 +61,54 @@ def verify(version_dir: str, expected: str | None = None) -> int:
     Raises:
         VerificationError: Something is not as it should be; it is named.
     """
-    import tensorflow as tf
-
-    from devise_tf.export.warmup import read_warmup
-
     manifest = read_manifest(version_dir)
-    if (found := checksums(version_dir)) != manifest["files"]:
-        different = sorted(n for n in {*found, *manifest["files"]} if found.get(n) != manifest["files"].get(n))
+    if (files := checksums(version_dir)) != manifest["files"]:
+        different = sorted(n for n in {*files, *manifest["files"]} if files.get(n) != manifest["files"].get(n))
         raise VerificationError(f"Files differ from the manifest's checksums. Received: {different}")
     records = read_warmup(version_dir)
     if len(records) != manifest["warmup_records"]:
         raise VerificationError(f"Warm-up should have {manifest['warmup_records']} records. Received: {len(records)}")
-    wanted = dict(np.load(expected, allow_pickle=False)) if expected else {}
+    expected_outputs = dict(np.load(expected, allow_pickle=False)) if expected else {}
     with tf.Graph().as_default(), tf.compat.v1.Session() as session:
-        try:
-            meta = tf.compat.v1.saved_model.load(session, ["serve"], version_dir)
-        except (tf.errors.OpError, ValueError) as error:
-            raise VerificationError(f"TF Serving could not load it: {error}") from error
-        if any(function.attr[XLA_ATTRIBUTE].b for function in meta.graph_def.library.function):
-            raise VerificationError("It needs XLA, which stock TF Serving has switched off on CPUs.")
-        signatures = {name: meta.signature_def[name] for name in meta.signature_def if not name.startswith("__")}
-        names = {name: (sorted(s.inputs), sorted(s.outputs)) for name, s in signatures.items()}
-        if names != {name: (sorted(i), sorted(o)) for name, (i, o) in SIGNATURES.items()}:
-            raise VerificationError(f"The signatures must be {SIGNATURES}. Received: {names}")
+        signatures = _load(session, version_dir)
         for number, record in enumerate(records):
             name, inputs = _request(record)
-            signature = signatures[name]
-            feed = {signature.inputs[i].name: value for i, value in inputs.items()}
-            try:
-                outputs = session.run({o: info.name for o, info in signature.outputs.items()}, feed)
-            except tf.errors.OpError as error:
-                raise VerificationError(f"{name} cannot be run as TF Serving would: {error}") from error
-            for output, value in outputs.items():
-                _compare(f"{number}/{output}", name, value, wanted)
-    missed = [key for key in wanted if int(key.split("/")[0]) >= len(records)]
-    if missed:
-        raise VerificationError(f"Expected outputs have no request. Received: {missed}")
+            for output, value in _run(session, name, signatures[name], inputs).items():
+                key = f"{number}/{output}"
+                _compare(f"{name}: {key}", value, expected_outputs.pop(key, None))
+    if expected_outputs:
+        raise VerificationError(f"Expected outputs have no request. Received: {sorted(expected_outputs)}")
     return len(records)
 
 
-def _request(record):
-    import tensorflow as tf
+def _load(session: Any, version_dir: str) -> dict[str, Any]:
+    """Loads the version as TF Serving does, and gives its `SignatureDef`s by name."""
+    try:
+        meta = tf.compat.v1.saved_model.load(session, ["serve"], version_dir)
+    except (tf.errors.OpError, ValueError) as error:
+        raise VerificationError(f"TF Serving could not load it: {error}") from error
+    if any(function.attr[XLA_ATTRIBUTE].b for function in meta.graph_def.library.function):
+        raise VerificationError("It needs XLA, which stock TF Serving has switched off on CPUs.")
+    signatures = {name: meta.signature_def[name] for name in meta.signature_def if not name.startswith("__")}
+    expected = {name: (_types(s.inputs), _types(s.outputs)) for name, s in SIGNATURES.items()}
+    received = {name: (_stored_types(s.inputs), _stored_types(s.outputs)) for name, s in signatures.items()}
+    if received != expected:
+        raise VerificationError(f"The signatures must be {expected}. Received: {received}")
+    return signatures
 
+
+def _types(tensors: Mapping[str, TensorType]) -> dict[str, tuple[str, int]]:
+    """Type and rank by name."""
+    return {name: (tensor.dtype, len(tensor.shape)) for name, tensor in tensors.items()}
+
+
+def _stored_types(tensors: Mapping[str, Any]) -> dict[str, tuple[str, int]]:
+    """Type and rank by name, as a SavedModel has them."""
+    return {name: (tf.as_dtype(info.dtype).name, len(info.tensor_shape.dim)) for name, info in tensors.items()}
+
+
+def _request(record: Any) -> tuple[str, dict[str, np.ndarray]]:
+    """The name of the signature that a `PredictionLog` calls, and its inputs by name."""
     if record.HasField("predict_log"):
         request = record.predict_log.request
         return request.model_spec.signature_name, {n: tf.make_ndarray(value) for n, value in request.inputs.items()}
@@ -115,20 +117,27 @@ def _request(record):
     return request.model_spec.signature_name, {"inputs": np.array(examples, object)}
 
 
-def _compare(key, signature, value, wanted):
+def _run(session: Any, name: str, signature: Any, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    feed = {signature.inputs[key].name: value for key, value in inputs.items()}
+    try:
+        return session.run({output: info.name for output, info in signature.outputs.items()}, feed)
+    except tf.errors.OpError as error:
+        raise VerificationError(f"{name} cannot be run as TF Serving would: {error}") from error
+
+
+def _compare(key: str, value: np.ndarray, expected: np.ndarray | None) -> None:
     if value.dtype.kind == "f" and not np.isfinite(value).all():
-        raise VerificationError(f"{signature} gives values that are not finite. Received: {key}")
-    if key not in wanted:
+        raise VerificationError(f"{key} has values that are not finite, such as NaN.")
+    if expected is None:
         return
-    expected = wanted[key]
     if value.shape != expected.shape:
-        raise VerificationError(f"{signature}: {key} should have the shape {expected.shape}. Received: {value.shape}")
+        raise VerificationError(f"{key} should have the shape {expected.shape}. Received: {value.shape}")
     if value.dtype.kind == "f":
         difference = float(np.max(np.abs(value - expected), initial=0.0))
         if difference > TOLERANCE:
-            raise VerificationError(f"{signature}: {key} differs from the model's own by {difference}")
+            raise VerificationError(f"{key} differs from the model's own output by {difference}")
     elif value.tolist() != expected.tolist():
-        raise VerificationError(f"{signature}: {key} should be {expected}. Received: {value}")
+        raise VerificationError(f"{key} should be {expected}. Received: {value}")
 
 
 def main(arguments: list[str]) -> None:

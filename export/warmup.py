@@ -1,15 +1,14 @@
 """Warm-up requests: what TF Serving runs on a new version before it takes requests."""
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 import tensorflow as tf
 from tensorflow_serving.apis import classification_pb2, predict_pb2, prediction_log_pb2
 
-from devise_tf.export.manifest import WARMUP_FILE
+from devise_tf.export.signatures import CLASSIFY_API_SIGNATURE, MAX_WARMUP_RECORDS, SIGNATURES, WARMUP_FILE
 
-MAX_RECORDS = 1_000  # TF Serving refuses a file with more
 BATCH_SIZES = (1, 8)
 
 
@@ -24,30 +23,22 @@ def warmup_inputs(label_texts: Sequence[str], image_size: int) -> list[tuple[str
         Pairs of a signature's name and its inputs by name; strings as object arrays of bytes.
     """
     images = [_photo(seed, "png" if seed % 4 == 3 else "jpeg") for seed in range(max(BATCH_SIZES))]
+    texts = [text.encode() for text in label_texts]
+    row = [texts[i % len(texts)] for i in range(5)] + [b"no such label \xe2\x80\x93 0"]
     requests = []
     for size in BATCH_SIZES:
-        batch = np.array(images[:size], object)
-        texts = [text.encode() for text in label_texts]
-        row = [texts[i % len(texts)] for i in range(5)] + [b"no such label \xe2\x80\x93 0"]
-        examples = [
-            tf.train.Example(
-                features=tf.train.Features(
-                    feature={"image/encoded": tf.train.Feature(bytes_list=tf.train.BytesList(value=[image]))}
-                )
-            ).SerializeToString()
-            for image in images[:size]
-        ]
         pixels = np.full((size, image_size, image_size, 3), 127.5, np.float32)
         if size == 1:  # a record of one value for all is small, one of many is not
             pixels = np.random.default_rng(0).uniform(0, 255, pixels.shape).astype(np.float32)
-        requests += [
-            ("serving_default", {"image_bytes": batch}),
-            ("embed_image", {"image_bytes": batch}),
-            ("embed_label", {"labels": np.array([row[i % len(row)] for i in range(size)], object)}),
-            ("classify", {"image_bytes": batch, "labels": np.array([row] * size, object)}),
-            ("embed_pixels", {"pixels": pixels}),
-            ("classify_examples", {"inputs": np.array(examples, object)}),
-        ]
+        values = {
+            ("image_bytes", 1): np.array(images[:size], object),
+            ("labels", 1): np.array([row[i % len(row)] for i in range(size)], object),
+            ("labels", 2): np.array([row] * size, object),
+            ("pixels", 4): pixels,
+            ("inputs", 1): np.array([_example(image).SerializeToString() for image in images[:size]], object),
+        }
+        for name, signature in SIGNATURES.items():
+            requests.append((name, {key: values[key, len(type_.shape)] for key, type_ in signature.inputs.items()}))
     return requests
 
 
@@ -60,9 +51,9 @@ def write_warmup(version_dir: str, requests: Sequence[tuple[str, Mapping[str, np
     """
     logs = [_log(signature, inputs) for signature, inputs in requests]
     # The Classify API has a form of its own, through the same signature.
-    logs += [_classify_log(inputs["inputs"]) for signature, inputs in requests if signature == "classify_examples"]
-    if not 0 < len(logs) < MAX_RECORDS:
-        raise ValueError(f"Warm-up needs 1 to {MAX_RECORDS - 1} records. Received: {len(logs)}")
+    logs += [_classify_log(inputs["inputs"]) for signature, inputs in requests if signature == CLASSIFY_API_SIGNATURE]
+    if not 0 < len(logs) < MAX_WARMUP_RECORDS:
+        raise ValueError(f"Warm-up needs 1 to {MAX_WARMUP_RECORDS - 1} records. Received: {len(logs)}")
     path = os.path.join(version_dir, WARMUP_FILE)
     os.makedirs(os.path.dirname(path), exist_ok=True)
     with tf.io.TFRecordWriter(path) as writer:
@@ -79,7 +70,7 @@ def read_warmup(version_dir: str) -> list[prediction_log_pb2.PredictionLog]:
     return [prediction_log_pb2.PredictionLog.FromString(record.numpy()) for record in tf.data.TFRecordDataset(path)]
 
 
-def _log(signature, inputs):
+def _log(signature: str, inputs: Mapping[str, np.ndarray]) -> prediction_log_pb2.PredictionLog:
     request = predict_pb2.PredictRequest()
     request.model_spec.name = "devise"
     request.model_spec.signature_name = signature
@@ -89,15 +80,20 @@ def _log(signature, inputs):
     return prediction_log_pb2.PredictionLog(predict_log=prediction_log_pb2.PredictLog(request=request))
 
 
-def _classify_log(examples):
+def _classify_log(examples: Iterable[bytes]) -> prediction_log_pb2.PredictionLog:
     request = classification_pb2.ClassificationRequest()
     request.model_spec.name = "devise"
-    request.model_spec.signature_name = "classify_examples"
+    request.model_spec.signature_name = CLASSIFY_API_SIGNATURE
     request.input.example_list.examples.extend(tf.train.Example.FromString(example) for example in examples)
     return prediction_log_pb2.PredictionLog(classify_log=prediction_log_pb2.ClassifyLog(request=request))
 
 
-def _photo(seed, form):
+def _example(image: bytes) -> tf.train.Example:
+    feature = {"image/encoded": tf.train.Feature(bytes_list=tf.train.BytesList(value=[image]))}
+    return tf.train.Example(features=tf.train.Features(feature=feature))
+
+
+def _photo(seed: int, form: str) -> bytes:
     """A small smooth picture with some noise, as a photo has."""
     random = np.random.default_rng(seed)
     coarse = tf.constant(random.uniform(0, 255, (1, 5, 6, 3)), tf.float32)

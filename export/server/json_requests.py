@@ -79,25 +79,6 @@ def predict_inputs(document: dict, dtypes: Mapping[str, int]) -> tuple[dict[str,
     return {name: _array(name, column, dtypes[name]) for name, column in columns.items()}, by_rows
 
 
-def predict_answer(outputs: Mapping[str, np.ndarray], by_rows: bool) -> bytes:
-    """The JSON of a predict request's outputs.
-
-    Raises:
-        RequestError: INVALID_ARGUMENT, they cannot be cut into rows; ask with `inputs` then.
-    """
-    if not by_rows:
-        values = {name: _values(name, array) for name, array in outputs.items()}
-        return _dump({"outputs": values if len(values) > 1 else next(iter(values.values()))})
-    sizes = {array.shape[:1] for array in outputs.values()}
-    if len(sizes) > 1 or () in sizes:
-        shapes = {name: list(array.shape) for name, array in outputs.items()}
-        raise invalid(f"Outputs have no or inconsistent batch sizes, ask with 'inputs'. Received: {shapes}")
-    columns = [_values(name, array) for name, array in outputs.items()]
-    if len(columns) == 1:
-        return _dump({"predictions": columns[0]})
-    return _dump({"predictions": [dict(zip(outputs, row, strict=True)) for row in zip(*columns, strict=True)]})
-
-
 def classify_examples(document: dict) -> list[bytes]:
     """The serialized `tf.Example`s of a classify request, each joined to the request's context.
 
@@ -112,12 +93,6 @@ def classify_examples(document: dict) -> list[bytes]:
         )
     # Messages of one type that are strung together are one message that has the fields of both.
     return [context + _example(example) for example in examples]
-
-
-def classify_answer(classes: np.ndarray, scores: np.ndarray) -> bytes:
-    """The JSON of a classify request's answer: for each example a list of pairs of label and score."""
-    labels, decimals = _values("classes", classes), _values("scores", scores)
-    return _dump({"results": [list(zip(*row, strict=True)) for row in zip(labels, decimals, strict=True)]})
 
 
 def _number(text: str) -> float:
@@ -270,36 +245,6 @@ def _example(value):
         except UnicodeEncodeError:
             raise invalid(f"JSON strings must be valid Unicode. Received: {name!a:.80}") from None
     return example.SerializeToString()
-
-
-def _values(name, array):
-    """Nested lists of an output."""
-    if array.dtype == object:
-        convert = _encode_base64 if name.endswith("_bytes") else _decode_text
-    elif array.dtype == np.float32:
-        convert = _decimal
-    else:
-        return array.tolist()
-    values = np.empty(array.size, object)
-    values[:] = [convert(value) for value in array.ravel()]
-    return values.reshape(array.shape).tolist()
-
-
-def _decimal(value):
-    """The shortest decimal number that is this float32: 0.1, where its nearest double is 0.10000000149."""
-    return float(str(value))
-
-
-def _encode_base64(value):
-    return {"b64": base64.b64encode(value).decode()}
-
-
-def _decode_text(value):
-    return value.decode("utf-8", "replace")
-
-
-def _dump(document: dict) -> bytes:
-    return json.dumps(document, ensure_ascii=False).encode()
 
 
 def _text(value):

@@ -10,10 +10,16 @@ from tensorflow_serving.apis import classification_pb2, predict_pb2, prediction_
 from devise_tf.export.server.loaded_version import LoadedVersion, Signature, check_input_names
 from devise_tf.export.server.request_error import RequestError, invalid, shorten
 from devise_tf.export.server.tensors import to_array, to_tensor
+from devise_tf.export.signatures import (
+    CLASSIFY_API_SIGNATURE,
+    DEFAULT_SIGNATURE,
+    MAX_WARMUP_RECORDS,
+    SIGNATURES,
+    WARMUP_FILE,
+)
 
-DEFAULT_SIGNATURE = "serving_default"
-_WARMUP_FILE = "assets.extra/tf_serving_warmup_requests"
-_MAX_WARMUP_RECORDS = 1_000  # as in TF Serving
+# What TF Serving's Classify API calls.
+_CLASSIFY = SIGNATURES[CLASSIFY_API_SIGNATURE]
 
 
 def predict(version: LoadedVersion, request: predict_pb2.PredictRequest, max_bytes: int) -> predict_pb2.PredictResponse:
@@ -81,9 +87,9 @@ def run_classify(version: LoadedVersion, name: str, examples: Sequence[bytes]) -
     signature = version.signatures.get(name)
     if signature is None:
         raise invalid(f"No signature was found with the name: {name}")
-    if signature.inputs.keys() != {"inputs"}:
+    if signature.inputs.keys() != _CLASSIFY.inputs.keys():
         raise RequestError("FAILED_PRECONDITION", f"No classification inputs found in SignatureDef: {name}")
-    if not signature.outputs.keys() >= {"classes", "scores"}:
+    if not signature.outputs.keys() >= _CLASSIFY.outputs.keys():
         raise RequestError(
             "FAILED_PRECONDITION",
             f'Expected classification signature outputs to contain "classes" and "scores": {name}',
@@ -92,7 +98,7 @@ def run_classify(version: LoadedVersion, name: str, examples: Sequence[bytes]) -
         raise invalid("Input is empty.")
     inputs = np.empty(len(examples), object)
     inputs[:] = examples
-    outputs = version.run(signature, {"inputs": inputs}, ("classes", "scores"))
+    outputs = version.run(signature, {"inputs": inputs}, tuple(_CLASSIFY.outputs))
     classes, scores = outputs["classes"], outputs["scores"]
     if not (classes.ndim == 2 and classes.shape == scores.shape and len(classes) == len(examples)):
         raise invalid(
@@ -109,14 +115,14 @@ def replay_warmup(version: LoadedVersion) -> int:
         RequestError: One of them failed, there are too many, or the file is damaged; TF Serving does not take such a
             version either.
     """
-    path = f"{version.path.rstrip('/')}/{_WARMUP_FILE}"
+    path = f"{version.path.rstrip('/')}/{WARMUP_FILE}"
     if not tf.io.gfile.exists(path):
         return 0
     count = 0
     for record in tf.data.TFRecordDataset(path):
         count += 1
-        if count > _MAX_WARMUP_RECORDS:
-            raise invalid(f"Number of warmup records exceeds the maximum ({_MAX_WARMUP_RECORDS}) at {path}")
+        if count > MAX_WARMUP_RECORDS:
+            raise invalid(f"Number of warmup records exceeds the maximum ({MAX_WARMUP_RECORDS}) at {path}")
         log = prediction_log_pb2.PredictionLog.FromString(record.numpy())
         kind = log.WhichOneof("log_type")
         try:

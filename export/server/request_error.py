@@ -2,27 +2,10 @@
 
 import re
 
-# As TF Serving answers them, in the order of the codes' numbers.
-_HTTP_STATUS = {
-    "OK": 200,
-    "CANCELLED": 499,
-    "UNKNOWN": 500,
-    "INVALID_ARGUMENT": 400,
-    "DEADLINE_EXCEEDED": 504,
-    "NOT_FOUND": 404,
-    "ALREADY_EXISTS": 409,
-    "PERMISSION_DENIED": 403,
-    "RESOURCE_EXHAUSTED": 429,
-    "FAILED_PRECONDITION": 400,
-    "ABORTED": 409,
-    "OUT_OF_RANGE": 400,
-    "UNIMPLEMENTED": 501,
-    "INTERNAL": 500,
-    "UNAVAILABLE": 503,
-    "DATA_LOSS": 500,
-    "UNAUTHENTICATED": 401,
-}
-_CODES = list(_HTTP_STATUS)
+from tensorflow.errors import OpError
+
+from devise_tf.export.signatures import HTTP_STATUS
+
 # gRPC sends the message as a header, three bytes for a byte that is not ASCII, and clients take 8 KiB of headers.
 _MAX_CHARACTERS = 600
 
@@ -39,7 +22,7 @@ class RequestError(Exception):
     def __init__(self, code: str, message: str, http_status: int | None = None):
         super().__init__(shorten(message, _MAX_CHARACTERS))
         self.code = code
-        self.http_status = http_status or _HTTP_STATUS[code]
+        self.http_status = http_status or HTTP_STATUS[code]
 
 
 def invalid(message: str) -> RequestError:
@@ -49,13 +32,11 @@ def invalid(message: str) -> RequestError:
 
 def from_tensorflow(error: Exception) -> RequestError:
     """What a caller is told of an error of TensorFlow's: its code, and its text without the nodes of the graph."""
-    from tensorflow.errors import OpError
-
     if isinstance(error, UnicodeDecodeError):
         # TensorFlow's message repeats bytes of the request, and it failed to make Python's text of them.
         code, text = "INVALID_ARGUMENT", error.object.decode("utf-8", "replace")
     elif isinstance(error, OpError):
-        code, text = _CODES[error.error_code], error.message
+        code, text = list(HTTP_STATUS)[error.error_code], error.message
     else:
         return RequestError("UNKNOWN", f"{type(error).__name__}: {' '.join(str(error).split())}")
     # It may repeat all of a request, too.

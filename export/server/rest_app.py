@@ -15,18 +15,14 @@ from urllib.parse import unquote
 import prometheus_client
 from aiohttp import web
 
-from devise_tf.export.server.json_requests import (
-    classify_answer,
-    classify_examples,
-    parse_json,
-    predict_answer,
-    predict_inputs,
-)
+from devise_tf.export.server.json_answers import classify_answer, predict_answer
+from devise_tf.export.server.json_requests import classify_examples, parse_json, predict_inputs
 from devise_tf.export.server.model_messages import metadata_json, model_metadata, model_status, status_json
 from devise_tf.export.server.model_versions import ModelVersions
-from devise_tf.export.server.prediction import DEFAULT_SIGNATURE, run_classify
+from devise_tf.export.server.prediction import run_classify
 from devise_tf.export.server.request_error import RequestError, invalid, shorten
 from devise_tf.export.server.request_gate import RequestGate
+from devise_tf.export.signatures import DEFAULT_SIGNATURE
 
 METRICS_PATH = "/monitoring/prometheus/metrics"
 _MODEL = r"/v1/models/(?P<name>[^/:]+)(?:/versions/(?P<number>[0-9]+)|/labels/(?P<label>[^/:]+))?"

@@ -1,4 +1,26 @@
+import socket
+
 import pytest
+
+from devise_tf.export.client import attempts
+
+
+@pytest.fixture(params=["grpc", "rest"])
+def protocol(request):
+    return request.param
+
+
+@pytest.fixture
+def quick(monkeypatch):
+    """Short pauses, so that tests are quick."""
+    monkeypatch.setattr(attempts, "FIRST_DELAY", 0.02)
+
+
+@pytest.fixture
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
 
 
 @pytest.fixture(scope="session")

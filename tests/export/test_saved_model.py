@@ -16,8 +16,9 @@ import tensorflow as tf
 from tensorflow.core.protobuf import saved_model_pb2
 
 from devise_tf.export.build import ExportSettings, export_model
-from devise_tf.export.manifest import MANIFEST_FILE, WARMUP_FILE, checksums
+from devise_tf.export.manifest import MANIFEST_FILE, checksums
 from devise_tf.export.relabel import relabel
+from devise_tf.export.signatures import SIGNATURES, WARMUP_FILE
 from devise_tf.export.verify import VerificationError, verify, verify_in_fresh_process
 from devise_tf.export.warmup import read_warmup
 from devise_tf.labels import LabelSet
@@ -288,7 +289,7 @@ def test_a_naive_export_does_not_pass(tiny_model_dir, tiny_export, tmp_path, mon
             writer.write(record.SerializeToString())
     manifest = {**manifest_of(version), "warmup_records": len(records), "files": checksums(version)}
     pathlib.Path(version, MANIFEST_FILE).write_text(json.dumps(manifest))
-    monkeypatch.setattr("devise_tf.export.verify.SIGNATURES", {"embed_pixels": (["pixels"], ["embedding"])})
+    monkeypatch.setattr("devise_tf.export.verify.SIGNATURES", {"embed_pixels": SIGNATURES["embed_pixels"]})
     with pytest.raises(VerificationError, match="embed_pixels cannot be run as TF Serving would.*"):
         verify(version)
 

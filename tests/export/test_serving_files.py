@@ -25,24 +25,18 @@ from tensorflow_serving.apis import (
 from tensorflow_serving.config import model_server_config_pb2
 
 import devise_tf.export
+from devise_tf.export.signatures import SIGNATURES, signature_table
 
 FOLDER = os.path.join(os.path.dirname(devise_tf.export.__file__), "serving")
 README = os.path.join(FOLDER, "README.md")
 
-# The inputs of the signatures, with their ranks; all are strings.
+# The ranks of the inputs, and the names of the outputs; all inputs are strings.
 INPUTS = {
-    "serving_default": {"image_bytes": 1},
-    "embed_image": {"image_bytes": 1},
-    "embed_label": {"labels": 1},
-    "classify": {"image_bytes": 1, "labels": 2},
-    "classify_examples": {"inputs": 1},
+    name: {key: len(type_.shape) for key, type_ in signature.inputs.items()}
+    for name, signature in SIGNATURES.items()
+    if name != "embed_pixels"  # of which there is no request: pixels are many
 }
-OUTPUTS = {
-    "serving_default": {"labels", "scores"},
-    "embed_image": {"embedding", "norm"},
-    "embed_label": {"embedding", "known_tokens", "num_tokens"},
-    "classify": {"labels", "scores", "known", "indices"},
-}
+OUTPUTS = {name: set(signature.outputs) for name, signature in SIGNATURES.items()}
 REST = {
     "predict_rows": ("serving_default", "predictions", 2),
     "predict_columns": ("serving_default", "outputs", 2),
@@ -260,6 +254,12 @@ def test_readme():
     assert len(text.splitlines()) < 120
     for name in os.listdir(FOLDER):
         assert name == "README.md" or f"`{name}" in text
+    assert all(f"`{name}`" in text for name in SIGNATURES)
+
+
+def test_readme_of_exports_has_the_table_of_signatures():
+    with open(os.path.join(os.path.dirname(FOLDER), "README.md"), encoding="utf-8") as file:
+        assert signature_table() in file.read()
 
 
 # By a server with TensorFlow Serving's interfaces.
@@ -337,15 +337,6 @@ def test_health_check(server, free_port):
         timeout=60,
     )
     assert done.returncode == 1
-
-
-@pytest.fixture
-def free_port():
-    import socket
-
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 @pytest.mark.slow

@@ -5,6 +5,8 @@ import uuid
 
 import tensorflow as tf
 
+from devise_tf.export.signatures import WARMUP_FILE
+
 
 def make_version(base, number, warmup=(), prepare=None):
     """Publishes version `number` under `base`: built apart, then renamed.
@@ -52,7 +54,7 @@ def make_version(base, number, warmup=(), prepare=None):
         builder.save()
     if warmup:
         os.mkdir(os.path.join(built, "assets.extra"))
-        with tf.io.TFRecordWriter(os.path.join(built, "assets.extra", "tf_serving_warmup_requests")) as writer:
+        with tf.io.TFRecordWriter(os.path.join(built, WARMUP_FILE)) as writer:
             for log in warmup:
                 writer.write(log.SerializeToString())
     if prepare:

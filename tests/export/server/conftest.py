@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from devise_tf.export.server.server import Server
+from devise_tf.export.server.server import Limits, Server
 
 
 @pytest.fixture(scope="session")
 def server(tiny_export):
     """A server of the tiny export, with answers to any number of well-formed and malformed requests."""
-    with Server(tiny_export, rest_port=0, grpc_port=0, max_request_mb=2) as server:
+    with Server(tiny_export, rest_port=0, grpc_port=0, limits=Limits(max_request_mb=2)) as server:
         yield server
 
 

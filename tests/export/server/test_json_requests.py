@@ -5,13 +5,8 @@ import pytest
 import tensorflow as tf
 from tensorflow.core.framework import types_pb2
 
-from devise_tf.export.server.json_requests import (
-    classify_answer,
-    classify_examples,
-    parse_json,
-    predict_answer,
-    predict_inputs,
-)
+from devise_tf.export.server.json_answers import classify_answer, predict_answer
+from devise_tf.export.server.json_requests import classify_examples, parse_json, predict_inputs
 from devise_tf.export.server.request_error import RequestError
 
 FLOAT, STRING, INT32, BOOL = types_pb2.DT_FLOAT, types_pb2.DT_STRING, types_pb2.DT_INT32, types_pb2.DT_BOOL

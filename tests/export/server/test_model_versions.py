@@ -11,6 +11,7 @@ from tensorflow_serving.apis import prediction_log_pb2
 from devise_tf.export.server.loaded_version import LoadedVersion
 from devise_tf.export.server.model_versions import ModelVersions, VersionStatus
 from devise_tf.export.server.request_error import RequestError
+from devise_tf.export.signatures import WARMUP_FILE
 from tests.helpers.clients import until
 from tests.helpers.queue_model import make_version
 
@@ -122,16 +123,17 @@ def _cut(name, size):
     return prepare
 
 
-WARMUP = "assets.extra/tf_serving_warmup_requests"
-
-
 @pytest.mark.parametrize(
     ("damage", "code", "message"),
     [
         (lambda base: os.mkdir(f"{base}/2"), "UNKNOWN", "SavedModel file does not exist at"),
         (lambda base: open(f"{base}/2", "w").close(), "UNKNOWN", "SavedModel file does not exist at"),
         (lambda base: make_version(base, 2, prepare=_cut("saved_model.pb", 100)), "UNKNOWN", "Cannot parse file"),
-        (lambda base: make_version(base, 2, [_log("serving_default")], _cut(WARMUP, 40)), "DATA_LOSS", "truncated"),
+        (
+            lambda base: make_version(base, 2, [_log("serving_default")], _cut(WARMUP_FILE, 40)),
+            "DATA_LOSS",
+            "truncated",
+        ),
         (lambda base: make_version(base, 2, [_log("fail")]), "INVALID_ARGUMENT", "Warm-up request 1 of "),
         (lambda base: make_version(base, 2, [_log("nothing")]), "FAILED_PRECONDITION", '"nothing" not found'),
         (lambda base: make_version(base, 2, [_log("serving_default")] * 1001), "INVALID_ARGUMENT", "maximum (1000)"),

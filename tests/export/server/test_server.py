@@ -11,7 +11,7 @@ import grpc
 import numpy as np
 import pytest
 
-from devise_tf.export.server.server import Server
+from devise_tf.export.server.server import Limits, Server
 from tests.helpers.clients import arrays, predict_request, rest, until
 from tests.helpers.queue_model import make_version
 
@@ -31,8 +31,9 @@ def serve(base):
     """Starts a server of the queue model, which a test can hold up."""
     started = []
 
-    def start(**settings):
-        server = Server(base, **{"rest_port": 0, "grpc_port": 0, "poll_seconds": 0.02, **settings})
+    def start(limits=None, **settings):
+        settings = {"rest_port": 0, "grpc_port": 0, "poll_seconds": 0.02, **settings}
+        server = Server(base, limits=Limits(**(limits or {})), **settings)
         started.append(server)
         return server.start()
 
@@ -105,7 +106,7 @@ def test_a_running_request_is_answered_by_its_version(serve, base, both):
     client = both(server)
     with ThreadPoolExecutor(1) as threads, server.versions.acquire("base") as old:
         waiting = threads.submit(client.ask, "wait")
-        until(lambda: server._gate.in_flight == 1)
+        until(lambda: server.in_flight == 1)
         make_version(base, 2)
         until(lambda: client.ask() == [3.0])
         status = {s.number: s.state for s in server.versions.statuses()}
@@ -130,11 +131,11 @@ def test_states_of_a_version_that_fails(serve, base):
 
 
 def test_further_requests_are_refused_while_as_many_run_as_may(serve, both):
-    server = serve(max_in_flight=2)
+    server = serve({"max_in_flight": 2})
     client = both(server)
     with ThreadPoolExecutor(2) as threads:
         waiting = [threads.submit(client.ask, "wait") for _ in range(2)]
-        until(lambda: server._gate.in_flight == 2)
+        until(lambda: server.in_flight == 2)
         assert [client.ask() for _ in range(20)] == [503 if client.api == "rest" else "RESOURCE_EXHAUSTED"] * 20
         # Questions about the model are answered.
         assert rest(server, "/v1/models/base")[0] == 200
@@ -150,11 +151,11 @@ def test_further_requests_are_refused_while_as_many_run_as_may(serve, both):
 
 
 def test_stopping_lets_running_requests_end(serve, both):
-    server = serve(grace_seconds=20.0)
+    server = serve({"grace_seconds": 20.0})
     client = both(server)
     with ThreadPoolExecutor(2) as threads:
         waiting = threads.submit(client.ask, "wait")
-        until(lambda: server._gate.in_flight == 1)
+        until(lambda: server.in_flight == 1)
         with server.versions.acquire("base") as version:
             stopping = threads.submit(server.stop)
             # New ones are not taken.
@@ -177,22 +178,22 @@ def _listens(address):
 
 
 def test_stopping_does_not_wait_for_ever(serve, both):
-    server = serve(grace_seconds=0.3)
+    server = serve({"grace_seconds": 0.3})
     client = both(server)
     with ThreadPoolExecutor(1) as threads, server.versions.acquire("base") as version:
         waiting = threads.submit(_outcome, client)
-        until(lambda: server._gate.in_flight == 1)
+        until(lambda: server.in_flight == 1)
         start = time.monotonic()
         assert not server.stop()
         assert 0.3 <= time.monotonic() - start < 5
         assert waiting.result(10) in ("CANCELLED", "UNAVAILABLE", "closed")
         # Its thread ends only now.
         version.run(version.signatures["release"], {"x": X})
-    until(lambda: server._gate.in_flight == 0 and server.versions.stop(1.0))
+    until(lambda: server.in_flight == 0 and server.versions.stop(1.0))
 
 
 def test_stopping_at_once(serve):
-    server = serve(grace_seconds=0.0)
+    server = serve({"grace_seconds": 0.0})
     assert server.stop()
     assert not _listens(server.rest_address) and not _listens(f"http://{server.grpc_address}")
 
@@ -278,14 +279,14 @@ def test_the_name_of_the_model(path, name, expected):
         ({"model_name": "a/b"}, "has no / and no : in it. Received: model_name='a/b'"),
         ({"model_name": ""}, "Received: model_name=''"),
         ({"poll_seconds": 0}, "Received: poll_seconds=0"),
-        ({"max_request_mb": 0}, "max_request_mb=0"),
-        ({"max_in_flight": 0}, "max_in_flight=0"),
-        ({"grace_seconds": -1}, "grace_seconds=-1"),
+        ({"limits": {"max_request_mb": 0}}, "max_request_mb=0"),
+        ({"limits": {"max_in_flight": 0}}, "max_in_flight=0"),
+        ({"limits": {"grace_seconds": -1}}, "grace_seconds=-1"),
     ],
 )
 def test_settings_out_of_range(settings, message):
     with pytest.raises(ValueError, match=message):
-        Server("x", **settings)
+        Server("x", **{name: Limits(**value) if name == "limits" else value for name, value in settings.items()})
 
 
 @pytest.mark.parametrize(

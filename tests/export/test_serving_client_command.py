@@ -1,0 +1,201 @@
+"""The serving client's command, against servers that give canned answers."""
+
+import json
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from tests.helpers.canned_server import CannedServer, fail
+
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+
+
+@pytest.fixture
+def command(protocol, tmp_path):
+    """Runs the command in a folder with photos, against a canned server that knows that `bad.jpg` is bad."""
+    server = CannedServer(protocol)
+    for name, data in {
+        "photo.jpg": b"x" * 57,
+        "more.png": b"x" * 87,
+        "empty.jpg": b"",
+        "large.jpg": bytes(2000),
+    }.items():
+        (tmp_path / name).write_bytes(data)
+
+    def run(*arguments, port=server.port, options=()):
+        return subprocess.run(
+            [sys.executable, "-m", "devise_tf.serving_client", f"--protocol={protocol}", f"--port={port}", *arguments],
+            env={**os.environ, "PYTHONPATH": ROOT, "PYTHONWARNINGS": "error", "PYTHONIOENCODING": "utf-8"},
+            cwd=tmp_path,
+            capture_output=True,
+            encoding="utf-8",
+            timeout=60,
+        )
+
+    run.server, run.folder, run.protocol = server, tmp_path, protocol
+    yield run
+    server.stop()
+
+
+def test_table(command):
+    done = command("photo.jpg", "more.png", "--labels=cat, nonsense,Ångström 雪豹,,cat")
+    assert done.stderr == ""
+    assert done.stdout == (
+        "photo.jpg\n"
+        "  Ångström 雪豹    0.227\n"  # (57 + 11) / 300
+        "  cat            0.200\n"
+        "  nonsense     unknown\n"
+        "more.png\n"
+        "  Ångström 雪豹    0.327\n"
+        "  cat            0.300\n"
+        "  nonsense     unknown\n"
+    )
+    assert done.returncode == 0
+    assert [request[:3] for request in command.server.requests] == [("devise", None, "classify")] * 2
+    assert command.server.requests[0][3]["labels"] == [["cat", "nonsense", "Ångström 雪豹"]]
+
+
+def test_labels_of_the_export_and_k(command):
+    done = command("photo.jpg", "--model_name=other", "--version=4")
+    assert done.stdout == "photo.jpg\n  cat             0.200\n  snow leopard    0.190\n"
+    assert command("photo.jpg", "--k=1").stdout == "photo.jpg\n  cat    0.200\n"
+    assert [request[:3] for request in command.server.requests] == [
+        ("other", 4, "serving_default"),
+        ("devise", None, "serving_default"),
+    ]
+
+
+def test_labels_of_a_file(command):
+    text = "\ufeff# a comment\nn02128757\tsnow leopard, ounce\n\n  red_panda \nÅngström, or cat\nn2\t cat\n"
+    (command.folder / "labels.txt").write_text(text, encoding="utf-8")
+    done = command("photo.jpg", "--labels=@labels.txt", "--k=2")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert command.server.requests[0][3]["labels"] == [["snow leopard", "red_panda", "Ångström, or cat", "cat"]]
+    assert len(done.stdout.splitlines()) == 3
+
+
+def test_json(command):
+    done = command("photo.jpg", "none.jpg", "--labels=cat,nonsense", "--json")
+    assert [json.loads(line) for line in done.stdout.splitlines()] == [
+        {
+            "file": "photo.jpg",
+            "labels": [
+                {"label": "cat", "score": float(np.float32(60 / 300)), "known": True},
+                {"label": "nonsense", "score": -1.0, "known": False},
+            ],
+        },
+        {"file": "none.jpg", "error": {"code": "FILE", "message": "No such file or directory"}},
+    ]
+    assert (done.returncode, done.stderr) == (1, "")
+
+
+def test_bad_photos_do_not_stop_the_others(command):
+    (command.folder / "bad.jpg").write_bytes(b"bad")
+    (command.folder / "folder.jpg").mkdir()
+    message = "Unknown image file format. One of JPEG, PNG, GIF, BMP required.\n\t [[{{node DecodeImage}}]]"
+    command.server.steps = [fail(command.protocol, "INVALID_ARGUMENT", message)]
+    photos = ["bad.jpg", "none.jpg", "empty.jpg", "folder.jpg", "large.jpg", "photo.jpg"]
+    done = command(*photos, "--max_mb=0.001", "--k=1")
+    assert done.returncode == 1
+    assert done.stdout == "photo.jpg\n  cat    0.200\n"
+    status = "" if command.protocol == "grpc" else "HTTP 400: "
+    assert done.stderr.splitlines() == [
+        f"Error: bad.jpg: The server at 127.0.0.1:{command.server.port} refused the request. Received: {status}Unknown "
+        "image file format. One of JPEG, PNG, GIF, BMP required.",
+        "Error: none.jpg: No such file or directory",
+        "Error: empty.jpg: The file is empty; nothing was sent. Received: 0 bytes",
+        "Error: folder.jpg: Is a directory",
+        "Error: large.jpg: The file is larger than --max_mb=0.001; nothing was sent. Received: 0.002 MB",
+    ]
+    assert len(command.server.requests) == 2
+
+
+def test_no_server_to_ask(command, free_port):
+    done = command("none.jpg", "photo.jpg", "more.png", "large.jpg", "--retries=0", port=free_port)
+    assert (done.returncode, done.stdout) == (1, "")
+    missing, unreachable = done.stderr.splitlines()
+    assert missing == "Error: none.jpg: No such file or directory"
+    assert unreachable.startswith(f"Error: photo.jpg: No model server answers at 127.0.0.1:{free_port}, or it is not")
+    assert unreachable.endswith("(2 more not sent)")
+    done = command("photo.jpg", "more.png", "--retries=0", "--json", port=free_port)
+    assert [json.loads(line)["error"]["code"] for line in done.stdout.splitlines()] == ["UNAVAILABLE"] * 2
+
+
+def test_a_server_that_fails_later_is_asked_again(command):
+    command.server.steps = [None, fail(command.protocol, "UNAVAILABLE"), None]
+    done = command("photo.jpg", "more.png", "photo.jpg", "--retries=0", "--k=1")
+    assert done.returncode == 1
+    assert done.stdout == "photo.jpg\n  cat    0.200\n" * 2
+    assert len(done.stderr.splitlines()) == 1
+
+
+def test_no_model_of_that_name(command):
+    command.server.steps = [fail(command.protocol, "NOT_FOUND", "Servable not found for request: Latest(devise)")]
+    done = command("photo.jpg", "more.png")
+    assert (done.returncode, done.stdout) == (1, "")
+    [line] = done.stderr.splitlines()
+    assert line.startswith(
+        f"Error: photo.jpg: The server at 127.0.0.1:{command.server.port} has no model 'devise': check its name there."
+    )
+    assert "Latest(devise)" in line and line.endswith("(1 more not sent)")
+
+
+def test_a_slow_server(command):
+    command.server.steps = [command.server.hang]
+    done = command("photo.jpg", "more.png", "--timeout=2", "--k=1")
+    assert done.returncode == 1
+    assert done.stdout == "more.png\n  cat    0.300\n"
+    [line] = done.stderr.splitlines()
+    assert line.startswith(f"Error: photo.jpg: No answer from 127.0.0.1:{command.server.port} in time")
+
+
+@pytest.mark.parametrize(
+    "arguments, message",
+    [
+        ([], "Error: Name a photo at least; --help shows examples. Received: none"),
+        (["photo.jpg", "--labels= ,"], "Error: --labels must name a label at least. Received: --labels=' ,'"),
+        (["photo.jpg", "--labels="], "Error: --labels must name a label at least. Received: --labels=''"),
+        (["photo.jpg", "--labels=@none"], "Error: [Errno 2] No such file or directory: 'none'"),
+        (["photo.jpg", "--labels=@latin"], "Error: latin must be UTF-8 text; save it in that encoding. Received: "),
+        (["photo.jpg", "--lables=cat"], "Error: Unknown command line flag 'lables'. Did you mean: labels ?"),
+        (["photo.jpg", "--k=0"], "Error: flag --k=0: 0 is not a positive integer"),
+        (["photo.jpg", "--timeout=0"], "Error: flag --timeout=0: "),
+        (["photo.jpg", "--retries=-1"], "Error: flag --retries=-1: "),
+        (["photo.jpg", "--protocol=http"], "Error: flag --protocol=http: value should be one of <grpc|rest>"),
+    ],
+)
+def test_usage(command, arguments, message):
+    (command.folder / "latin").write_bytes("Ångström".encode("latin-1"))
+    done = command(*arguments)
+    assert (done.returncode, done.stdout) == (2, "")
+    [line] = done.stderr.splitlines()
+    assert line.startswith(message)
+    assert command.server.requests == []
+
+
+def test_help():
+    command = [sys.executable, "-m", "devise_tf.serving_client", "--help"]
+    completed = subprocess.run(command, cwd=ROOT, capture_output=True, encoding="utf-8", timeout=60)
+    for text in ("--labels=@labels.txt", "--[no]json", "--max_mb", "The exit status is 0 if all were answered"):
+        assert text in completed.stdout
+
+
+def test_the_command_does_not_wait_for_tensorflow():
+    server = CannedServer("grpc")
+    try:
+        code = (
+            "import atexit, sys\n"
+            "atexit.register(lambda: print('tensorflow.python' in sys.modules))\n"
+            "from devise_tf.serving_client import run\n"
+            "run()\n"
+        )
+        command = [sys.executable, "-W", "error", "-c", code, __file__, "--k=1", f"--port={server.port}"]
+        completed = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60)
+    finally:
+        server.stop()
+    assert completed.stderr == ""
+    assert completed.stdout.splitlines()[0] == __file__
+    assert completed.stdout.splitlines()[-1] == "False"
