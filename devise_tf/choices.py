@@ -10,6 +10,9 @@ VIOLATIONS = ("one", "sum", "hardest")
 LOSSES = (*VIOLATIONS, "l2", "softmax")
 # Keras dtype policies of a visual model.
 DTYPES = ("float32", "mixed_bfloat16", "mixed_float16", "bfloat16", "float16")
+# Forms of vector files, and of the answers that a command prints.
+VECTOR_FORMS = ("word2vec_text", "word2vec_binary", "glove", "npz")
+ANSWER_FORMATS = ("table", "json", "csv")
 
 MARGIN = 0.1
 # Of the softmax over cosines, and of profiles of similarities.

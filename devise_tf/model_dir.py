@@ -6,7 +6,7 @@ import glob
 import os
 from collections.abc import Collection, Mapping
 
-from devise_tf.config import Settings
+from devise_tf.config import OLD_NAMES, Settings
 from devise_tf.files import atomic_write
 from devise_tf.labels import Hierarchy, LabelSet, load_ids
 
@@ -117,7 +117,7 @@ class ModelDir:
 
     @functools.cached_property
     def flags(self) -> dict[str, str]:
-        """The flags that the run was made with, by name, as its file has them.
+        """The flags that the run was made with, as its file has them, by the names that they have now.
 
         Raises:
             ValueError: The directory is not that of a run.
@@ -129,7 +129,7 @@ class ModelDir:
             )
         with open(self.path(Entry.FLAGS), encoding="utf-8") as file:
             pairs = (line.rstrip("\n").partition("=") for line in file if line.startswith("--"))
-            return {name[2:]: value for name, _, value in pairs}
+            return {OLD_NAMES.get(name[2:], name[2:]): value for name, _, value in pairs}
 
     @functools.cached_property
     def config(self) -> Settings:
@@ -190,8 +190,8 @@ class ModelDir:
             if self.labels() != labels or self.unseen() != unseen:
                 raise ValueError(
                     f"{self.directory} holds a run with other labels or other unseen labels than the images, "
-                    "`labels` and `unseen_labels` give now. Restore them to resume it, or choose another --model_dir. "
-                    f"Received: model_dir={self.directory!r}"
+                    "`labels_file` and `unseen_labels` give now. Restore them to resume it, or choose another "
+                    f"--model_dir. Received: model_dir={self.directory!r}"
                 )
         else:
             if unseen:

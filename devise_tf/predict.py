@@ -26,212 +26,120 @@ does not know. The exit status is 0 if all photos were answered, 1 if any was no
 """
 
 import contextlib
-import csv
-import glob
-import json
 import os
 import sys
-import time
 import warnings
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
-from absl import app, flags, logging
+from absl import flags
 
+from devise_tf import command
+from devise_tf.answer_printer import AnswerPrinter
+from devise_tf.choices import ANSWER_FORMATS
 from devise_tf.models import DEFAULT_PRESET
 
-_LISTS = {"imagenet1k": "models/imagenet/labels_1k.txt", "imagenet21k": "models/imagenet/labels_21k.txt"}
-_FIELDS = ("file", "rank", "label", "score", "id", "error")
+if TYPE_CHECKING:
+    from devise_tf.labels import LabelSet
+    from devise_tf.models.predictor import Predictor
+
 _SHOWN = 20
-# Where nobody looks at a bar, a list of so many photos is worth a line now and then.
-_LONG_LIST, _SECONDS = 1000, 30
 
 
-def define_flags() -> None:
-    flags.DEFINE_string("model_dir", DEFAULT_PRESET, "Name of a preset, or model directory of a run.")
-    flags.DEFINE_string("model", None, "softmax, devise, conse or another model that it has; by default its best one.")
-    flags.DEFINE_string("labels", None, "Labels to choose from, separated by commas; by default the model's own.")
-    flags.DEFINE_string("labels_file", None, "File of labels: lines `id<TAB>term, term`, just terms, or a .csv.")
-    flags.DEFINE_string("candidates", None, "A list of labels: imagenet1k, imagenet21k, wordnet or wordnet:DIR.")
-    flags.DEFINE_integer("top_k", 5, "Number of labels to print a photo, the best first.", lower_bound=1)
-    flags.DEFINE_enum("format", "table", ["table", "json", "csv"], "Form of the answers.")
-    flags.DEFINE_string("embeddings", None, "File (.npz) to write the photos' embeddings to.")
-    flags.DEFINE_integer("batch_size", 64, "Photos at once.", lower_bound=1)
+def define_flags(define: command.Definitions) -> None:
+    define.string("model_dir", DEFAULT_PRESET, "Name of a preset, or model directory of a run.")
+    define.string("model", None, "softmax, devise, conse or another model that it has; by default its best one.")
+    define.string("labels", None, "Labels to choose from, separated by commas; by default the model's own.")
+    define.string("labels_file", None, "File of labels: lines `id<TAB>term, term`, just terms, or a .csv.")
+    define.string("candidates", None, "A list of labels: imagenet1k, imagenet21k, wordnet or wordnet:DIR.")
+    define.integer("k", 5, "Number of labels to print a photo, the best first.", lower_bound=1)
+    define.enum("format", "table", ANSWER_FORMATS, "Form of the answers.")
+    define.string("embeddings", None, "File (.npz) to write the photos' embeddings to.")
+    define.integer("batch_size", 64, "Photos at once.", lower_bound=1)
 
 
-def list_photos(arguments: list[str]) -> tuple[list[str], list[tuple[str, str]]]:
-    """The photos that arguments name.
-
-    Args:
-        arguments: Files, `-`, folders, and patterns where there is no file of that name. A folder that a pattern
-            matches counts as if it were named, unless `**` is in the pattern, which looks into folders itself.
-
-    Returns:
-        Paths, each once, those of a folder or pattern sorted, and only those of its files that have the ending of an
-        image; below a folder no name that begins with a dot. And pairs of what cannot be listed and why.
-    """
-    from devise_tf.images.photo import EXTENSIONS
-
-    paths, failures = [], []
-
-    def is_image(name):
-        return name.lower().endswith(EXTENSIONS)
-
-    def walk(folder):
-        found = []
-
-        def failed(error):
-            failures.append((error.filename, error.strerror))
-
-        for above, folders, files in os.walk(folder, onerror=failed):
-            folders[:] = [name for name in folders if not name.startswith(".")]
-            named = (name for name in files if not name.startswith(".") and is_image(name))
-            found += [os.path.join(above, name) for name in named]
-        if not found:
-            failures.append((folder, f"no photo is below this folder ({', '.join(EXTENSIONS)})"))
-        return sorted(found)
-
-    for argument in arguments:
-        path = os.path.expanduser(argument)
-        matches = [] if argument == "-" or os.path.lexists(path) else sorted(glob.glob(path, recursive=True))
-        if not matches:  # a file, which may not be there
-            paths += walk(path) if argument != "-" and os.path.isdir(path) else [path]
-            continue
-        recursive = "**" in path.split(os.sep)
-        matches = [m for m in matches if (not recursive if os.path.isdir(m) else is_image(m))]
-        if not matches:
-            failures.append((argument, f"no photo matches this pattern ({', '.join(EXTENSIONS)})"))
-        for match in matches:
-            paths += walk(match) if os.path.isdir(match) else [match]
-    return list(dict.fromkeys(paths)), failures
-
-
-class Printer:
-    """Prints answers and failures as they come, with a progress bar between them where one looks at a terminal.
-
-    Args:
-        form: `"table"`, `"json"` or `"csv"`.
-        total: Number of photos.
-
-    Attributes:
-        failed: Whether any photo was not answered.
-    """
-
-    def __init__(self, form: str, total: int):
-        self.form, self.total, self.failed = form, total, False
-        self.done, self.start = 0, time.monotonic()
-        self.shown, self.width = self.start, 0
-        self.terminal = sys.stderr.isatty()
-        if form != "table":
-            sys.stdout.reconfigure(encoding="utf-8", newline="\n")
-        # A file's name may hold what no encoding has.
-        sys.stdout.reconfigure(errors="backslashreplace")
-        sys.stderr.reconfigure(errors="backslashreplace")
-        if form == "csv":
-            self.csv = csv.writer(sys.stdout, lineterminator="\n")
-            self.csv.writerow(_FIELDS)
-
-    def answer(self, name: str, answers: list) -> None:
-        if self.form == "table":
-            named = [answer.label for answer in answers]
-            # Labels may share their first term: "crane", the bird and the machine.
-            shown = [f"{a.label} ({a.id})" if named.count(a.label) > 1 else a.label for a in answers]
-            width = max(map(len, shown))
-            rows = (f"  {label:<{width}}  {a.score:7.3f}" for label, a in zip(shown, answers, strict=True))
-            print("\n".join([name, *rows]))
-        elif self.form == "json":
-            labels = [{"label": a.label, "score": _short(a.score), "id": a.id} for a in answers]
-            print(json.dumps({"file": name, "labels": labels}, ensure_ascii=False))
-        else:
-            rows = enumerate(answers, start=1)
-            self.csv.writerows([name, rank, a.label, _short(a.score), a.id, ""] for rank, a in rows)
-
-    def fail(self, name: str, message: str) -> None:
-        self.failed = True
-        sys.stdout.flush()
-        print(f"Error: {name}: {message}", file=sys.stderr, flush=True)
-        if self.form == "json":
-            print(json.dumps({"file": name, "error": message}, ensure_ascii=False))
-        elif self.form == "csv":
-            self.csv.writerow([name, "", "", "", "", message])
-
-    def progress(self, more: int) -> None:
-        """Says that so many more photos are done."""
-        sys.stdout.flush()
-        self.done += more
-        now = time.monotonic()
-        rate = self.done / max(now - self.start, 1e-9)
-        text = f"{self.done} of {self.total} photos, {rate:.1f} a second"
-        if self.terminal and self.done < self.total:
-            filled = 30 * self.done // self.total
-            text = f"[{'=' * filled}{' ' * (30 - filled)}] {text}"
-            self.width = len(text)
-            print(f"\r{text}", end="", file=sys.stderr, flush=True)
-        elif not self.terminal and self.total >= _LONG_LIST and now - self.shown > _SECONDS:
-            self.shown = now
-            print(text, file=sys.stderr, flush=True)
-
-    def clear(self) -> None:
-        """Takes the bar away, for what is printed next."""
-        if self.width:
-            print(f"\r{' ' * self.width}\r", end="", file=sys.stderr, flush=True)
-            self.width = 0
-
-
-def main(argv: list[str]) -> int:
-    options = flags.FLAGS
-    if not options["verbosity"].present:
-        logging.set_verbosity(logging.WARNING)
-    warnings.filterwarnings("ignore", module=r"PIL\.")  # of tags that no one asked for
-    try:
-        given = [f"--{name}" for name in ("labels", "labels_file", "candidates") if options[name].value is not None]
-        if len(given) > 1:
-            raise ValueError(f"Give one list of labels. Received: {', '.join(given)}")
-        if len(argv) < 2 or argv[1:].count("-") > 1:
-            raise ValueError(f"Name a photo at least, and `-` once; --help shows examples. Received: {argv[1:]}")
-        output = None if options.embeddings is None else os.path.abspath(os.path.expanduser(options.embeddings))
-        if output is not None and (os.path.isdir(output) or not os.path.isdir(os.path.dirname(output))):
-            raise ValueError(
-                f"`embeddings` must name a file in a folder that is there. Received: {options.embeddings!r}"
-            )
-        texts = None if options.labels is None else [text.strip() for text in options.labels.split(",")]
-        if texts is not None and not any(texts):
-            raise ValueError(f"`labels` must name a label at least. Received: --labels={options.labels!r}")
+def main(arguments: list[str], values: flags.FlagValues) -> int:
+    warnings.filterwarnings("ignore", module=r"PIL\.")  # about tags that no one asked for
+    with command.usage_errors():
+        _check(arguments, values)
+        texts = _texts(values.labels)
+        output = _output(values.embeddings)
 
         from devise_tf import models
+        from devise_tf.images.photo_files import list_photos
 
-        labels = _listed_labels(options) if texts is None else [text for text in texts if text]
-        predictor = models.load(options.model_dir, options.model)
-        found = predictor.known(labels)
-    except (ValueError, OSError) as error:
-        return _usage(error)
-    _say_what_is_left_out(found, labels or predictor.labels, predictor.model)
-    paths, failures = list_photos(argv[1:])
-    printer = Printer(options.format, len(paths))
+        labels = _listed_labels(values) if texts is None else texts
+        predictor = models.load(values.model_dir, values.model)
+        known = predictor.known(labels)
+    _report_ignored(known, labels or predictor.labels, predictor.model)
+    paths, failures = list_photos(arguments)
+    printer = AnswerPrinter(values.format, len(paths))
     try:
         for name, message in failures:
             printer.fail(name, message)
-        _predict(predictor, labels, paths, output, printer)
+        _predict(predictor, labels, paths, output, values, printer)
         sys.stdout.flush()
     except BrokenPipeError:  # as of `| head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    except OSError as error:
-        print(f"Error: {error}", file=sys.stderr)
-        return 1
     return int(printer.failed)
 
 
-def _predict(predictor, labels, paths, output, printer):
+def _check(arguments: Sequence[str], values: flags.FlagValues) -> None:
+    lists = [f"--{name}" for name in ("labels", "labels_file", "candidates") if values[name].value is not None]
+    if len(lists) > 1:
+        raise ValueError(f"Give one list of labels. Received: {', '.join(lists)}")
+    if not arguments or arguments.count("-") > 1:
+        raise ValueError(f"Name at least one photo, and `-` once; --help shows examples. Received: {arguments}")
+
+
+def _texts(labels: str | None) -> list[str] | None:
+    if labels is None:
+        return None
+    texts = [text.strip() for text in labels.split(",")]
+    if not any(texts):
+        raise ValueError(f"`labels` must name at least one label. Received: --labels={labels!r}")
+    return [text for text in texts if text]
+
+
+def _output(embeddings: str | None) -> str | None:
+    if embeddings is None:
+        return None
+    path = os.path.abspath(os.path.expanduser(embeddings))
+    if os.path.isdir(path) or not os.path.isdir(os.path.dirname(path)):
+        raise ValueError(f"`embeddings` must name a file in an existing folder. Received: {embeddings!r}")
+    return path
+
+
+def _listed_labels(values: flags.FlagValues) -> "LabelSet | None":
+    """The labels of a file or list that flags name, or None."""
+    from devise_tf.labels.candidate_lists import candidate_labels
+    from devise_tf.labels.open_labels import open_labels
+
+    if values.labels_file is not None:
+        return open_labels(values.labels_file, "labels_file")
+    return None if values.candidates is None else candidate_labels(values.candidates)
+
+
+def _predict(
+    predictor: "Predictor",
+    labels: "Sequence[str] | LabelSet | None",
+    paths: list[str],
+    output: str | None,
+    values: flags.FlagValues,
+    printer: AnswerPrinter,
+) -> None:
     import numpy as np
 
     from devise_tf.files import atomic_write
 
     names, rows = [], []
-    batches = predictor.prepared(_Photos(paths), flags.FLAGS.batch_size, paths)
+    batches = predictor.prepared(_Photos(paths), values.batch_size, paths)
     with contextlib.closing(batches):
-        for start, batch in zip(range(0, len(paths), flags.FLAGS.batch_size), batches, strict=True):
+        for start, batch in zip(range(0, len(paths), values.batch_size), batches, strict=True):
             good = [image for image in batch if not isinstance(image, Exception)]
             answers, embeddings = iter(()), ()
             if good:
-                answers, embeddings = predictor.predict_pixels(np.stack(good), labels, flags.FLAGS.top_k)
+                answers, embeddings = predictor.predict_pixels(np.stack(good), labels, values.k)
                 answers = iter(answers)
             printer.clear()
             for name, image in zip(paths[start:], batch, strict=False):
@@ -251,86 +159,43 @@ def _predict(predictor, labels, paths, output, printer):
 
 
 class _Photos:
-    """The photos behind paths; that of the standard input is read when it is asked for."""
+    """The photos behind paths; that of the standard input is read when it is needed."""
 
-    def __init__(self, paths):
+    def __init__(self, paths: list[str]):
         self.paths = paths
 
-    def __len__(self):
+    def __len__(self) -> int:
         return len(self.paths)
 
-    def __getitem__(self, place):
+    def __getitem__(self, index: int) -> str | bytes:
         from devise_tf.images.photo import MAX_BYTES
 
-        return sys.stdin.buffer.read(MAX_BYTES + 1) if self.paths[place] == "-" else self.paths[place]
+        return sys.stdin.buffer.read(MAX_BYTES + 1) if self.paths[index] == "-" else self.paths[index]
 
 
-def _listed_labels(options):
-    """The labels of a file or list that flags name, or None."""
-    from devise_tf.labels.open_labels import open_labels
-    from devise_tf.labels.wordnet_labels import wordnet_labels
-
-    if options.labels_file is not None:
-        return open_labels(options.labels_file, "labels_file")
-    if options.candidates is None:
-        return None
-    kind, _, folder = options.candidates.partition(":")
-    if options.candidates in _LISTS:
-        return open_labels(_LISTS[options.candidates], "candidates")
-    if kind != "wordnet":
-        known = ", ".join([*_LISTS, "wordnet", "wordnet:DIR"])
-        raise ValueError(f"`candidates` must be one of {known}. Received: --candidates={options.candidates}")
-    try:
-        return wordnet_labels(folder or None)
-    except FileNotFoundError as error:
-        raise ValueError(
-            f"{str(error).partition(' Install it')[0]} Install it (Debian: `apt install wordnet-base`), or name its "
-            f"folder: --candidates=wordnet:DIR. Received: --candidates={options.candidates}"
-        ) from error
-
-
-def _say_what_is_left_out(found, labels, model):
+def _report_ignored(known, labels: "Sequence[str] | LabelSet", model: str) -> None:
     """Names the labels that are unknown or repeated."""
-    unknown = found.unknown[:_SHOWN]
+    unknown = known.unknown[:_SHOWN]
     if hasattr(labels, "terms"):  # a label's id may say nothing
         unknown = [f"{label} ({labels.terms[labels.index[label]][0]})" for label in unknown]
-    for why, left_out, count in (
-        (f"unknown to {model}", unknown, len(found.unknown)),
-        ("said before", found.repeated[:_SHOWN], len(found.repeated)),
+    for what, names, count in (
+        (f"labels unknown to {model}", unknown, len(known.unknown)),
+        ("duplicates", known.repeated[:_SHOWN], len(known.repeated)),
     ):
         if count:
             more = f" and {count - _SHOWN} more" if count > _SHOWN else ""
-            print(f"Left out, {why}: {', '.join(left_out)}{more}", file=sys.stderr, flush=True)
+            print(f"Ignored {what}: {', '.join(names)}{more}", file=sys.stderr, flush=True)
 
 
-def _message(error, name):
+def _message(error: Exception, name: str) -> str:
     if isinstance(error, OSError):
         return error.strerror or str(error)
     return str(error).removeprefix(f"{name}: ")
 
 
-def _short(score):
-    """A score with the digits that float32 has."""
-    return float(f"{score:.7g}")
-
-
-def _usage(error):
-    print(f"Error: {error}", file=sys.stderr)
-    return 2
-
-
-def _parse(argv):
-    try:
-        return flags.FLAGS(argv)
-    except flags.Error as error:
-        sys.exit(_usage(error))
-
-
-def run() -> None:
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    define_flags()
-    app.run(main, flags_parser=_parse)
+def run(argv: list[str] | None = None) -> int:
+    return command.run(main, define_flags, __doc__, argv, accepts="arguments", old_names={"top_k": "k"})
 
 
 if __name__ == "__main__":
-    run()
+    sys.exit(run())

@@ -15,47 +15,50 @@ import os
 import signal
 import sys
 import threading
+from typing import TYPE_CHECKING
 
-from absl import app, flags, logging
+from absl import flags, logging
+
+from devise_tf import command
+
+if TYPE_CHECKING:
+    from devise_tf.export.server.server import Server
 
 
-def define_flags() -> None:
-    flags.DEFINE_string("export_dir", None, "Directory with a child for each version.", required=True)
-    flags.DEFINE_string("model_name", None, "Name of the model; that of --export_dir by default.")
-    flags.DEFINE_string("host", "127.0.0.1", "Address to listen on.")
-    flags.DEFINE_integer("rest_port", 8501, "Port for REST; 0 for a free one.", lower_bound=0, upper_bound=65535)
-    flags.DEFINE_integer("grpc_port", 8500, "Port for gRPC; 0 for a free one.", lower_bound=0, upper_bound=65535)
-    flags.DEFINE_float("poll_seconds", 1.0, "How often new versions are looked for, seconds.", lower_bound=0.01)
-    flags.DEFINE_integer("max_request_mb", 64, "Largest request, MiB.", lower_bound=1)
-    flags.DEFINE_integer(
+def define_flags(define: command.Definitions) -> None:
+    define.string("export_dir", None, "Directory with a child for each version.", required=True)
+    define.string("model_name", None, "Name of the model; that of --export_dir by default.")
+    define.string("host", "127.0.0.1", "Address to listen on.")
+    define.integer("rest_port", 8501, "Port for REST; 0 for a free one.", lower_bound=0, upper_bound=65535)
+    define.integer("grpc_port", 8500, "Port for gRPC; 0 for a free one.", lower_bound=0, upper_bound=65535)
+    define.float("poll_seconds", 1.0, "How often new versions are looked for, seconds.", lower_bound=0.01)
+    define.integer("max_request_mb", 64, "Largest request, MiB.", lower_bound=1)
+    define.integer(
         "max_in_flight",
         64,
         "Most requests that run at the same time, each in a thread of its own; further ones are refused.",
         lower_bound=1,
     )
-    flags.DEFINE_float("grace_seconds", 10.0, "How long running requests may take to end on SIGTERM.", lower_bound=0.0)
-    flags.DEFINE_boolean("wait_for_version", False, "Start without a version, and wait for the first.")
+    define.float("grace_seconds", 10.0, "How long running requests may take to end on SIGTERM.", lower_bound=0.0)
+    define.boolean("wait_for_version", False, "Start without a version, and wait for the first.")
 
 
-def main(argv: list[str]) -> None:
-    if len(argv) > 1:
-        raise ValueError(f"Flags only, please. Received: {' '.join(argv[1:])}")
+def main(_: list[str], values: flags.FlagValues) -> None:
+    from devise_tf.export.server.server import Limits, Server
+
+    names = ("export_dir", "model_name", "host", "rest_port", "grpc_port", "poll_seconds", "wait_for_version")
+    with command.usage_errors():
+        limits = Limits(values.max_request_mb, values.max_in_flight, values.grace_seconds)
+        server = Server(limits=limits, **{name: values[name].value for name in names})
     # Set before the model is loaded, which takes seconds. A second signal ends the process at once.
     stop = threading.Event()
 
-    def request_stop(number, _):
+    def request_stop(number: int, _: object) -> None:
         signal.signal(number, signal.SIG_DFL)
         stop.set()
 
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, request_stop)
-    logging.set_verbosity(logging.INFO)
-    from devise_tf.export.server.server import Limits, Server
-
-    values = flags.FLAGS
-    limits = Limits(values.max_request_mb, values.max_in_flight, values.grace_seconds)
-    names = ("export_dir", "model_name", "host", "rest_port", "grpc_port", "poll_seconds", "wait_for_version")
-    server = Server(limits=limits, **{name: values[name].value for name in names})
     # What TensorFlow says of its own functions is not what the user of a command asked.
     python_logging.getLogger("tensorflow").setLevel(python_logging.ERROR)
     server.start()
@@ -63,11 +66,11 @@ def main(argv: list[str]) -> None:
     stop.wait()
     print("Stopping: no further requests are taken.", flush=True)
     if not server.stop():
-        print(f"Requests were still running after {flags.FLAGS.grace_seconds:g} s.", flush=True)
+        print(f"Requests were still running after {values.grace_seconds:g} s.", flush=True)
         os._exit(0)  # their threads would keep the process
 
 
-def _greeting(server) -> str:
+def _greeting(server: "Server") -> str:
     served = f"version {server.versions.served}" if server.versions.served else "no version yet"
     url = f"{server.rest_address}/v1/models/{server.model_name}"
     lines = [
@@ -85,14 +88,9 @@ def _greeting(server) -> str:
     return "\n".join(lines)
 
 
-def run() -> None:
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    define_flags()
-    try:
-        app.run(main)
-    except (ValueError, OSError, ModuleNotFoundError) as error:
-        sys.exit(f"Error: {error}")
+def run(argv: list[str] | None = None) -> int:
+    return command.run(main, define_flags, __doc__, argv, verbosity=logging.INFO)
 
 
 if __name__ == "__main__":
-    run()
+    sys.exit(run())

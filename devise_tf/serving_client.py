@@ -7,11 +7,11 @@ and --port, by --protocol=grpc or rest, under --model_name.
 
   the labels of the export    python -m devise_tf.serving_client photo.jpg
   labels of one's own         python -m devise_tf.serving_client photo.jpg more.png --labels="snow leopard, cat"
-  labels of a file            python -m devise_tf.serving_client photo.jpg --labels=@labels.txt
+  labels of a file            python -m devise_tf.serving_client photo.jpg --labels_file=labels.txt
   REST, for a program         python -m devise_tf.serving_client *.jpg --protocol=rest --json
 
---labels holds labels between commas, or `@` and a file: a label a line, or lines `id<TAB>term, term`, of which the
-first term is asked; empty lines and lines that start with `#` are skipped.
+--labels holds labels between commas. --labels_file (or `@` and the file in --labels) holds a label a line, or lines
+`id<TAB>term, term`, of which the first term is asked; empty lines and lines that start with `#` are skipped.
 
 A table of labels and scores a photo goes to the standard output; a label with a word that the model does not know is
 `unknown`. With --json it is a line a photo: `{"file": …, "labels": [{"label": …, "score": …, "known": …}, …]}`, or
@@ -27,7 +27,9 @@ import sys
 import types
 from typing import NamedTuple
 
-from absl import app, flags
+from absl import flags
+
+from devise_tf import command
 
 # Failures that are the server's, not a photo's.
 _SERVER_CODES = ("UNAVAILABLE", "NOT_FOUND", "UNIMPLEMENTED", "UNAUTHENTICATED", "PERMISSION_DENIED")
@@ -39,20 +41,21 @@ class ScoredLabel(NamedTuple):
     known: bool
 
 
-def define_flags() -> None:
-    flags.DEFINE_string("host", "127.0.0.1", "Name or address of the server.")
-    flags.DEFINE_integer(
+def define_flags(define: command.Definitions) -> None:
+    define.string("host", "127.0.0.1", "Name or address of the server.")
+    define.integer(
         "port", None, "Port of the server; 8500 for gRPC, 8501 for REST by default.", lower_bound=1, upper_bound=65535
     )
-    flags.DEFINE_enum("protocol", "grpc", ["grpc", "rest"], "Protocol of the port.")
-    flags.DEFINE_string("model_name", "devise", "Name of the model on the server.")
-    flags.DEFINE_integer("version", None, "Version of the model; by default the latest.", lower_bound=0)
-    flags.DEFINE_string("labels", None, "Labels between commas, or @FILE; by default those of the export.")
-    flags.DEFINE_integer("k", 5, "Number of labels to print a photo, the best first.", lower_bound=1)
-    flags.DEFINE_bool("json", False, "Print a line of JSON a photo.")
-    flags.DEFINE_float("timeout", 30.0, "Seconds for the answer to a photo, repeats included.", lower_bound=0.001)
-    flags.DEFINE_integer("retries", 3, "How often a request that fails for a passing reason is repeated.", 0)
-    flags.DEFINE_float("max_mb", 20.0, "Largest file to send, MB (10^6 bytes).", lower_bound=0)
+    define.enum("protocol", "grpc", ["grpc", "rest"], "Protocol of the port.")
+    define.string("model_name", "devise", "Name of the model on the server.")
+    define.integer("version", None, "Version of the model; by default the latest.", lower_bound=0)
+    define.string("labels", None, "Labels between commas, or @FILE; by default those of the export.")
+    define.string("labels_file", None, "File of labels; the same as --labels=@FILE.")
+    define.integer("k", 5, "Number of labels to print a photo, the best first.", lower_bound=1)
+    define.bool("json", False, "Print a line of JSON a photo.")
+    define.float("timeout", 30.0, "Seconds for the answer to a photo, repeats included.", lower_bound=0.001)
+    define.integer("retries", 3, "How often a request that fails for a passing reason is repeated.", 0)
+    define.float("max_mb", 20.0, "Largest file to send, MB (10^6 bytes).", lower_bound=0)
 
 
 def parse_labels(text: str) -> list[str]:
@@ -79,7 +82,7 @@ def parse_labels(text: str) -> list[str]:
     labels = [label.strip() for label in labels]
     labels = list(dict.fromkeys(label for label in labels if label))
     if not labels:
-        raise ValueError(f"--labels must name a label at least. Received: --labels={text!r}")
+        raise ValueError(f"--labels must name at least one label. Received: --labels={text!r}")
     return labels
 
 
@@ -118,30 +121,26 @@ def table(path: str, scored: list[ScoredLabel]) -> str:
     return "\n".join([path, *lines])
 
 
-def main(argv: list[str]) -> int:
+def main(photos: list[str], values: flags.FlagValues) -> int:
     from devise_tf.export.client import ServingClient, ServingError
 
-    values = flags.FLAGS
-    photos = argv[1:]
-    try:
+    with command.usage_errors():
         if not photos:
-            raise ValueError("Name a photo at least; --help shows examples. Received: none")
-        labels = None if values.labels is None else parse_labels(values.labels)
-    except (ValueError, OSError) as error:
-        return _usage(error)
+            raise ValueError("Name at least one photo; --help shows examples. Received: none")
+        labels = _labels(values.labels, values.labels_file)
     client = ServingClient(
         values.host, values.port, values.protocol, values.model_name, values.version, values.timeout, values.retries
     )
     status, reached = 0, False
     with client:
-        for place, path in enumerate(photos):
+        for index, path in enumerate(photos):
             try:
                 scored = ask(client, read_photo(os.path.expanduser(path), values.max_mb), labels, values.k)
             except (ServingError, ValueError, OSError) as error:
                 status = 1
                 in_vain = getattr(error, "code", None) in _SERVER_CODES and not reached
                 reached = reached or isinstance(error, ServingError)
-                _report(path, error, photos[place + 1 :] if in_vain else [], values.json)
+                _report(path, error, photos[index + 1 :] if in_vain else [], values.json)
                 if in_vain:
                     break
             else:
@@ -150,35 +149,30 @@ def main(argv: list[str]) -> int:
     return status
 
 
-def _json(path, scored):
+def _labels(texts: str | None, path: str | None) -> list[str] | None:
+    if texts is not None and path is not None:
+        raise ValueError("Give one list of labels. Received: --labels, --labels_file")
+    texts = texts if path is None else f"@{path}"
+    return None if texts is None else parse_labels(texts)
+
+
+def _json(path: str, scored: list[ScoredLabel]) -> str:
     return json.dumps({"file": path, "labels": [row._asdict() for row in scored]}, ensure_ascii=False)
 
 
-def _report(path, error, left, as_json):
-    """Says why a photo was not answered, and that those `left` were not sent."""
+def _report(path: str, error: Exception, not_sent: list[str], as_json: bool) -> None:
+    """Says why a photo was not answered, and that others were not sent."""
     message = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
     if not as_json:
-        more = f" ({len(left)} more not sent)" if left else ""
+        more = f" ({len(not_sent)} more not sent)" if not_sent else ""
         print(f"Error: {path}: {message}{more}", file=sys.stderr, flush=True)
         return
     failure = {"code": getattr(error, "code", "FILE"), "message": message}
-    for failed in [path, *left]:
+    for failed in [path, *not_sent]:
         print(json.dumps({"file": failed, "error": failure}, ensure_ascii=False), flush=True)
 
 
-def _usage(error):
-    print(f"Error: {error}", file=sys.stderr)
-    return 2
-
-
-def _parse(argv):
-    try:
-        return flags.FLAGS(argv)
-    except flags.Error as error:
-        sys.exit(_usage(error))
-
-
-def _skip_tensorflow():
+def _skip_tensorflow() -> None:
     """Puts an empty package in the place of `tensorflow`, whose modules can still be found.
 
     The messages of TensorFlow Serving import those of TensorFlow, and with them all of TensorFlow: seconds, and
@@ -191,14 +185,11 @@ def _skip_tensorflow():
         sys.modules["tensorflow"] = package
 
 
-def run() -> None:
-    _skip_tensorflow()
-    define_flags()
-    try:
-        app.run(main, flags_parser=_parse)
-    except (ValueError, OSError, ModuleNotFoundError) as error:
-        sys.exit(f"Error: {error}")
+def run(argv: list[str] | None = None) -> int:
+    if argv is None:
+        _skip_tensorflow()
+    return command.run(main, define_flags, __doc__, argv, accepts="arguments")
 
 
 if __name__ == "__main__":
-    run()
+    sys.exit(run())

@@ -2,79 +2,66 @@
 
 Start with the built-in set, which needs no data and no network:
 
-  python -m devise_tf.train --preset=quickstart
+  python -m devise_tf.train --recipe=quickstart
 
 With your own:
 
   python -m devise_tf.train --model_dir=runs/mine --corpus='text/*.xz' --images=folder:photos \\
-      --labels=words.txt --unseen_labels=unseen.txt --hierarchy=wordnet
+      --labels_file=words.txt --unseen_labels=unseen.txt --hierarchy=wordnet
 
 A flagfile holds flags, one a line (--flagfile=FILE); flags behind it on the command line win. An interrupted run goes
 on where it was when the same command is given again.
 """
 
 import dataclasses
-import os
 import sys
 
-from absl import app, flags, logging
+from absl import flags
 
+from devise_tf import command
+from devise_tf.config import OLD_NAMES, Config
 from devise_tf.packaged import packaged_files
 
 
-def define_flags() -> None:
+def define_flags(define: command.Definitions) -> None:
     """Defines a flag for each setting of `devise_tf.config.Config`."""
-    from devise_tf.config import Config
-
-    makers = {
-        str: flags.DEFINE_string,
-        int: flags.DEFINE_integer,
-        float: flags.DEFINE_float,
-        bool: flags.DEFINE_boolean,
-    }
+    makers = {str: define.string, int: define.integer, float: define.float, bool: define.boolean}
     for field in dataclasses.fields(Config):
         choices, help = field.metadata["choices"], field.metadata["help"]
         if choices:
-            flags.DEFINE_enum(field.name, field.default, choices, help)
+            define.enum(field.name, field.default, choices, help)
         else:
             makers[field.type](field.name, field.default, help)
     names = ", ".join(packaged_files("recipe"))
-    flags.DEFINE_string("preset", None, f"A flagfile that comes with the package: {names}.")
+    define.string("recipe", None, f"A flagfile that comes with the package: {names}.")
 
 
-def with_preset(argv: list[str]) -> list[str]:
-    """Puts the flagfile of `--preset=NAME` in the preset's place."""
+def with_recipe(arguments: list[str]) -> list[str]:
+    """Puts the flagfile of `--recipe=NAME` in the recipe's place."""
+    recipes = packaged_files("recipe")
     expanded = []
-    for argument in argv:
-        name = argument.partition("--preset=")[2]
-        if name and name not in packaged_files("recipe"):
-            raise ValueError(f"--preset must be one of {list(packaged_files('recipe'))}. Received: --preset={name}")
-        expanded.append(f"--flagfile={packaged_files('recipe')[name]}" if name else argument)
+    for argument in arguments:
+        name = argument.partition("--recipe=")[2]
+        if name and name not in recipes:
+            raise ValueError(f"--recipe must be one of {list(recipes)}. Received: --recipe={name}")
+        expanded.append(f"--flagfile={recipes[name]}" if name else argument)
     return expanded
 
 
-def main(argv: list[str]) -> None:
-    if len(argv) > 1:
-        raise ValueError(f"Flags only, please. Received: {' '.join(argv[1:])}")
-    if flags.FLAGS.preset:
-        raise ValueError(f"Join the preset's name with '=': --preset={flags.FLAGS.preset}")
-    if not flags.FLAGS["verbosity"].present:
-        logging.set_verbosity(logging.WARNING)  # what TFDS and TensorFlow do is not what the user of a command asked
-    from devise_tf.config import Config
+def main(_: list[str], values: flags.FlagValues) -> None:
+    if values.recipe:
+        raise command.UsageError(f"Join the recipe's name with '=': --recipe={values.recipe}")
+    with command.usage_errors():
+        config = Config(**{field.name: values[field.name].value for field in dataclasses.fields(Config)})
     from devise_tf.training import make_strategy, train
 
-    config = Config(**{field.name: flags.FLAGS[field.name].value for field in dataclasses.fields(Config)})
     train(config, make_strategy(config.strategy))
 
 
-def run() -> None:
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    define_flags()
-    try:
-        app.run(main, argv=with_preset(sys.argv))
-    except (ValueError, OSError, FloatingPointError) as error:
-        sys.exit(f"Error: {error}")
+def run(argv: list[str] | None = None) -> int:
+    old_names = {**OLD_NAMES, "preset": "recipe"}
+    return command.run(main, define_flags, __doc__, argv, old_names=old_names, expand=with_recipe)
 
 
 if __name__ == "__main__":
-    run()
+    sys.exit(run())

@@ -3,7 +3,7 @@
   python -m devise_tf.export --model_dir=runs/mine --export_dir=serving/devise
 
 writes the next version, serving/devise/1, 2, …, checked and warmed up. Requests may name any labels; those without a
-list are answered from the run's labels, or those of --labels. See export/serving/README.md for TF Serving.
+list are answered from the run's labels, or those of --labels_file. See export/serving/README.md for TF Serving.
 
 Another list of labels, as a new version, in seconds and without the training run:
 
@@ -16,14 +16,14 @@ The network alone, from pixels to embeddings, for devices without TensorFlow:
 
 import os
 import sys
-import zipfile
 
-from absl import app, flags, logging
+from absl import flags
 
+from devise_tf import command
 from devise_tf.choices import MISSING_LABELS
 
 _BATCHING_FLAGS = ("max_batch_size", "batch_timeout_micros", "batch_threads")
-_EXPORT_FLAGS = ("model", "labels", "answers", "k", "max_terms", "batching", *_BATCHING_FLAGS)
+_EXPORT_FLAGS = ("model", "labels_file", "answers", "k", "max_terms", "batching", *_BATCHING_FLAGS)
 # Flags that go with some of the jobs only.
 _JOBS_OF_FLAGS = {
     **dict.fromkeys(_EXPORT_FLAGS, ("model_dir",)),
@@ -33,52 +33,42 @@ _JOBS_OF_FLAGS = {
 }
 
 
-def define_flags() -> None:
-    flags.DEFINE_string("model_dir", None, "Model directory of a finished run, or name of a preset.")
-    flags.DEFINE_string("export_dir", None, "Base path of the versions; local, or one like gs://bucket/devise.")
-    flags.DEFINE_string(
+def define_flags(define: command.Definitions) -> None:
+    define.string("model_dir", None, "Model directory of a finished run, or name of a preset.")
+    define.string("export_dir", None, "Base path of the versions; local, or one like gs://bucket/devise.")
+    define.string(
         "model",
         "",
         "What to export: devise, another model of phase 3 (l2), conse, or softmax, which knows trained labels only; by "
         "default devise, or what a preset answers with.",
     )
-    flags.DEFINE_string(
-        "labels", None, "File of the labels to answer, a line each: `id<TAB>term, term`; by default all of the run."
+    define.string(
+        "labels_file", None, "File of the labels to answer, lines `id<TAB>term, term`; by default all of the run."
     )
-    flags.DEFINE_enum("answers", "terms", ["terms", "ids"], "Whether answers are the labels' first terms or their ids.")
-    flags.DEFINE_integer("k", 5, "Number of labels of an answer.", lower_bound=1)
-    flags.DEFINE_integer(
-        "max_terms", 100_000, "Most terms that requests may name, those of the labels aside.", lower_bound=0
-    )
-    flags.DEFINE_enum(
-        "missing_labels", None, MISSING_LABELS, "Labels without a vector: as in training, and by default."
-    )
-    flags.DEFINE_boolean("batching", False, "In-graph batching of the network: for many small requests at once.")
-    flags.DEFINE_integer("max_batch_size", 32, "Batching: most images of one run of the network.", lower_bound=1)
-    flags.DEFINE_integer("batch_timeout_micros", 1_000, "Batching: how long an image waits for others.", lower_bound=0)
-    flags.DEFINE_integer("batch_threads", 2, "Batching: runs of the network at the same time.", lower_bound=1)
-    flags.DEFINE_string("relabel", None, "Make a version like the newest one that answers the labels of this file.")
-    flags.DEFINE_string(
+    define.enum("answers", "terms", ["terms", "ids"], "Whether answers are the labels' first terms or their ids.")
+    define.integer("k", 5, "Number of labels of an answer.", lower_bound=1)
+    define.integer("max_terms", 100_000, "Most terms that requests may name, those of the labels aside.", lower_bound=0)
+    define.enum("missing_labels", None, MISSING_LABELS, "Labels without a vector: as in training, and by default.")
+    define.boolean("batching", False, "In-graph batching of the network: for many small requests at once.")
+    define.integer("max_batch_size", 32, "Batching: most images of one run of the network.", lower_bound=1)
+    define.integer("batch_timeout_micros", 1_000, "Batching: how long an image waits for others.", lower_bound=0)
+    define.integer("batch_threads", 2, "Batching: runs of the network at the same time.", lower_bound=1)
+    define.string("relabel", None, "Make a version like the newest one that answers the labels of this file.")
+    define.string(
         "vectors",
         None,
         "Relabel: vectors of the labels, of the space that the model was trained in. By default the packaged ones if "
         "they are of that space, else the terms that the export has.",
     )
-    flags.DEFINE_string("litert", None, "Write the newest version's network as a LiteRT file (float32).")
-    flags.DEFINE_string("int8", None, "Write it as a LiteRT file in 8-bit integers; needs --representative.")
-    flags.DEFINE_string("onnx", None, "Write it as an ONNX file.")
-    flags.DEFINE_string(
-        "representative", None, "int8: images like those to come, folder:DIR or tfds:NAME; 200 are used."
-    )
+    define.string("litert", None, "Write the newest version's network as a LiteRT file (float32).")
+    define.string("int8", None, "Write it as a LiteRT file in 8-bit integers; needs --representative.")
+    define.string("onnx", None, "Write it as an ONNX file.")
+    define.string("representative", None, "int8: images like those to come, folder:DIR or tfds:NAME; 200 are used.")
 
 
-def main(argv: list[str]) -> None:
-    values = flags.FLAGS
-    if len(argv) > 1:
-        raise ValueError(f"Flags only, please. Received: {' '.join(argv[1:])}")
-    job = check_flags(values)
-    if not values["verbosity"].present:
-        logging.set_verbosity(logging.WARNING)
+def main(_: list[str], values: flags.FlagValues) -> None:
+    with command.usage_errors():
+        job = check_flags(values)
     export_dir = values.export_dir if "://" in values.export_dir else os.path.expanduser(values.export_dir)
     if job == "conversions":
         _convert(export_dir, values)
@@ -137,7 +127,7 @@ def _export(export_dir: str, values: flags.FlagValues) -> str:
     batching = Batching(values.max_batch_size, values.batch_timeout_micros, values.batch_threads)
     settings = ExportSettings(
         model=values.model,
-        labels=values.labels or "",
+        labels=values.labels_file or "",
         answers=values.answers,
         k=values.k,
         max_terms=values.max_terms,
@@ -170,18 +160,9 @@ def _convert(export_dir: str, values: flags.FlagValues) -> None:
         )
 
 
-def run() -> None:
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    define_flags()
-    try:
-        app.run(main)
-    except (ValueError, OSError, RuntimeError, ModuleNotFoundError, zipfile.BadZipFile) as error:
-        sys.exit(f"Error: {error}")
-    except Exception as error:
-        if not type(error).__module__.startswith("tensorflow"):  # a full disk, a file system that is not there
-            raise
-        sys.exit(f"Error: {str(error).splitlines()[0]}")
+def run(argv: list[str] | None = None) -> int:
+    return command.run(main, define_flags, __doc__, argv, old_names={"labels": "labels_file"})
 
 
 if __name__ == "__main__":
-    run()
+    sys.exit(run())

@@ -12,21 +12,26 @@
 
 import os
 import sys
+from typing import TYPE_CHECKING
 
-from absl import app
+from absl import flags
 
+from devise_tf import command
 from devise_tf.models.presets import load_preset
 from devise_tf.packaged import packaged_files
 
+if TYPE_CHECKING:
+    from devise_tf.model_dir import ModelDir
 
-def main(argv: list[str]) -> None:
-    action, *names = argv[1:] or [""]
+
+def main(arguments: list[str], _: flags.FlagValues) -> None:
+    action, *names = arguments or [""]
     if action == "list" and not names:
         print(listing())
     elif action == "show" and len(names) == 1:
         print(description(names[0]))
     else:
-        raise ValueError(f"Say `list` or `show NAME`. Received: {' '.join(argv[1:])!r}")
+        raise command.UsageError(f"Say `list` or `show NAME`. Received: {' '.join(arguments)!r}")
 
 
 def listing() -> str:
@@ -46,8 +51,12 @@ def listing() -> str:
 def description(name: str) -> str:
     """What a preset or a model directory is: its facts and, of a preset, its card."""
     directory = os.path.abspath(os.path.expanduser(name))
-    if os.path.isfile(os.path.join(directory, "flags.txt")):
-        return _of_directory(directory)
+    if os.path.isdir(directory):
+        from devise_tf.model_dir import ModelDir  # brings NumPy, which presets need not
+
+        run = ModelDir(directory)
+        if run.is_run:
+            return _of_run(run)
     preset = load_preset(name)
     facts = {
         "summary": preset.summary,
@@ -68,12 +77,12 @@ def description(name: str) -> str:
     return "\n".join(lines)
 
 
-def _of_directory(directory: str) -> str:
-    with open(os.path.join(directory, "flags.txt"), encoding="utf-8") as file:
-        lines = [directory, "", *file.read().splitlines()]
-    path = os.path.join(directory, "report", "tables.md")
-    if os.path.isfile(path):
-        with open(path, encoding="utf-8") as file:
+def _of_run(run: "ModelDir") -> str:
+    from devise_tf.model_dir import Entry, ReportFile
+
+    lines = [run.directory, "", *(f"--{name}={value}" for name, value in run.flags.items())]
+    if run.has(Entry.REPORT, ReportFile.TABLES):
+        with open(run.path(Entry.REPORT, ReportFile.TABLES), encoding="utf-8") as file:
             lines += ["", file.read().rstrip()]
     return "\n".join(lines)
 
@@ -87,12 +96,9 @@ def _table(facts: dict[str, str]) -> list[str]:
     return [f"  {name.ljust(width)}  {text}" for name, text in facts.items()]
 
 
-def run() -> None:
-    try:
-        app.run(main)
-    except (ValueError, OSError) as error:
-        sys.exit(f"Error: {error}")
+def run(argv: list[str] | None = None) -> int:
+    return command.run(main, lambda define: None, __doc__, argv, accepts="arguments")
 
 
 if __name__ == "__main__":
-    run()
+    sys.exit(run())

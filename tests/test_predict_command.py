@@ -11,10 +11,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from absl import flags
 
 import devise_tf.models
+from devise_tf import answer_printer
 from devise_tf import predict as command
+from devise_tf.images.photo_files import list_photos
+from tests.helpers import commands
 from tests.helpers.tiny_model_dir import LABELS, make_model_dir, photo
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -62,29 +64,13 @@ def folder(tmp_path, monkeypatch):
 
 
 @pytest.fixture
-def call(monkeypatch, capsys, predictors, run_dir):
-    """Runs the command in this process, with flags of its own; returns its status and what it printed."""
+def call(monkeypatch, predictors, run_dir):
+    """Runs the command in this process; returns its status and what it printed."""
 
     def run(*arguments, model_dir=run_dir, stdin=b""):
-        values = flags.FlagValues()
-        monkeypatch.setattr(flags, "FLAGS", values)
-        for name in ("DEFINE_string", "DEFINE_integer", "DEFINE_enum"):
-            define = getattr(flags, name)
-            while hasattr(define, "plain"):
-                define = define.plain
-
-            def bound(*args, _define=define, **kwargs):
-                return _define(*args, flag_values=values, **kwargs)
-
-            bound.plain = define
-            monkeypatch.setattr(flags, name, bound)
-        command.define_flags()
-        flags.DEFINE_integer("verbosity", 0, "")
         monkeypatch.setattr(devise_tf.models, "load", predictors)
         monkeypatch.setattr(sys, "stdin", types.SimpleNamespace(buffer=io.BytesIO(stdin)))
-        status = command.main(values(["predict", *map(str, arguments), f"--model_dir={model_dir}"]))
-        printed = capsys.readouterr()
-        return status, printed.out, printed.err
+        return commands.call(command.run, *arguments, f"--model_dir={model_dir}")
 
     return run
 
@@ -126,12 +112,12 @@ def test_help_teaches_and_needs_no_tensorflow(tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "error"),
     [
-        ([], "Error: Name a photo at least, and `-` once; --help shows examples. Received: []\n"),
+        ([], "Error: Name at least one photo, and `-` once; --help shows examples. Received: []\n"),
         (["-", "a.jpg", "-"], "Received: ['-', 'a.jpg', '-']\n"),
         (["a.jpg", "--labels=cat", "--labels_file=x"], "Error: Give one list of labels. Received: --labels, --"),
         (["a.jpg", "--labels=", "--candidates=wordnet"], "Received: --labels, --candidates\n"),
-        (["a.jpg", "--labels= , "], "Error: `labels` must name a label at least. Received: --labels=' , '\n"),
-        (["a.jpg", "--embeddings=nowhere/out.npz"], "`embeddings` must name a file in a folder that is there. Rec"),
+        (["a.jpg", "--labels= , "], "Error: `labels` must name at least one label. Received: --labels=' , '\n"),
+        (["a.jpg", "--embeddings=nowhere/out.npz"], "`embeddings` must name a file in an existing folder. Received"),
         (["a.jpg", "--embeddings=."], "Received: '.'\n"),
         (["a.jpg", "--candidates=imagenet"], "`candidates` must be one of imagenet1k, imagenet21k, wordnet, wor"),
         (["a.jpg", "--candidates=wordnet:."], "No file `data.noun` of WordNet 3.0 in "),
@@ -156,15 +142,22 @@ def test_wrong_model_directory(call, folder):
         assert status == 2 and out == "" and error in err
 
 
-@pytest.mark.parametrize("arguments", [["--format=xml"], ["--top_k=0"], ["--batch_size=0"], ["--nosuch"]])
-def test_wrong_flags(tmp_path, arguments):
-    process = start("a.jpg", *arguments, cwd=tmp_path)
-    out, err = process.communicate(timeout=60)
-    assert process.returncode == 2 and out == b"" and err.startswith(b"Error: ") and err.count(b"\n") == 1
+@pytest.mark.parametrize("arguments", [["--format=xml"], ["--k=0"], ["--batch_size=0"], ["--nosuch"]])
+def test_wrong_flags(call, arguments):
+    status, out, err = call("a.jpg", *arguments)
+    assert status == 2 and out == "" and err.startswith("Error: ") and err.count("\n") == 1
+
+
+def test_old_flag_names_work_and_say_so_once(call, folder):
+    new, old = call("a.jpg", "--k=2"), call("a.jpg", "b.png", "--top_k=1", "--top_k", "2")
+    assert old.status == 0 and old.out.startswith(new.out) and len(old.out.splitlines()) == 6
+    assert old.err == "--top_k is called --k now; the old name still works.\n"
+    Path("flags.txt").write_text("--top_k=2\n")
+    assert call("a.jpg", "--flagfile=flags.txt") == new
 
 
 def test_table(call, folder, predictors, run_dir):
-    status, out, err = call("a.jpg", "b.png", "--top_k=2")
+    status, out, err = call("a.jpg", "b.png", "--k=2")
     assert (status, err) == (0, "")
     lines = []
     for path in ("a.jpg", "b.png"):
@@ -175,7 +168,7 @@ def test_table(call, folder, predictors, run_dir):
 
 
 def test_more_labels_asked_for_than_there_are(call, folder):
-    status, out, err = call("a.jpg", "--top_k=2147483648")
+    status, out, err = call("a.jpg", "--k=2147483648")
     assert (status, err) == (0, "") and len(out.splitlines()) == 1 + len(LABELS)
 
 
@@ -201,7 +194,7 @@ def test_json(call, folder, predictors, run_dir):
 
 def test_csv(call, folder, predictors, run_dir):
     Path("bad, really.png").write_bytes(b"no image")
-    status, out, err = call("bad, really.png", "b.png", "--format=csv", "--model=softmax", "--top_k=3")
+    status, out, err = call("bad, really.png", "b.png", "--format=csv", "--model=softmax", "--k=3")
     assert status == 1 and err.startswith("Error: bad, really.png: it is not a JPEG")
     rows = list(csv.DictReader(io.StringIO(out)))
     assert rows[0]["file"] == "bad, really.png" and rows[0]["error"].startswith("it is not a JPEG")
@@ -260,7 +253,7 @@ def test_which_files_are_photos(folder, arguments, paths, failed):
     for name in ("d/z.JPG", "d/e/y.png", "d/a/x.webp", "d/notes.txt", "d/none/more.txt"):
         Path(name).parent.mkdir(parents=True, exist_ok=True)
         Path(name).touch()
-    found, failures = command.list_photos(arguments)
+    found, failures = list_photos(arguments)
     assert found == paths
     assert [name for name, _ in failures] == failed and all("no photo " in message for _, message in failures)
 
@@ -287,12 +280,12 @@ def test_lists_of_labels(call, folder):
     ):
         status, out, err = call("a.jpg", *arguments, "--format=json")
         assert {a["id"]: a["label"] for a in json.loads(out)["labels"]} == ids
-        assert (status, err) == (0, f"Left out, unknown to devise: {unknown}\n")
+        assert (status, err) == (0, f"Ignored labels unknown to devise: {unknown}\n")
     status, out, err = call("a.jpg", "--labels=Zebra,dog,zebra,DOG")
-    assert (status, err) == (0, "Left out, said before: zebra, DOG\n")
+    assert (status, err) == (0, "Ignored duplicates: zebra, DOG\n")
     # Of ImageNet's labels the few words of this run make some; the others are counted.
     for name, number in (("imagenet1k", 1000), ("imagenet21k", 21_841)):
-        status, out, err = call("a.jpg", f"--candidates={name}", "--format=json", "--top_k=50")
+        status, out, err = call("a.jpg", f"--candidates={name}", "--format=json", "--k=50")
         known = [a["label"] for a in json.loads(out)["labels"]]
         assert status == 0 and "zebra" in known and len(known) < 50
         assert err.endswith(f" and {number - len(known) - 20} more\n") and err.count("(") >= 20
@@ -327,20 +320,18 @@ def test_batches_answer_alike(call, folder):
 def test_progress(call, folder, monkeypatch):
     status, _, err = call("a.jpg", "b.png", "--batch_size=1")
     assert err == ""
-    monkeypatch.setattr(command, "_LONG_LIST", 3)
-    monkeypatch.setattr(command, "_SECONDS", 0)
+    monkeypatch.setattr(answer_printer, "_LONG_LIST", 3)
+    monkeypatch.setattr(answer_printer, "_SECONDS", 0)
     _, _, err = call("a.jpg", "b.png", "c.jpg", "--batch_size=1")
     assert [line.split(",")[0] for line in err.splitlines()] == [f"{n} of 3 photos" for n in (1, 2, 3)]
 
-    class Terminal(io.TextIOWrapper):
+    class Terminal(commands.Stream):
         def isatty(self):
             return True
 
-    terminal = Terminal(io.BytesIO(), encoding="utf-8", newline="")
-    monkeypatch.setattr(sys, "stderr", terminal)
-    status, out, _ = call("a.jpg", "bad.jpg", "c.jpg", "--batch_size=1", "--format=json")
+    monkeypatch.setattr(commands, "Stream", Terminal)
+    status, out, shown = call("a.jpg", "bad.jpg", "c.jpg", "--batch_size=1", "--format=json")
     assert status == 1 and len(out.splitlines()) == 3
-    shown = terminal.buffer.getvalue().decode()
     assert "\r[==========                    ] 1 of 3 photos, " in shown
     # The bar is taken away before a line, and at the end.
     last = shown.split("Error: ")[0].rsplit("\r", 1)
@@ -359,7 +350,7 @@ def test_the_command_itself(folder, run_dir):
         process.stdout.close()
         err = process.stderr.read().decode()
     assert process.returncode == 0 and first["file"] == "./a.jpg"
-    assert "Traceback" not in err and "Broken" not in err and "Left out, unknown to devise: yeti\n" in err
+    assert "Traceback" not in err and "Broken" not in err and "Ignored labels unknown to devise: yeti\n" in err
     process = start("a.jpg", "-", f"--model_dir={run_dir}", "--format=csv", cwd=folder, stdin=subprocess.PIPE)
     out, err = process.communicate(photo(0), timeout=60)
     assert process.returncode == 0 and b"Error" not in err and out.count(b"\n") == 11

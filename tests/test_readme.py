@@ -16,7 +16,7 @@ DOCUMENTS = [ROOT / "README.md", ROOT / "BUILD.md", ROOT / "export" / "README.md
 DOCUMENTS = list(dict.fromkeys([*DOCUMENTS, *CARDS, *sorted((ROOT / "models").glob("*/[A-Z]*.md"))]))
 FLAGFILES = sorted((ROOT / "models").rglob("*.flags"))
 # Flags of the command line that are no settings.
-COMMAND_FLAGS = {"flagfile", "preset", "help"}
+COMMAND_FLAGS = {"flagfile", "recipe", "help"}
 BEAM_FLAGS = {"environment_type", "environment_config", "extra_package", "setup_file", "temp_location"}
 BEAM_FLAGS |= {"hdfs_host", "hdfs_port", "hdfs_user"}
 SETTINGS = {field.name: field for field in dataclasses.fields(Config)}
@@ -48,7 +48,7 @@ def flags_of(module):
     places = (f"{inside}/__main__.py", f"{inside}.py", f"devise_tf/{inside}.py", f"devise_tf/{inside}/__main__.py")
     path = next(ROOT / place for place in places if (ROOT / place).is_file())
     source = path.read_text(encoding="utf-8")
-    return set(re.findall(r"(?:DEFINE_\w+\(|add_argument\()\s*\"(?:--)?([a-z0-9_]+)\"", source))
+    return set(re.findall(r"(?:define\.\w+\(|add_argument\()\s*\"(?:--)?([a-z0-9_]+)\"", source))
 
 
 def settings_of(path):
@@ -77,7 +77,7 @@ def test_snippets_run(code):
 @named(DOCUMENTS)
 def test_flags_exist(path):
     text = path.read_text(encoding="utf-8")
-    commands = {module for module in re.findall(r"\b(devise_tf(?:\.\w+)+)", text) if "benchmarks" in module}
+    commands = {module for module in re.findall(r"\b(tests\.benchmarks\.\w+)", text)}
     commands |= set(re.findall(r"-m (devise_tf\.models(?:\.\w+)+)", text))
     others = ("evaluate", "predict", "vectors", "text.beam", "export", "serve", "serving_client")
     commands |= {f"devise_tf.{name}" for name in others if re.search(rf"-m devise_tf\.{name}\b", text)}
@@ -94,7 +94,7 @@ def test_flagfiles_and_presets_that_are_named_exist(path):
     text = path.read_text(encoding="utf-8")
     for name in re.findall(r"--flagfile=(models/[\w./]+)", text):
         assert (ROOT / name).is_file(), name
-    for name in re.findall(r"--preset=([a-z_]+)", text):
+    for name in re.findall(r"--recipe=([a-z_]+)", text):
         assert name in {flagfile.stem for flagfile in FLAGFILES}, name
 
 

@@ -11,7 +11,11 @@ class ImageSettings(SettingsGroup):
     """The images and their labels. Each field's meaning is its help text."""
 
     images: str = setting("", "Images: folder:DIR (DIR/train/LABEL/*.jpg, DIR/val/...), tfds:NAME, or builtin.")
-    labels: str = setting("", "Label files, comma-separated: `id<TAB>term, term` a line, or .csv. Else ids are terms.")
+    labels_file: str = setting(
+        "",
+        "Label files, comma-separated: `id<TAB>term, term` a line, or .csv. Else ids are terms.",
+        formerly="labels",
+    )
     unseen_labels: str = setting("", "File of label ids, one a line, that no image phase may see: zero-shot.")
     validation_labels: str = setting(
         "", "File of label ids that are held out too, to choose settings by: the report has them for the unseen ones."

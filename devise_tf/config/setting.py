@@ -13,6 +13,7 @@ def setting(
     positive: bool = False,
     free: bool = False,
     later: bool = False,
+    formerly: str = "",
 ) -> Any:
     """A field of a dataclass of settings, which is a flag of the same name.
 
@@ -24,8 +25,10 @@ def setting(
         free: Boolean. Whether a run may be resumed with another value, because it does not shape what is trained.
         later: Boolean. Whether runs were made before the setting existed. `flags.txt` leaves it out at its default,
             so that those runs can be resumed.
+        formerly: String. The setting's former name, which goes on being read; empty for none.
     """
     metadata = {"help": help, "choices": choices, "positive": positive, "free": free, "later": later}
+    metadata["formerly"] = formerly
     return dataclasses.field(default=default, metadata=metadata)
 
 

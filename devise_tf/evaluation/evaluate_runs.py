@@ -25,7 +25,8 @@ from devise_tf.packaged import existing_file, packaged_path
 
 # Flags of training in which the seeds of one run may differ: they shape nothing, or lead to labels that are compared.
 _FREE = {"seed", "model_dir", "phase", "strategy", "data_dir", "log_every", "checkpoint_seconds", "verbose"} | {
-    *("skip_gram_threads", "corpus", "vectors", "images", "labels", "unseen_labels", "validation_labels", "hierarchy")
+    *("skip_gram_threads", "corpus", "vectors", "images"),
+    *("labels_file", "unseen_labels", "validation_labels", "hierarchy"),
 }
 
 
@@ -266,7 +267,7 @@ class _Inputs:
         if new and not settings.labels:
             raise ValueError(
                 f"{len(new)} of the {len(self.unseen)} `unseen_labels` are not among the run's labels: name a file "
-                f"with their terms by --labels, such as models/imagenet/labels_21k.txt. Received: {new[:10]}"
+                f"with their terms by --labels_file, such as models/imagenet/labels_21k.txt. Received: {new[:10]}"
             )
         if settings.labels:
             listed = open_labels(settings.labels)

@@ -6,7 +6,7 @@ from devise_tf.labels.label_set import LabelSet
 from devise_tf.packaged import existing_file, packaged_path
 
 
-def open_labels(paths: str, flag: str = "labels") -> LabelSet:
+def open_labels(paths: str, flag: str = "labels_file") -> LabelSet:
     """Reads a label file, or several separated by commas; of a label in several of them the first one's terms count."""
     files = [paths] if os.path.isfile(packaged_path(paths)) else [path.strip() for path in paths.split(",")]
     labels = LabelSet.load(existing_file(files[0], flag))

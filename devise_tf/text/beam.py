@@ -1,6 +1,6 @@
 """Counts and encodes a corpus with Apache Beam, for text that outgrows a machine.
 
-  python -m devise_tf.text.beam --corpus='text/*.txt' --labels=words.txt --output_dir=runs/mine \\
+  python -m devise_tf.text.beam --corpus='text/*.txt' --labels_file=words.txt --output_dir=runs/mine \\
       --runner=FnApiRunner --direct_num_workers=0 --direct_running_mode=multi_processing
 
 writes the same `vocabulary.txt`, `corpus.ids` and `corpus.ids.json`, byte for byte, that `python -m devise_tf.train`

@@ -40,8 +40,8 @@ class Inputs:
             self.corpus()
         elif text_needed:
             self.vectors = packaged_files("vectors").get(config.vectors) or existing_file(config.vectors, "vectors")
-        if config.labels:
-            self.labels = open_labels(config.labels)
+        if config.labels_file:
+            self.labels = open_labels(config.labels_file)
         self._listed = self.labels
         if config.unseen_labels:
             self.unseen = load_ids(existing_file(config.unseen_labels, "unseen_labels"))

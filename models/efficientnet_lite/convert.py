@@ -16,7 +16,9 @@ import sys
 from collections.abc import Callable, Iterator, Mapping
 
 import numpy as np
-from absl import app, flags
+from absl import flags
+
+from devise_tf import command
 
 # Image sizes of the reference; at 240 pixels some maps have odd sides, which are padded unevenly.
 REFERENCE_SIZES = (96, 224, 240)
@@ -49,14 +51,14 @@ _WEIGHTS = {
 }
 
 
-def define_flags() -> None:
-    flags.DEFINE_string("checkpoint", "", "The PyTorch checkpoint, efficientnet-lite0-57934424.pth.")
-    flags.DEFINE_string("output", "", "The file of weights to write, .npz.")
-    flags.DEFINE_string("images", "", "Folder with a folder of images for each label id, to measure; empty for none.")
-    flags.DEFINE_integer("images_per_label", 10, "Images of each label, the first by name; 0 for all.", 0)
-    flags.DEFINE_integer("resize_size", 256, "Shorter side of the images that the 224 pixels are cut from.", 224)
-    flags.DEFINE_bool("original", False, "Run the original network on the images too.")
-    flags.DEFINE_string("reference", "", "File for the original's logits of the drawn images, .npz; empty for none.")
+def define_flags(define: command.Definitions) -> None:
+    define.string("checkpoint", "", "The PyTorch checkpoint, efficientnet-lite0-57934424.pth.")
+    define.string("output", "", "The file of weights to write, .npz.")
+    define.string("images", "", "Folder with a folder of images for each label id, to measure; empty for none.")
+    define.integer("images_per_label", 10, "Images of each label, the first by name; 0 for all.", 0)
+    define.integer("resize_size", 256, "Shorter side of the images that the 224 pixels are cut from.", 224)
+    define.bool("original", False, "Run the original network on the images too.")
+    define.string("reference", "", "File for the original's logits of the drawn images, .npz; empty for none.")
 
 
 def load_checkpoint(path: str) -> dict[str, np.ndarray]:
@@ -194,13 +196,10 @@ def measure(
     return found
 
 
-def main(argv: list[str]) -> None:
-    options = flags.FLAGS
-    if len(argv) > 1:
-        raise ValueError(f"Flags only, please. Received: {' '.join(argv[1:])}")
+def main(_: list[str], options: flags.FlagValues) -> None:
     for name in ("checkpoint", "output"):
         if not options[name].value:
-            raise ValueError(f"`{name}` must be given. Received: --{name}=''")
+            raise command.UsageError(f"`{name}` must be given. Received: --{name}=''")
     state = load_checkpoint(options.checkpoint)
 
     from devise_tf.files import atomic_write
@@ -227,14 +226,9 @@ def main(argv: list[str]) -> None:
             print(f"{name}: {value:.6g}")
 
 
-def run() -> None:
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    define_flags()
-    try:
-        app.run(main)
-    except (ValueError, OSError, ModuleNotFoundError) as error:
-        sys.exit(f"Error: {error}")
+def run(argv: list[str] | None = None) -> int:
+    return command.run(main, define_flags, __doc__, argv)
 
 
 if __name__ == "__main__":
-    run()
+    sys.exit(run())

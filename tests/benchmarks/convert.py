@@ -14,6 +14,7 @@ answers:
 """
 
 import os
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -21,22 +22,23 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 from absl import flags, logging
 
+from devise_tf import command
 from devise_tf.export.converted_file import LITERT, ONNX, check_packages, load_converted
 from tests.benchmarks import harness
 
 _SAVED_MODEL = "SavedModel"
 
 
-def define_flags() -> None:
-    flags.DEFINE_string("export_dir", "", "Base path of the exported versions, or one of them.")
-    flags.DEFINE_string("images", "", "folder:DIR with DIR/train and DIR/val, tfds:NAME, or builtin.")
-    flags.DEFINE_string("data_dir", "", "Where TensorFlow Datasets keeps its files; empty for its own default.")
-    flags.DEFINE_integer("calibration", 200, "Images that int8 is calibrated on.", 1)
-    flags.DEFINE_integer("limit", 2000, "Images that are measured; 0 for all.", 0)
-    flags.DEFINE_integer("timed", 50, "Images of a round of timing.", 1)
-    flags.DEFINE_integer("rounds", 7, "Rounds of timing.", 1)
-    flags.DEFINE_integer("threads", 1, "Threads of each model, and cores of the process.", 1)
-    flags.DEFINE_string("output", "", "JSON file of all measurements; empty for none.")
+def define_flags(define: command.Definitions) -> None:
+    define.string("export_dir", "", "Base path of the exported versions, or one of them.")
+    define.string("images", "", "folder:DIR with DIR/train and DIR/val, tfds:NAME, or builtin.")
+    define.string("data_dir", "", "Where TensorFlow Datasets keeps its files; empty for its own default.")
+    define.integer("calibration", 200, "Images that int8 is calibrated on.", 1)
+    define.integer("limit", 2000, "Images that are measured; 0 for all.", 0)
+    define.integer("timed", 50, "Images of a round of timing.", 1)
+    define.integer("rounds", 7, "Rounds of timing.", 1)
+    define.integer("threads", 1, "Threads of each model, and cores of the process.", 1)
+    define.string("output", "", "JSON file of all measurements; empty for none.")
 
 
 def label_matrix(loaded) -> np.ndarray:
@@ -114,17 +116,14 @@ def milliseconds(
     return found
 
 
-def main(argv: list[str]) -> None:
-    options = flags.FLAGS
+def main(_: list[str], options: flags.FlagValues) -> None:
     for name in ("export_dir", "images"):
         if not options[name].value:
-            raise ValueError(f"`{name}` must be given. Received: {name}=''")
+            raise command.UsageError(f"`{name}` must be given. Received: {name}=''")
     try:
         check_packages(*LITERT, *ONNX)
     except ModuleNotFoundError as error:
         raise ValueError(str(error)) from error
-    if not options["verbosity"].present:
-        logging.set_verbosity(logging.ERROR)
     harness.pin_cores(options.threads)
     import tensorflow as tf
 
@@ -197,5 +196,9 @@ def _directory_bytes(directory):
     return sum(os.path.getsize(os.path.join(top, name)) for top, _, names in os.walk(directory) for name in names)
 
 
+def run(argv: list[str] | None = None) -> int:
+    return command.run(main, define_flags, __doc__, argv, verbosity=logging.ERROR)
+
+
 if __name__ == "__main__":
-    harness.run_command_line(define_flags, main)
+    sys.exit(run())

@@ -22,6 +22,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from absl import flags, logging
 
+from devise_tf import command
 from tests.benchmarks import harness
 
 MODELS = ("devise", "softmax", "conse", "random")
@@ -30,18 +31,18 @@ _SIDE = 10
 _SCALE = 400.0
 
 
-def define_flags() -> None:
-    flags.DEFINE_integer("images", 20_000, "Images.", 1)
-    flags.DEFINE_integer("candidates", 21_841, "Labels, those of ILSVRC-2012 first.", 4)
-    flags.DEFINE_integer("seen", 1_000, "How many of them count as trained.", 2)
-    flags.DEFINE_list("models", ["devise"], f"Models that are measured at once, out of {', '.join(MODELS)}.")
-    flags.DEFINE_enum("answers", "terms", ["terms", "labels"], "Answer by the labels' terms, or by label vectors.")
-    flags.DEFINE_list("ks", [str(k) for k in range(1, 21)], "The k of hit@k and hp@k.")
-    flags.DEFINE_string("hierarchy", "imagenet", "The hierarchy; see `python -m devise_tf.evaluate --help`.")
-    flags.DEFINE_float("noise", 1.0, "Norm of the noise, that of a label vector being 1.", 0)
-    flags.DEFINE_integer("batch_size", 64, "Images at once.", 1)
-    flags.DEFINE_integer("samples", 24, "Images that the report shows.", 0)
-    flags.DEFINE_string("output", "", "JSON file of all measurements; empty for none.")
+def define_flags(define: command.Definitions) -> None:
+    define.integer("images", 20_000, "Images.", 1)
+    define.integer("candidates", 21_841, "Labels, those of ILSVRC-2012 first.", 4)
+    define.integer("seen", 1_000, "How many of them count as trained.", 2)
+    define.list("models", ["devise"], f"Models that are measured at once, out of {', '.join(MODELS)}.")
+    define.enum("answers", "terms", ["terms", "labels"], "Answer by the labels' terms, or by label vectors.")
+    define.list("ks", [str(k) for k in range(1, 21)], "The k of hit@k and hp@k.")
+    define.string("hierarchy", "imagenet", "The hierarchy; see `python -m devise_tf.evaluate --help`.")
+    define.float("noise", 1.0, "Norm of the noise, that of a label vector being 1.", 0)
+    define.integer("batch_size", 64, "Images at once.", 1)
+    define.integer("samples", 24, "Images that the report shows.", 0)
+    define.string("output", "", "JSON file of all measurements; empty for none.")
 
 
 class Stages:
@@ -162,16 +163,16 @@ def scorers_of(names: Sequence[str], answers: str, found, seen_ids: Sequence[str
     return made
 
 
-def main(argv: list[str]) -> None:
-    values = flags.FLAGS
+def main(_: list[str], values: flags.FlagValues) -> None:
     if not values.seen < values.candidates:
-        raise ValueError(f"--seen must be below --candidates. Received: {values.seen} and {values.candidates}")
+        raise command.UsageError(f"--seen must be below --candidates. Received: {values.seen} and {values.candidates}")
     unknown = [name for name in values.models if name not in MODELS]
     if unknown or not values.models:
-        raise ValueError(f"--models must be out of {', '.join(MODELS)}. Received: --models={','.join(values.models)}")
+        raise command.UsageError(
+            f"--models must be out of {', '.join(MODELS)}. Received: --models={','.join(values.models)}"
+        )
     if not all(k.isdecimal() and int(k) for k in values.ks):
-        raise ValueError(f"--ks must hold numbers from 1. Received: --ks={','.join(values.ks)}")
-    logging.set_verbosity(logging.ERROR)
+        raise command.UsageError(f"--ks must hold numbers from 1. Received: --ks={','.join(values.ks)}")
 
     from devise_tf.evaluation import evaluate, standard_settings, summarize, write_report
     from devise_tf.evaluation.evaluate_runs import differences
@@ -241,5 +242,9 @@ def main(argv: list[str]) -> None:
     harness.write_json(values.output, {"machine": harness.machine(), **measured, "report_bytes": written})
 
 
+def run(argv: list[str] | None = None) -> int:
+    return command.run(main, define_flags, __doc__, argv, verbosity=logging.ERROR)
+
+
 if __name__ == "__main__":
-    harness.run_command_line(define_flags, main)
+    sys.exit(run())

@@ -16,6 +16,7 @@ import collections
 import itertools
 import os
 import statistics
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -23,6 +24,7 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 from absl import flags, logging
 
+from devise_tf import command
 from tests.benchmarks import harness
 from tests.benchmarks.serving_speed import photos
 
@@ -30,22 +32,22 @@ MODELS = {"one model": ("devise",), "three models": ("softmax", "conse", "devise
 _DIMENSION = 300
 
 
-def define_flags() -> None:
-    flags.DEFINE_string("model_dir", "", "Model directory of a run; empty for one that is made up.")
-    flags.DEFINE_string("images", "", "Images: folder:DIR, tfds:NAME or builtin; by default the run's, or made ones.")
-    flags.DEFINE_integer("count", 5_000, "Images that are made.", 1)
-    flags.DEFINE_string("visual_model", "resnet_small", "Without --model_dir: the visual model.")
-    flags.DEFINE_integer("image_size", 56, "Without --model_dir: side of the crops, pixels.", 1)
-    flags.DEFINE_integer("resize_size", 64, "Without --model_dir: shorter side that they are cut from, pixels.", 1)
-    flags.DEFINE_integer("seen", 152, "Without --model_dir: trained labels.", 2)
-    flags.DEFINE_integer("unseen", 50, "Without --model_dir: unseen labels.", 1)
-    flags.DEFINE_integer("photo_size", 64, "Shorter side of the images that are made, pixels.", 8)
-    flags.DEFINE_list("batch_sizes", ["64", "256"], "Images at once.")
-    flags.DEFINE_integer("rounds", 5, "Rounds.", 1)
-    flags.DEFINE_string("output", "", "JSON file of all measurements; empty for none.")
+def define_flags(define: command.Definitions) -> None:
+    define.string("model_dir", "", "Model directory of a run; empty for one that is made up.")
+    define.string("images", "", "Images: folder:DIR, tfds:NAME or builtin; by default the run's, or made ones.")
+    define.integer("count", 5_000, "Images that are made.", 1)
+    define.string("visual_model", "resnet_small", "Without --model_dir: the visual model.")
+    define.integer("image_size", 56, "Without --model_dir: side of the crops, pixels.", 1)
+    define.integer("resize_size", 64, "Without --model_dir: shorter side that they are cut from, pixels.", 1)
+    define.integer("seen", 152, "Without --model_dir: trained labels.", 2)
+    define.integer("unseen", 50, "Without --model_dir: unseen labels.", 1)
+    define.integer("photo_size", 64, "Shorter side of the images that are made, pixels.", 8)
+    define.list("batch_sizes", ["64", "256"], "Images at once.")
+    define.integer("rounds", 5, "Rounds.", 1)
+    define.string("output", "", "JSON file of all measurements; empty for none.")
 
 
-def made_run(directory: str) -> None:
+def made_run(directory: str, values: flags.FlagValues) -> None:
     """Writes the model directory of a run of untrained weights, whose labels hang in groups of ten below a root."""
     import keras
 
@@ -54,7 +56,6 @@ def made_run(directory: str) -> None:
     from devise_tf.models.visual import build_visual_model, representation_model
     from devise_tf.text import save_vectors
 
-    values = flags.FLAGS
     os.makedirs(directory)
     ids = [f"label_{i:04d}" for i in range(values.seen + values.unseen)]
     labels, unseen = LabelSet.from_ids(ids), ids[values.seen :]
@@ -80,9 +81,8 @@ def made_run(directory: str) -> None:
     DeViSE(representation_model(network), table).save(os.path.join(directory, "devise.keras"))
 
 
-def made_images(directory: str, labels: Sequence[str]) -> None:
+def made_images(directory: str, labels: Sequence[str], values: flags.FlagValues) -> None:
     """Writes `val/LABEL/NUMBER.jpg`, as many of each label, out of 32 different pictures."""
-    values = flags.FLAGS
     pictures = photos(min(32, values.count), values.photo_size)
     for number in range(values.count):
         folder = os.path.join(directory, "val", labels[number % len(labels)])
@@ -97,7 +97,7 @@ def seconds_of(call: Callable[[], object]) -> float:
     return time.perf_counter() - started
 
 
-def rounds(run, hierarchy, source, models: Sequence[str], batch_size: int) -> dict[str, list[float]]:
+def rounds(run, hierarchy, source, models: Sequence[str], batch_size: int, count: int) -> dict[str, list[float]]:
     """Images a second by round: of the bare networks, of `evaluate`, and of reading and decoding alone.
 
     Args:
@@ -150,7 +150,7 @@ def rounds(run, hierarchy, source, models: Sequence[str], batch_size: int) -> di
 
     forward(ready[0])
     found: dict[str, list[float]] = {"bare": [], "evaluate": [], "decoding": []}
-    for round_number in range(flags.FLAGS.rounds):
+    for round_number in range(count):
         calls = {"bare": bare, "evaluate": lambda: measure(source)}
         seconds = {name: seconds_of(calls[name]) for name in sorted(calls, reverse=bool(round_number % 2))}
         started = seconds_of(lambda: measure(few))
@@ -163,11 +163,9 @@ def rounds(run, hierarchy, source, models: Sequence[str], batch_size: int) -> di
     return found
 
 
-def main(argv: list[str]) -> None:
-    values = flags.FLAGS
+def main(_: list[str], values: flags.FlagValues) -> None:
     if not all(size.isdecimal() and int(size) for size in values.batch_sizes):
-        raise ValueError(f"--batch_sizes must hold numbers from 1. Received: {','.join(values.batch_sizes)}")
-    logging.set_verbosity(logging.ERROR)
+        raise command.UsageError(f"--batch_sizes must hold numbers from 1. Received: {','.join(values.batch_sizes)}")
 
     from devise_tf.images import open_images
     from devise_tf.models.trained_run import open_run
@@ -175,11 +173,11 @@ def main(argv: list[str]) -> None:
     measured = {}
     with tempfile.TemporaryDirectory(prefix="devise_tf-benchmark-") as folder:
         if not values.model_dir:
-            made_run(os.path.join(folder, "run"))
+            made_run(os.path.join(folder, "run"), values)
         run = open_run(values.model_dir or os.path.join(folder, "run"))
         images = values.images or run.flags.get("images", "")
         if not images:
-            made_images(os.path.join(folder, "images"), run.labels.ids)
+            made_images(os.path.join(folder, "images"), run.labels.ids, values)
             images = f"folder:{os.path.join(folder, 'images')}"
         source = open_images(images, "val", run.flags.get("data_dir") or None)
         source = source.select([label for label in source.present() if label in run.labels])
@@ -190,7 +188,7 @@ def main(argv: list[str]) -> None:
         for batch_size in map(int, values.batch_sizes):
             for title, models in MODELS.items():
                 name = f"{title}, batches of {batch_size}"
-                measured[name] = rounds(run, hierarchy, source, models, batch_size)
+                measured[name] = rounds(run, hierarchy, source, models, batch_size, values.rounds)
                 print(f"{name}: done", flush=True)
     print("\n" + table(measured))
     harness.write_json(values.output, {"machine": harness.machine(), "images_per_second": measured})
@@ -208,5 +206,9 @@ def table(measured: Mapping[str, Mapping[str, Sequence[float]]]) -> str:
     )
 
 
+def run(argv: list[str] | None = None) -> int:
+    return command.run(main, define_flags, __doc__, argv, verbosity=logging.ERROR)
+
+
 if __name__ == "__main__":
-    harness.run_command_line(define_flags, main)
+    sys.exit(run())

@@ -11,9 +11,10 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
-from absl import app, flags
+from devise_tf import command as commands
+from devise_tf.files import atomic_write
 
 TRAINERS = ("devise_tf", "gensim", "fasttext", "keras")
 # gensim's ways to take a corpus; see `tests.benchmarks.tasks`.
@@ -29,32 +30,18 @@ class TaskError(RuntimeError):
     """A process of the benchmark failed; the message holds the end of what it printed."""
 
 
-def define_shared_flags(trainers: Sequence[str]) -> None:
+def define_shared_flags(define: commands.Definitions, trainers: Sequence[str]) -> None:
     """Defines the flags that all benchmarks have.
 
     Args:
+        define: Defines them.
         trainers: The default of `--trainers`.
     """
-    flags.DEFINE_list("trainers", list(trainers), f"What to measure, out of {', '.join(TRAINERS)}.")
-    flags.DEFINE_string("work_dir", "/tmp/devise_tf_benchmarks", "Prepared corpora and intermediate results.")
-    flags.DEFINE_string("output", "", "JSON file of all measurements; empty for none.")
-    flags.DEFINE_integer("threads", 2, "Threads of each trainer; the processes are held to as many cores.", 1)
-    flags.DEFINE_float("sample", 1e-3, "Subsampling threshold.", 0)
-
-
-def run_command_line(define_flags: Callable[[], None], main: Callable[[list[str]], None]) -> None:
-    """Runs a benchmark as a command: errors that a user can mend are printed without a traceback."""
-    define_flags()
-
-    def checked(argv: list[str]) -> None:
-        if len(argv) > 1:
-            raise ValueError(f"Flags only, please. Received: {' '.join(argv[1:])}")
-        main(argv)
-
-    try:
-        app.run(checked)
-    except (ValueError, OSError, TaskError) as error:
-        sys.exit(f"Error: {error}")
+    define.list("trainers", list(trainers), f"What to measure, out of {', '.join(TRAINERS)}.")
+    define.string("work_dir", "/tmp/devise_tf_benchmarks", "Prepared corpora and intermediate results.")
+    define.string("output", "", "JSON file of all measurements; empty for none.")
+    define.integer("threads", 2, "Threads of each trainer; the processes are held to as many cores.", 1)
+    define.float("sample", 1e-3, "Subsampling threshold.", 0)
 
 
 def chosen_trainers(names: Sequence[str]) -> list[str]:
@@ -65,7 +52,7 @@ def chosen_trainers(names: Sequence[str]) -> list[str]:
     """
     unknown = set(names) - set(TRAINERS)
     if unknown:
-        raise ValueError(f"`trainers` must be out of {TRAINERS}. Received: {sorted(unknown)}")
+        raise commands.UsageError(f"`trainers` must be out of {TRAINERS}. Received: {sorted(unknown)}")
     found = []
     for name in names:
         if is_installed(name):
@@ -73,7 +60,7 @@ def chosen_trainers(names: Sequence[str]) -> list[str]:
         else:
             print(f"{name} is not installed and left out; `pip install {_OPTIONAL[name]}` brings it.", flush=True)
     if not found:
-        raise ValueError(f"None of `trainers` can run here. Received: {list(names)}")
+        raise commands.UsageError(f"None of `trainers` can run here. Received: {list(names)}")
     return found
 
 
@@ -108,7 +95,7 @@ def run_process(command: Sequence[str], environment: Mapping[str, str] | None = 
     """
     root = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
     path = os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH")]))
-    variables = {**os.environ, "PYTHONPATH": path, "TF_CPP_MIN_LOG_LEVEL": "2", **(environment or {})}
+    variables = {**os.environ, "PYTHONPATH": path, **(environment or {})}
     with tempfile.TemporaryFile() as output:
         started = time.perf_counter()
         process = subprocess.Popen(
@@ -209,8 +196,6 @@ def write_json(path: str, value: object) -> None:
     """Writes JSON atomically; an empty path writes nothing."""
     if not path:
         return
-    from devise_tf.files import atomic_write
-
     os.makedirs(os.path.dirname(os.path.abspath(path)), exist_ok=True)
     with atomic_write(path) as handle:
         handle.write((json.dumps(value, indent=1) + "\n").encode("utf-8"))

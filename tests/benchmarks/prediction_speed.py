@@ -23,6 +23,7 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 from absl import flags, logging
 
+from devise_tf import command
 from tests.benchmarks import harness
 from tests.benchmarks.serving_speed import photos
 
@@ -36,19 +37,17 @@ WAYS = ("whole", "decoding", "predictor", "bare")
 _K = 5
 
 
-def define_flags() -> None:
-    flags.DEFINE_list("model_dir", [], "Presets or model directories; all presets of the package by default.")
-    flags.DEFINE_list("models", [], "Models to measure; all that each has by default.")
-    flags.DEFINE_string("labels", "models/imagenet/labels_21k.txt", "File of labels to choose from.")
-    flags.DEFINE_integer("candidates", 1000, "How many of them, the first ones.", 1)
-    flags.DEFINE_list("batch_sizes", ["1", "64"], "Photos at once.")
-    flags.DEFINE_integer(
-        "calls", 10, "Calls in a round for one photo at a time; larger batches have fewer, at least 2.", 2
-    )
-    flags.DEFINE_integer("rounds", 7, "Rounds.", 1)
-    flags.DEFINE_integer("photo_size", 480, "Shorter side of the photos, pixels.", 8)
-    flags.DEFINE_integer("starts", 5, "Starts of each command; 0 for none.", 0)
-    flags.DEFINE_string("output", "", "JSON file of all measurements; empty for none.")
+def define_flags(define: command.Definitions) -> None:
+    define.list("model_dir", [], "Presets or model directories; all presets of the package by default.")
+    define.list("models", [], "Models to measure; all that each has by default.")
+    define.string("labels_file", "models/imagenet/labels_21k.txt", "File of labels to choose from.")
+    define.integer("candidates", 1000, "How many of them, the first ones.", 1)
+    define.list("batch_sizes", ["1", "64"], "Photos at once.")
+    define.integer("calls", 10, "Calls in a round for one photo at a time; larger batches have fewer, at least 2.", 2)
+    define.integer("rounds", 7, "Rounds.", 1)
+    define.integer("photo_size", 480, "Shorter side of the photos, pixels.", 8)
+    define.integer("starts", 5, "Starts of each command; 0 for none.", 0)
+    define.string("output", "", "JSON file of all measurements; empty for none.")
 
 
 def bare_network(predictor) -> Callable:
@@ -68,7 +67,7 @@ def bare_network(predictor) -> Callable:
     return concrete
 
 
-def rounds(predictor, labels, batch_size: int) -> dict[str, list[float]]:
+def rounds(predictor, labels, batch_size: int, values: flags.FlagValues) -> dict[str, list[float]]:
     """Seconds of a call, the median of each round: the whole way, decoding, predictor and bare network.
 
     Args:
@@ -78,7 +77,6 @@ def rounds(predictor, labels, batch_size: int) -> dict[str, list[float]]:
     """
     import tensorflow as tf
 
-    values = flags.FLAGS
     calls = max(2, values.calls // batch_size)
     files = photos(16, values.photo_size)
     images = [files[number % len(files)] for number in range(batch_size)]
@@ -112,8 +110,7 @@ def seconds_of_commands(starts: int) -> dict[str, list[float]]:
             started = time.perf_counter()
             done = subprocess.run([sys.executable, *arguments], capture_output=True, text=True, check=False)
             found[name].append(time.perf_counter() - started)
-            # absl ends --help with status 1.
-            if done.returncode and not (arguments[-1] == "--help" and done.stdout):
+            if done.returncode:
                 raise harness.TaskError(f"A process ended with status {done.returncode}: {name}\n{done.stderr[-3000:]}")
     return found
 
@@ -141,18 +138,16 @@ def table(measured: Mapping[int, Mapping[str, Mapping[str, Sequence[float]]]]) -
     return "\n\n".join(tables)
 
 
-def main(argv: list[str]) -> None:
-    values = flags.FLAGS
+def main(_: list[str], values: flags.FlagValues) -> None:
     if not values.batch_sizes or not all(size.isdecimal() and int(size) for size in values.batch_sizes):
-        raise ValueError(f"--batch_sizes must hold numbers from 1. Received: {','.join(values.batch_sizes)}")
-    logging.set_verbosity(logging.ERROR)
+        raise command.UsageError(f"--batch_sizes must hold numbers from 1. Received: {','.join(values.batch_sizes)}")
 
     from devise_tf.labels.open_labels import open_labels
     from devise_tf.models.predictor import Predictor
     from devise_tf.models.trained_run import open_run
     from devise_tf.packaged import packaged_files
 
-    listed = open_labels(values.labels)
+    listed = open_labels(values.labels_file, "labels_file")
     labels = listed.select(listed.ids[: values.candidates])
     commands = seconds_of_commands(values.starts)
     measured: dict[int, dict] = {int(size): {} for size in values.batch_sizes}
@@ -165,7 +160,7 @@ def main(argv: list[str]) -> None:
             predictor = Predictor(run, model)
             asked = None if model == "softmax" else labels
             for batch_size, models in measured.items():
-                models[f"{name}, {model}"] = rounds(predictor, asked, batch_size)
+                models[f"{name}, {model}"] = rounds(predictor, asked, batch_size, values)
             print(f"{name}, {model}: done", flush=True)
     print("\n" + table(measured))
     if values.starts:
@@ -175,5 +170,9 @@ def main(argv: list[str]) -> None:
     harness.write_json(values.output, result)
 
 
+def run(argv: list[str] | None = None) -> int:
+    return command.run(main, define_flags, __doc__, argv, verbosity=logging.ERROR)
+
+
 if __name__ == "__main__":
-    harness.run_command_line(define_flags, main)
+    sys.exit(run())

@@ -25,24 +25,25 @@ from collections.abc import Callable
 import numpy as np
 from absl import flags, logging
 
+from devise_tf import command
 from tests.benchmarks import harness
 
 _LABELS = 20
 
 
-def define_flags() -> None:
-    flags.DEFINE_string("model_dir", "", "Model directory of a finished run.")
-    flags.DEFINE_enum("model", "devise", ["devise", "softmax"], "Which of its models.")
-    flags.DEFINE_integer("batch_size", 32, "Images of a call of the network.", 1)
-    flags.DEFINE_integer("calls", 20, "Calls of the network in a round.", 1)
-    flags.DEFINE_integer("clients", 8, "Clients at once.", 1)
-    flags.DEFINE_integer("requests", 40, "Requests of each client in a round.", 1)
-    flags.DEFINE_integer("rounds", 9, "Rounds.", 1)
-    flags.DEFINE_integer("photo_size", 256, "Shorter side of the photos that are sent, pixels.", 8)
-    flags.DEFINE_integer("max_batch_size", 8, "In-graph batching: most images of one run of the network.", 1)
-    flags.DEFINE_integer("batch_timeout_micros", 2_000, "In-graph batching: how long an image waits.", 0)
-    flags.DEFINE_integer("batch_threads", 1, "In-graph batching: runs at the same time.", 1)
-    flags.DEFINE_string("output", "", "JSON file of all measurements; empty for none.")
+def define_flags(define: command.Definitions) -> None:
+    define.string("model_dir", "", "Model directory of a finished run.")
+    define.enum("model", "devise", ["devise", "softmax"], "Which of its models.")
+    define.integer("batch_size", 32, "Images of a call of the network.", 1)
+    define.integer("calls", 20, "Calls of the network in a round.", 1)
+    define.integer("clients", 8, "Clients at once.", 1)
+    define.integer("requests", 40, "Requests of each client in a round.", 1)
+    define.integer("rounds", 9, "Rounds.", 1)
+    define.integer("photo_size", 256, "Shorter side of the photos that are sent, pixels.", 8)
+    define.integer("max_batch_size", 8, "In-graph batching: most images of one run of the network.", 1)
+    define.integer("batch_timeout_micros", 2_000, "In-graph batching: how long an image waits.", 0)
+    define.integer("batch_threads", 1, "In-graph batching: runs at the same time.", 1)
+    define.string("output", "", "JSON file of all measurements; empty for none.")
 
 
 def photos(count: int, size: int) -> list[bytes]:
@@ -122,16 +123,15 @@ def clients_of(arguments: str) -> None:
         print(json.dumps(measured), flush=True)
 
 
-def network_ratios(model_dir: str, model: str, version: str) -> dict[str, list[float]]:
+def network_ratios(model_dir: str, version: str, values: flags.FlagValues) -> dict[str, list[float]]:
     """Milliseconds of a call of the bare network and of the exported one, by round."""
     import keras
     import tensorflow as tf
 
     from devise_tf.models import devise, visual  # noqa: F401 (Keras finds their classes by name)
 
-    values = flags.FLAGS
     network = keras.models.load_model(
-        os.path.join(model_dir, "devise.keras" if model == "devise" else "cnn.keras"), compile=False
+        os.path.join(model_dir, "devise.keras" if values.model == "devise" else "cnn.keras"), compile=False
     )
     exported = tf.saved_model.load(version).signatures["embed_pixels"]
     shape = exported.structured_input_signature[1]["pixels"].shape[1:]
@@ -166,11 +166,10 @@ def session_call(version: str) -> Callable[[np.ndarray, np.ndarray], list[np.nda
         return session.make_callable(outputs, [signature.inputs[name].name for name in ("image_bytes", "labels")])
 
 
-def server_figures(plain: str, batched: str, labels: list[str]) -> dict[str, list[float]]:
+def server_figures(plain: str, batched: str, labels: list[str], values: flags.FlagValues) -> dict[str, list[float]]:
     """By round: milliseconds in the process and through gRPC; requests a second of both, without and with batching."""
     from devise_tf.export.server.server import Server
 
-    values = flags.FLAGS
     images = photos(16, values.photo_size)
     single = [np.array([image], object) for image in images]
     texts = np.array([[label.encode() for label in labels]], object)
@@ -202,15 +201,13 @@ def server_figures(plain: str, batched: str, labels: list[str]) -> dict[str, lis
     return found
 
 
-def main(argv: list[str]) -> None:
+def main(_: list[str], values: flags.FlagValues) -> None:
     from devise_tf.export.build import ExportSettings, export_model
     from devise_tf.export.served_model import Batching
     from devise_tf.labels import LabelSet
 
-    values = flags.FLAGS
     if not values.model_dir:
-        raise ValueError("--model_dir must name the model directory of a finished run. Received: none")
-    logging.set_verbosity(logging.ERROR)
+        raise command.UsageError("--model_dir must name the model directory of a finished run. Received: none")
     model_dir = os.path.expanduser(values.model_dir)
     with tempfile.TemporaryDirectory(prefix="devise_tf-benchmark-") as folder:
         plain, batched = os.path.join(folder, "plain"), os.path.join(folder, "batched")
@@ -219,8 +216,8 @@ def main(argv: list[str]) -> None:
         export_model(model_dir, batched, ExportSettings(values.model, batching=batching))
         known = LabelSet.load(os.path.join(version, "assets.extra", "labels.txt"))
         labels = [terms[0] for terms in known.terms[:_LABELS]]
-        network = network_ratios(model_dir, values.model, version)
-        server = server_figures(plain, batched, labels)
+        network = network_ratios(model_dir, version, values)
+        server = server_figures(plain, batched, labels, values)
     rows = [
         ["network, ms", "bare", "exported", network["bare"], network["exported"]],
         ["server, ms", "in the process", "gRPC", server["in_process"], server["grpc"]],
@@ -247,8 +244,12 @@ def main(argv: list[str]) -> None:
         harness.write_json(values.output, {"network": network, "server": server})
 
 
+def run(argv: list[str] | None = None) -> int:
+    return command.run(main, define_flags, __doc__, argv, verbosity=logging.ERROR)
+
+
 if __name__ == "__main__":
     if len(sys.argv) == 3 and sys.argv[1] == "--clients_of":
         clients_of(sys.argv[2])
     else:
-        harness.run_command_line(define_flags, main)
+        sys.exit(run())

@@ -7,33 +7,33 @@ An accelerator wants large steps, and a step that sums many updates to one vecto
 are single blocks. The measures are those of `skip_gram_quality`.
 """
 
+import sys
+
 from absl import flags
 
+from devise_tf import command
 from devise_tf.text.skip_gram_blocks import CHUNK
 from tests.benchmarks import harness, skip_gram_quality
 from tests.benchmarks.skip_gram_quality import MEASURES, prepare_corpus, run_once
 
 
-def define_flags() -> None:
-    harness.define_shared_flags(("keras", "devise_tf"))
-    flags.adopt_module_key_flags(harness)  # for --help
-    skip_gram_quality.define_corpus_flags(words=2_000_000)
-    flags.adopt_module_key_flags(skip_gram_quality)
-    flags.DEFINE_integer("dimension", 100, "Length of the vectors.", 1)
-    flags.DEFINE_integer("window", 5, "Largest reach of the window, to either side.", 1)
-    flags.DEFINE_integer("epochs", 1, "Passes over the text.", 1)
-    flags.DEFINE_integer("seed", 1, "Seed.", 0)
-    flags.DEFINE_integer("devices", 2, "Logical CPU devices.", 1)
-    flags.DEFINE_list("batch_sizes", ["2", "8", "32", "128", "512"], f"Chunks of {CHUNK} words a step.")
+def define_flags(define: command.Definitions) -> None:
+    harness.define_shared_flags(define, ("keras", "devise_tf"))
+    skip_gram_quality.define_corpus_flags(define, words=2_000_000)
+    define.integer("dimension", 100, "Length of the vectors.", 1)
+    define.integer("window", 5, "Largest reach of the window, to either side.", 1)
+    define.integer("epochs", 1, "Passes over the text.", 1)
+    define.integer("seed", 1, "Seed.", 0)
+    define.integer("devices", 2, "Logical CPU devices.", 1)
+    define.list("batch_sizes", ["2", "8", "32", "128", "512"], f"Chunks of {CHUNK} words a step.")
 
 
-def main(argv: list[str]) -> None:
-    options = flags.FLAGS
+def main(_: list[str], options: flags.FlagValues) -> None:
     if not options.corpus:
-        raise ValueError("`corpus` must name text. Received: corpus=''")
+        raise command.UsageError("`corpus` must name text. Received: corpus=''")
     trainers = harness.chosen_trainers(options.trainers)
     harness.pin_cores(options.threads)
-    corpus = prepare_corpus()
+    corpus = prepare_corpus(options)
     settings = {name: options[name].value for name in ("dimension", "window", "sample", "epochs", "seed", "threads")}
     settings |= {"directory": corpus["directory"], "evaluate": True}
     sizes = [{"batch_size": int(size), "devices": options.devices} for size in options.batch_sizes]
@@ -51,5 +51,9 @@ def main(argv: list[str]) -> None:
     print("\n" + harness.markdown_table(["chunks a step", *(title for _, title, *_ in MEASURES), "k words/s"], rows))
 
 
+def run(argv: list[str] | None = None) -> int:
+    return command.run(main, define_flags, __doc__, argv)
+
+
 if __name__ == "__main__":
-    harness.run_command_line(define_flags, main)
+    sys.exit(run())

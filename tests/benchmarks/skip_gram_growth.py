@@ -13,38 +13,39 @@ where the engine counts its floating-point operations, the share of the second w
 """
 
 import statistics
+import sys
 
 from absl import flags
 
+from devise_tf import command
 from tests.benchmarks import harness
 
 AXES = ("vocabulary", "dimension", "words")
 _MEGABYTE = 1 << 20
 
 
-def define_flags() -> None:
-    harness.define_shared_flags(("devise_tf",))
-    flags.adopt_module_key_flags(harness)  # for --help
-    flags.DEFINE_list("axes", list(AXES), f"What to vary, out of {', '.join(AXES)}.")
-    flags.DEFINE_list("vocabularies", ["10000", "100000", "1000000"], "Terms, along the axis vocabulary.")
-    flags.DEFINE_list("dimensions", ["100", "200", "300", "400", "500"], "Lengths, along the axis dimension.")
-    flags.DEFINE_list("corpora", ["2000000", "4000000", "8000000", "16000000"], "Words, along the axis words.")
-    flags.DEFINE_integer("vocabulary", 30_000, "Terms, along the other axes.", 100)
-    flags.DEFINE_integer("dimension", 100, "Length of the vectors, along the other axes.", 1)
-    flags.DEFINE_integer("words", 4_000_000, "Words, along the other axes.", 1000)
-    flags.DEFINE_integer("window", 5, "Largest reach of the window, to either side.", 1)
-    flags.DEFINE_integer("repeats", 3, "Runs of each.", 1)
-    flags.DEFINE_integer("gemm_size", 4096, "Side of the matrices of the large product.", 16)
-    flags.DEFINE_integer("copy_megabytes", 256, "Length of the arrays copied.", 1)
+def define_flags(define: command.Definitions) -> None:
+    harness.define_shared_flags(define, ("devise_tf",))
+    define.list("axes", list(AXES), f"What to vary, out of {', '.join(AXES)}.")
+    define.list("vocabularies", ["10000", "100000", "1000000"], "Terms, along the axis vocabulary.")
+    define.list("dimensions", ["100", "200", "300", "400", "500"], "Lengths, along the axis dimension.")
+    define.list("corpora", ["2000000", "4000000", "8000000", "16000000"], "Words, along the axis words.")
+    define.integer("vocabulary", 30_000, "Terms, along the other axes.", 100)
+    define.integer("dimension", 100, "Length of the vectors, along the other axes.", 1)
+    define.integer("words", 4_000_000, "Words, along the other axes.", 1000)
+    define.integer("window", 5, "Largest reach of the window, to either side.", 1)
+    define.integer("repeats", 3, "Runs of each.", 1)
+    define.integer("gemm_size", 4096, "Side of the matrices of the large product.", 16)
+    define.integer("copy_megabytes", 256, "Length of the arrays copied.", 1)
 
 
 def points(axis: str, options: flags.FlagValues) -> list[dict]:
     """The settings to measure along an axis."""
     given = {"vocabulary": options.vocabularies, "dimension": options.dimensions, "words": options.corpora}
     if axis not in given:
-        raise ValueError(f"`axes` must be out of {AXES}. Received: {axis!r}")
+        raise command.UsageError(f"`axes` must be out of {AXES}. Received: {axis!r}")
     if not given[axis] or not all(value.isdecimal() for value in given[axis]):
-        raise ValueError(f"An axis must be whole numbers. Received: {axis}={given[axis]}")
+        raise command.UsageError(f"An axis must be whole numbers. Received: {axis}={given[axis]}")
     fixed = {name: getattr(options, name) for name in AXES}
     return [{**fixed, axis: int(value)} for value in given[axis]]
 
@@ -106,8 +107,7 @@ def table(axis: str, measured: list[dict], trainers: list[str], limits: dict) ->
     return harness.markdown_table([*header, *(["times gensim"] if both else [])], rows)
 
 
-def main(argv: list[str]) -> None:
-    options = flags.FLAGS
+def main(_: list[str], options: flags.FlagValues) -> None:
     plan = {axis: points(axis, options) for axis in options.axes}
     trainers = harness.chosen_trainers(options.trainers)
     harness.pin_cores(options.threads)
@@ -140,5 +140,9 @@ def main(argv: list[str]) -> None:
         print(table(axis, measured, trainers, limits))
 
 
+def run(argv: list[str] | None = None) -> int:
+    return command.run(main, define_flags, __doc__, argv)
+
+
 if __name__ == "__main__":
-    harness.run_command_line(define_flags, main)
+    sys.exit(run())

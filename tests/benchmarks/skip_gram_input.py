@@ -16,10 +16,12 @@ are the rates of windows, of count, encode and windows one after the other, and 
 training's.
 """
 
+import sys
 import tempfile
 
 from absl import flags
 
+from devise_tf import command
 from tests.benchmarks import harness
 from tests.benchmarks.skip_gram_speed import parse_configuration
 
@@ -27,14 +29,13 @@ _ONCE = ("phrases", "count", "encode")
 _MEGABYTE = 1 << 20
 
 
-def define_flags() -> None:
-    harness.define_shared_flags(("devise_tf",))
-    flags.adopt_module_key_flags(harness)  # for --help
-    flags.DEFINE_string("corpus", "", "Text: globs separated by commas (plain, .gz, .xz), or tfds:NAME.")
-    flags.DEFINE_string("labels", "", "File of labels whose terms are kept whole.")
-    flags.DEFINE_list("configurations", ["100x5", "500x10"], "DIMENSIONxWINDOW, window a side.")
-    flags.DEFINE_integer("words", 4_000_000, "Words that are trained on; 0 for all.", 0)
-    flags.DEFINE_integer("min_count", 5, "Least occurrences of a term in the corpus.", 1)
+def define_flags(define: command.Definitions) -> None:
+    harness.define_shared_flags(define, ("devise_tf",))
+    define.string("corpus", "", "Text: globs separated by commas (plain, .gz, .xz), or tfds:NAME.")
+    define.string("labels_file", "", "File of labels whose terms are kept whole.")
+    define.list("configurations", ["100x5", "500x10"], "DIMENSIONxWINDOW, window a side.")
+    define.integer("words", 4_000_000, "Words that are trained on; 0 for all.", 0)
+    define.integer("min_count", 5, "Least occurrences of a term in the corpus.", 1)
 
 
 def together(rates: list[float]) -> float:
@@ -42,16 +43,15 @@ def together(rates: list[float]) -> float:
     return 1 / sum(1 / rate for rate in rates)
 
 
-def main(argv: list[str]) -> None:
-    options = flags.FLAGS
+def main(_: list[str], options: flags.FlagValues) -> None:
     if not options.corpus:
-        raise ValueError("`corpus` must name text. Received: corpus=''")
+        raise command.UsageError("`corpus` must name text. Received: corpus=''")
     configurations = [parse_configuration(configuration) for configuration in options.configurations]
     common = {"pattern": options.corpus, "work_dir": options.work_dir}
     whole = harness.run_task("tokenize", common)
     stages = {}
     with tempfile.TemporaryDirectory(dir=options.work_dir) as directory:
-        settings = {**common, "labels": options.labels, "min_count": options.min_count, "words": whole["words"]}
+        settings = {**common, "labels": options.labels_file, "min_count": options.min_count, "words": whole["words"]}
         for stage in _ONCE:
             stages[stage] = harness.run_task("text_stage", {**settings, "stage": stage, "directory": directory})
     print(f"{whole['words']:,} words, {stages['encode']['terms']:,} terms", flush=True)
@@ -99,5 +99,9 @@ def main(argv: list[str]) -> None:
     )
 
 
+def run(argv: list[str] | None = None) -> int:
+    return command.run(main, define_flags, __doc__, argv)
+
+
 if __name__ == "__main__":
-    harness.run_command_line(define_flags, main)
+    sys.exit(run())

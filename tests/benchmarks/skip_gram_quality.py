@@ -23,9 +23,11 @@ import hashlib
 import json
 import os
 import statistics
+import sys
 
 from absl import flags
 
+from devise_tf import command
 from tests.benchmarks import harness
 
 # name, title, sign of better, form
@@ -38,27 +40,25 @@ MEASURES = (
 _SHUFFLED = "gensim, shuffled"
 
 
-def define_flags() -> None:
-    harness.define_shared_flags(("devise_tf", "gensim"))
-    flags.adopt_module_key_flags(harness)  # for --help
-    define_corpus_flags(words=0)
-    flags.DEFINE_integer("dimension", 300, "Length of the vectors.", 1)
-    flags.DEFINE_integer("window", 10, "Largest reach of the window, to either side.", 1)
-    flags.DEFINE_integer("epochs", 3, "Passes over the text.", 1)
-    flags.DEFINE_list("seeds", ["1", "2", "3"], "Seeds; each trainer runs with each.")
-    flags.DEFINE_bool("shuffle", False, "Run gensim on the lines in random order, too.")
+def define_flags(define: command.Definitions) -> None:
+    harness.define_shared_flags(define, ("devise_tf", "gensim"))
+    define_corpus_flags(define, words=0)
+    define.integer("dimension", 300, "Length of the vectors.", 1)
+    define.integer("window", 10, "Largest reach of the window, to either side.", 1)
+    define.integer("epochs", 3, "Passes over the text.", 1)
+    define.list("seeds", ["1", "2", "3"], "Seeds; each trainer runs with each.")
+    define.bool("shuffle", False, "Run gensim on the lines in random order, too.")
 
 
-def define_corpus_flags(words: int) -> None:
+def define_corpus_flags(define: command.Definitions, words: int) -> None:
     """Defines the flags of `prepare_corpus`; `words` is the default of `--words`."""
-    flags.DEFINE_string("corpus", "", "Text: globs separated by commas (plain, .gz, .xz), or tfds:NAME.")
-    flags.DEFINE_integer("words", words, "Words of the text; 0 for all.", 0)
-    flags.DEFINE_integer("min_count", 5, "Least occurrences of a term in the corpus.", 1)
+    define.string("corpus", "", "Text: globs separated by commas (plain, .gz, .xz), or tfds:NAME.")
+    define.integer("words", words, "Words of the text; 0 for all.", 0)
+    define.integer("min_count", 5, "Least occurrences of a term in the corpus.", 1)
 
 
-def prepare_corpus() -> dict:
+def prepare_corpus(options: flags.FlagValues) -> dict:
     """Prepares the corpus that the flags name, some of its sentences held out; see `tasks.prepare`."""
-    options = flags.FLAGS
     preparing = {
         "pattern": options.corpus,
         "work_dir": options.work_dir,
@@ -111,21 +111,20 @@ def table(runs: dict[str, list[dict]]) -> str:
     return harness.markdown_table(["", *trainers, *(f"{trainer} against gensim" for trainer in compared)], rows)
 
 
-def main(argv: list[str]) -> None:
-    options = flags.FLAGS
+def main(_: list[str], options: flags.FlagValues) -> None:
     if not options.corpus:
-        raise ValueError("`corpus` must name text. Received: corpus=''")
+        raise command.UsageError("`corpus` must name text. Received: corpus=''")
     if not all(seed.isdecimal() for seed in options.seeds) or not options.seeds:
-        raise ValueError(f"`seeds` must be whole numbers. Received: seeds={options.seeds}")
+        raise command.UsageError(f"`seeds` must be whole numbers. Received: seeds={options.seeds}")
     if not harness.is_installed("gensim"):
-        raise ValueError("gensim brings the measures: `pip install gensim`. Received: no gensim")
+        raise command.UsageError("gensim brings the measures: `pip install gensim`. Received: no gensim")
     trainers = harness.chosen_trainers(options.trainers)
     if "fasttext" in trainers:
-        raise ValueError(f"fastText keeps its tree to itself; leave it out. Received: trainers={trainers}")
+        raise command.UsageError(f"fastText keeps its tree to itself; leave it out. Received: trainers={trainers}")
     if "gensim" in trainers and options.shuffle:
         trainers.append(_SHUFFLED)
     harness.pin_cores(options.threads)
-    corpus = prepare_corpus()
+    corpus = prepare_corpus(options)
     runs: dict[str, list[dict]] = {trainer: [] for trainer in trainers}
     for seed in map(int, options.seeds):
         for trainer in trainers:
@@ -155,5 +154,9 @@ def main(argv: list[str]) -> None:
     )
 
 
+def run(argv: list[str] | None = None) -> int:
+    return command.run(main, define_flags, __doc__, argv)
+
+
 if __name__ == "__main__":
-    harness.run_command_line(define_flags, main)
+    sys.exit(run())

@@ -36,6 +36,7 @@ import tempfile
 
 from absl import flags
 
+from devise_tf import command
 from devise_tf.text.skip_gram_blocks import CHUNK
 from tests.benchmarks import harness
 
@@ -43,28 +44,27 @@ _SLOW = ("fasttext", "keras")
 _MEGABYTE = 1 << 20
 
 
-def define_flags() -> None:
-    harness.define_shared_flags(("devise_tf", "gensim", "fasttext", "keras"))
-    flags.adopt_module_key_flags(harness)  # for --help
-    flags.DEFINE_string("corpus", "", "Text: globs separated by commas (plain, .gz, .xz), or tfds:NAME.")
-    flags.DEFINE_list("configurations", ["100x5", "500x10", "500x20"], "DIMENSIONxWINDOW, window a side.")
-    flags.DEFINE_integer("pairs", 5, "Paired runs of a configuration.", 1)
-    flags.DEFINE_integer("slow_pairs", 2, "In how many of them fasttext and keras run too.", 0)
-    flags.DEFINE_integer("words", 0, "Words of the text; 0: enough for --seconds.", 0)
-    flags.DEFINE_float("seconds", 22, "With --words=0: what the fastest run is to take.", 0)
-    flags.DEFINE_integer("trial_words", 1_000_000, "Words of the runs before, which choose gensim's mode.", 1000)
-    flags.DEFINE_integer("keras_words", 1_500_000, "Words after which keras stops: its rate is the same by then.", 1)
-    flags.DEFINE_integer("keras_batch_size", 2, f"Chunks of {CHUNK} words that a step of keras sums.", 1)
-    flags.DEFINE_enum("gensim_mode", "fastest", ["fastest", *harness.GENSIM_MODES], "How gensim takes its corpus.")
-    flags.DEFINE_integer("min_count", 5, "Least occurrences of a term in the corpus.", 1)
-    flags.DEFINE_bool("whole_run", False, "Compare first runs, from text to vectors.")
+def define_flags(define: command.Definitions) -> None:
+    harness.define_shared_flags(define, ("devise_tf", "gensim", "fasttext", "keras"))
+    define.string("corpus", "", "Text: globs separated by commas (plain, .gz, .xz), or tfds:NAME.")
+    define.list("configurations", ["100x5", "500x10", "500x20"], "DIMENSIONxWINDOW, window a side.")
+    define.integer("pairs", 5, "Paired runs of a configuration.", 1)
+    define.integer("slow_pairs", 2, "In how many of them fasttext and keras run too.", 0)
+    define.integer("words", 0, "Words of the text; 0: enough for --seconds.", 0)
+    define.float("seconds", 22, "With --words=0: what the fastest run is to take.", 0)
+    define.integer("trial_words", 1_000_000, "Words of the runs before, which choose gensim's mode.", 1000)
+    define.integer("keras_words", 1_500_000, "Words after which keras stops: its rate is the same by then.", 1)
+    define.integer("keras_batch_size", 2, f"Chunks of {CHUNK} words that a step of keras sums.", 1)
+    define.enum("gensim_mode", "fastest", ["fastest", *harness.GENSIM_MODES], "How gensim takes its corpus.")
+    define.integer("min_count", 5, "Least occurrences of a term in the corpus.", 1)
+    define.bool("whole_run", False, "Compare first runs, from text to vectors.")
 
 
 def parse_configuration(text: str) -> tuple[int, int]:
     """`"500x20"` -> dimension 500, window 20."""
     dimension, _, window = text.partition("x")
     if not (dimension.isdecimal() and window.isdecimal() and int(dimension) and int(window)):
-        raise ValueError(f"A configuration must be DIMENSIONxWINDOW. Received: {text!r}")
+        raise command.UsageError(f"A configuration must be DIMENSIONxWINDOW. Received: {text!r}")
     return int(dimension), int(window)
 
 
@@ -216,15 +216,14 @@ def _prepare(options: flags.FlagValues, words: int) -> dict:
     return harness.run_task("prepare", settings)
 
 
-def main(argv: list[str]) -> None:
-    options = flags.FLAGS
+def main(_: list[str], options: flags.FlagValues) -> None:
     if not options.corpus:
-        raise ValueError("`corpus` must name text. Received: corpus=''")
+        raise command.UsageError("`corpus` must name text. Received: corpus=''")
     for configuration in options.configurations:
         parse_configuration(configuration)
     trainers = harness.chosen_trainers(options.trainers)
     if options.whole_run and not set(trainers) - set(_SLOW):
-        raise ValueError(f"`whole_run` compares devise_tf and gensim only. Received: trainers={trainers}")
+        raise command.UsageError(f"`whole_run` compares devise_tf and gensim only. Received: trainers={trainers}")
     cores = harness.pin_cores(options.threads)
     if cores < options.threads:
         print(f"Only {cores} cores for {options.threads} threads.", flush=True)
@@ -247,5 +246,9 @@ def main(argv: list[str]) -> None:
             print(f", {corpus['terms']:,} terms, gensim's mode: {measured['gensim_mode']}\n\n{table(measured)}")
 
 
+def run(argv: list[str] | None = None) -> int:
+    return command.run(main, define_flags, __doc__, argv)
+
+
 if __name__ == "__main__":
-    harness.run_command_line(define_flags, main)
+    sys.exit(run())

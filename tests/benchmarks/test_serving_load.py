@@ -5,7 +5,7 @@ import random
 import numpy as np
 import pytest
 
-from tests.benchmarks.serving_load import damaged, document, inputs_of_document, same
+from tests.benchmarks.serving_requests import damaged, document, inputs_of_document, same
 
 
 def answer(labels, scores, known=None):

@@ -215,11 +215,12 @@ BAD = {
     ),
     "labels without terms": (
         lambda f: new_labels(f, ["n5", "n6"]),
-        "1 of the 2 `unseen_labels` are not among the run's labels: name a file with their terms by --labels.*'n6'",
+        "1 of the 2 `unseen_labels` are not among the run's labels: name a file with their terms by "
+        "--labels_file.*'n6'",
     ),
     "no file of labels": (
         lambda f: {**new_labels(f, ["n6"]), "labels": str(f / "none.txt")},
-        "`labels` must name .*none.txt",
+        "`labels_file` must name .*none.txt",
     ),
     "no file of ids": (lambda f: {"unseen_labels": "none.txt"}, "`unseen_labels` must name a file.*none.txt"),
     "trained labels as unseen": (

@@ -8,13 +8,15 @@ import sys
 import numpy as np
 import pytest
 
+from devise_tf import serving_client
 from tests.helpers.canned_server import CannedServer, fail
+from tests.helpers.commands import call
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
 
 @pytest.fixture
-def command(protocol, tmp_path):
+def command(protocol, tmp_path, monkeypatch):
     """Runs the command in a folder with photos, against a canned server that knows that `bad.jpg` is bad."""
     server = CannedServer(protocol)
     for name, data in {
@@ -25,16 +27,10 @@ def command(protocol, tmp_path):
     }.items():
         (tmp_path / name).write_bytes(data)
 
-    def run(*arguments, port=server.port, options=()):
-        return subprocess.run(
-            [sys.executable, "-m", "devise_tf.serving_client", f"--protocol={protocol}", f"--port={port}", *arguments],
-            env={**os.environ, "PYTHONPATH": ROOT, "PYTHONWARNINGS": "error", "PYTHONIOENCODING": "utf-8"},
-            cwd=tmp_path,
-            capture_output=True,
-            encoding="utf-8",
-            timeout=60,
-        )
+    def run(*arguments, port=server.port):
+        return call(serving_client.run, f"--protocol={protocol}", f"--port={port}", *arguments)
 
+    monkeypatch.chdir(tmp_path)
     run.server, run.folder, run.protocol = server, tmp_path, protocol
     yield run
     server.stop()
@@ -42,8 +38,8 @@ def command(protocol, tmp_path):
 
 def test_table(command):
     done = command("photo.jpg", "more.png", "--labels=cat, nonsense,Ångström 雪豹,,cat")
-    assert done.stderr == ""
-    assert done.stdout == (
+    assert done.err == ""
+    assert done.out == (
         "photo.jpg\n"
         "  Ångström 雪豹    0.227\n"  # (57 + 11) / 300
         "  cat            0.200\n"
@@ -53,33 +49,34 @@ def test_table(command):
         "  cat            0.300\n"
         "  nonsense     unknown\n"
     )
-    assert done.returncode == 0
+    assert done.status == 0
     assert [request[:3] for request in command.server.requests] == [("devise", None, "classify")] * 2
     assert command.server.requests[0][3]["labels"] == [["cat", "nonsense", "Ångström 雪豹"]]
 
 
 def test_labels_of_the_export_and_k(command):
     done = command("photo.jpg", "--model_name=other", "--version=4")
-    assert done.stdout == "photo.jpg\n  cat             0.200\n  snow leopard    0.190\n"
-    assert command("photo.jpg", "--k=1").stdout == "photo.jpg\n  cat    0.200\n"
+    assert done.out == "photo.jpg\n  cat             0.200\n  snow leopard    0.190\n"
+    assert command("photo.jpg", "--k=1").out == "photo.jpg\n  cat    0.200\n"
     assert [request[:3] for request in command.server.requests] == [
         ("other", 4, "serving_default"),
         ("devise", None, "serving_default"),
     ]
 
 
-def test_labels_of_a_file(command):
+@pytest.mark.parametrize("flag", ["--labels_file=labels.txt", "--labels=@labels.txt"])
+def test_labels_of_a_file(command, flag):
     text = "\ufeff# a comment\nn02128757\tsnow leopard, ounce\n\n  red_panda \nÅngström, or cat\nn2\t cat\n"
     (command.folder / "labels.txt").write_text(text, encoding="utf-8")
-    done = command("photo.jpg", "--labels=@labels.txt", "--k=2")
-    assert (done.returncode, done.stderr) == (0, "")
+    done = command("photo.jpg", flag, "--k=2")
+    assert (done.status, done.err) == (0, "")
     assert command.server.requests[0][3]["labels"] == [["snow leopard", "red_panda", "Ångström, or cat", "cat"]]
-    assert len(done.stdout.splitlines()) == 3
+    assert len(done.out.splitlines()) == 3
 
 
 def test_json(command):
     done = command("photo.jpg", "none.jpg", "--labels=cat,nonsense", "--json")
-    assert [json.loads(line) for line in done.stdout.splitlines()] == [
+    assert [json.loads(line) for line in done.out.splitlines()] == [
         {
             "file": "photo.jpg",
             "labels": [
@@ -89,7 +86,7 @@ def test_json(command):
         },
         {"file": "none.jpg", "error": {"code": "FILE", "message": "No such file or directory"}},
     ]
-    assert (done.returncode, done.stderr) == (1, "")
+    assert (done.status, done.err) == (1, "")
 
 
 def test_bad_photos_do_not_stop_the_others(command):
@@ -99,10 +96,10 @@ def test_bad_photos_do_not_stop_the_others(command):
     command.server.steps = [fail(command.protocol, "INVALID_ARGUMENT", message)]
     photos = ["bad.jpg", "none.jpg", "empty.jpg", "folder.jpg", "large.jpg", "photo.jpg"]
     done = command(*photos, "--max_mb=0.001", "--k=1")
-    assert done.returncode == 1
-    assert done.stdout == "photo.jpg\n  cat    0.200\n"
+    assert done.status == 1
+    assert done.out == "photo.jpg\n  cat    0.200\n"
     status = "" if command.protocol == "grpc" else "HTTP 400: "
-    assert done.stderr.splitlines() == [
+    assert done.err.splitlines() == [
         f"Error: bad.jpg: The server at 127.0.0.1:{command.server.port} refused the request. Received: {status}Unknown "
         "image file format. One of JPEG, PNG, GIF, BMP required.",
         "Error: none.jpg: No such file or directory",
@@ -115,28 +112,28 @@ def test_bad_photos_do_not_stop_the_others(command):
 
 def test_no_server_to_ask(command, free_port):
     done = command("none.jpg", "photo.jpg", "more.png", "large.jpg", "--retries=0", port=free_port)
-    assert (done.returncode, done.stdout) == (1, "")
-    missing, unreachable = done.stderr.splitlines()
+    assert (done.status, done.out) == (1, "")
+    missing, unreachable = done.err.splitlines()
     assert missing == "Error: none.jpg: No such file or directory"
     assert unreachable.startswith(f"Error: photo.jpg: No model server answers at 127.0.0.1:{free_port}, or it is not")
     assert unreachable.endswith("(2 more not sent)")
     done = command("photo.jpg", "more.png", "--retries=0", "--json", port=free_port)
-    assert [json.loads(line)["error"]["code"] for line in done.stdout.splitlines()] == ["UNAVAILABLE"] * 2
+    assert [json.loads(line)["error"]["code"] for line in done.out.splitlines()] == ["UNAVAILABLE"] * 2
 
 
 def test_a_server_that_fails_later_is_asked_again(command):
     command.server.steps = [None, fail(command.protocol, "UNAVAILABLE"), None]
     done = command("photo.jpg", "more.png", "photo.jpg", "--retries=0", "--k=1")
-    assert done.returncode == 1
-    assert done.stdout == "photo.jpg\n  cat    0.200\n" * 2
-    assert len(done.stderr.splitlines()) == 1
+    assert done.status == 1
+    assert done.out == "photo.jpg\n  cat    0.200\n" * 2
+    assert len(done.err.splitlines()) == 1
 
 
 def test_no_model_of_that_name(command):
     command.server.steps = [fail(command.protocol, "NOT_FOUND", "Servable not found for request: Latest(devise)")]
     done = command("photo.jpg", "more.png")
-    assert (done.returncode, done.stdout) == (1, "")
-    [line] = done.stderr.splitlines()
+    assert (done.status, done.out) == (1, "")
+    [line] = done.err.splitlines()
     assert line.startswith(
         f"Error: photo.jpg: The server at 127.0.0.1:{command.server.port} has no model 'devise': check its name there."
     )
@@ -146,21 +143,23 @@ def test_no_model_of_that_name(command):
 def test_a_slow_server(command):
     command.server.steps = [command.server.hang]
     done = command("photo.jpg", "more.png", "--timeout=2", "--k=1")
-    assert done.returncode == 1
-    assert done.stdout == "more.png\n  cat    0.300\n"
-    [line] = done.stderr.splitlines()
+    assert done.status == 1
+    assert done.out == "more.png\n  cat    0.300\n"
+    [line] = done.err.splitlines()
     assert line.startswith(f"Error: photo.jpg: No answer from 127.0.0.1:{command.server.port} in time")
 
 
 @pytest.mark.parametrize(
     "arguments, message",
     [
-        ([], "Error: Name a photo at least; --help shows examples. Received: none"),
-        (["photo.jpg", "--labels= ,"], "Error: --labels must name a label at least. Received: --labels=' ,'"),
-        (["photo.jpg", "--labels="], "Error: --labels must name a label at least. Received: --labels=''"),
+        ([], "Error: Name at least one photo; --help shows examples. Received: none"),
+        (["photo.jpg", "--labels= ,"], "Error: --labels must name at least one label. Received: --labels=' ,'"),
+        (["photo.jpg", "--labels="], "Error: --labels must name at least one label. Received: --labels=''"),
         (["photo.jpg", "--labels=@none"], "Error: [Errno 2] No such file or directory: 'none'"),
+        (["photo.jpg", "--labels_file=none"], "Error: [Errno 2] No such file or directory: 'none'"),
+        (["photo.jpg", "--labels=cat", "--labels_file=x"], "Error: Give one list of labels. Received: --labels, --"),
         (["photo.jpg", "--labels=@latin"], "Error: latin must be UTF-8 text; save it in that encoding. Received: "),
-        (["photo.jpg", "--lables=cat"], "Error: Unknown command line flag 'lables'. Did you mean: labels ?"),
+        (["photo.jpg", "--lables=x"], "Error: Unknown command line flag 'lables'. Did you mean: labels, labels_file ?"),
         (["photo.jpg", "--k=0"], "Error: flag --k=0: 0 is not a positive integer"),
         (["photo.jpg", "--timeout=0"], "Error: flag --timeout=0: "),
         (["photo.jpg", "--retries=-1"], "Error: flag --retries=-1: "),
@@ -170,8 +169,8 @@ def test_a_slow_server(command):
 def test_usage(command, arguments, message):
     (command.folder / "latin").write_bytes("Ångström".encode("latin-1"))
     done = command(*arguments)
-    assert (done.returncode, done.stdout) == (2, "")
-    [line] = done.stderr.splitlines()
+    assert (done.status, done.out) == (2, "")
+    [line] = done.err.splitlines()
     assert line.startswith(message)
     assert command.server.requests == []
 
@@ -179,7 +178,7 @@ def test_usage(command, arguments, message):
 def test_help():
     command = [sys.executable, "-m", "devise_tf.serving_client", "--help"]
     completed = subprocess.run(command, cwd=ROOT, capture_output=True, encoding="utf-8", timeout=60)
-    for text in ("--labels=@labels.txt", "--[no]json", "--max_mb", "The exit status is 0 if all were answered"):
+    for text in ("--labels_file=labels.txt", "--[no]json", "--max_mb", "The exit status is 0 if all were answered"):
         assert text in completed.stdout
 
 

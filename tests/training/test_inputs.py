@@ -42,7 +42,7 @@ def test_a_run_of_other_label_vectors_and_the_recipes_to_compare_with(tmp_path):
     labels = [(label, terms.get(label, label)) for label in [*SEEN, "fox"]]
     (tmp_path / "labels.txt").write_text("".join(f"{label}\t{its}\n" for label, its in labels))
     config = settings(
-        inputs, tmp_path / "run", labels=str(tmp_path / "labels.txt"), random_models=0, cnn_epochs=0.6,
+        inputs, tmp_path / "run", labels_file=str(tmp_path / "labels.txt"), random_models=0, cnn_epochs=0.6,
         label_terms="random", devise_loss="softmax", temperature=0.1, label_profiles=True, compare="l2,profiles",
     )  # fmt: skip
     tables = start_run(config)
@@ -174,7 +174,7 @@ def test_a_run_keeps_its_labels(request, inputs, tmp_path, finished):
 
 def test_a_run_keeps_its_terms(inputs, tmp_path):
     labels = tmp_path / "labels.txt"
-    config = settings(inputs, tmp_path / "run", labels=write_labels(labels, [*SEEN, "fox", "more"]))
+    config = settings(inputs, tmp_path / "run", labels_file=write_labels(labels, [*SEEN, "fox", "more"]))
     open_run(config)
     before = contents(config["model_dir"])
     labels.write_text(labels.read_text().replace("\tdog", "\tdog, hound"))
@@ -204,19 +204,19 @@ def test_phrases_are_terms(tmp_path):
     with open(inputs["corpus"], "a") as file:
         file.write("fire tree\n" * 5 + "the fire tree cat\n" * 3 + "new dog york\n" * 9)
     labels = write_labels(tmp_path / "labels.txt", [*SEEN, "fox"])
-    config = settings(inputs, tmp_path / "run", phase="skip_gram", phrases=2, phrase_threshold=20.0, labels=labels)
+    config = settings(inputs, tmp_path / "run", phase="skip_gram", phrases=2, phrase_threshold=20.0, labels_file=labels)
     start_run(config)
     vocabulary = text.Vocabulary.load(tmp_path / "run" / "vocabulary.txt")
     assert vocabulary.counts[vocabulary.index["fire_tree"]] == 8 and "fire" not in vocabulary.index
     assert "fire_tree" in text.load_vectors(tmp_path / "run" / "vectors.bin")[0]
-    start_run(settings(inputs, tmp_path / "other", phase="skip_gram", labels=labels))
+    start_run(settings(inputs, tmp_path / "other", phase="skip_gram", labels_file=labels))
     assert not text.Vocabulary.load(tmp_path / "other" / "vocabulary.txt").phrases
 
 
 def test_an_unseen_label_must_have_images(inputs, tmp_path):
     (tmp_path / "unseen.txt").write_text("fox\nunicorn\n")
     labels = write_labels(tmp_path / "labels.txt", [*SEEN, "fox", "unicorn"])
-    config = settings(inputs, tmp_path / "run", labels=labels, unseen_labels=str(tmp_path / "unseen.txt"))
+    config = settings(inputs, tmp_path / "run", labels_file=labels, unseen_labels=str(tmp_path / "unseen.txt"))
     with pytest.raises(ValueError, match=r"1 of the 2 unseen labels have no images.*\['unicorn'\]"):
         open_run(config)
     assert not (tmp_path / "run" / "flags.txt").exists()
@@ -261,7 +261,7 @@ def test_nothing_is_chosen_by_unseen_labels(inputs, tmp_path):
     (tmp_path / "validation.txt").write_text("rose\nunicorn\n")
     labels = write_labels(tmp_path / "labels.txt", [*SEEN, "fox", "unicorn"])
     with pytest.raises(ValueError, match=r"no images.*Received: validation_labels with \['unicorn'\]"):
-        open_run({**config, "labels": labels})
+        open_run({**config, "labels_file": labels})
     assert contents(tmp_path / "run") == {}
 
 
@@ -302,7 +302,7 @@ def test_a_mistyped_setting_leaves_the_directory_free(inputs, tmp_path, setting,
     (tmp_path / "vectors.txt").write_text("".join(f"{label} 1 {i}\n" for i, label in enumerate([*SEEN, "fox"])))
     (tmp_path / "wrong").mkdir()
     labels = write_labels(tmp_path / "labels.txt", [*SEEN, "fox"])
-    right = settings(inputs, tmp_path / "run", labels=labels, hierarchy=str(tmp_path / "pairs.txt"))
+    right = settings(inputs, tmp_path / "run", labels_file=labels, hierarchy=str(tmp_path / "pairs.txt"))
     if setting == "vectors":
         right |= {"corpus": "", "vectors": str(tmp_path / "vectors.txt")}
     with pytest.raises((ValueError, OSError), match="none.txt|resnet_tin|no folder 'val'"):
@@ -319,7 +319,7 @@ def test_paths_in_the_home_folder(inputs, tmp_path, monkeypatch):
     monkeypatch.setenv("HOME", str(home))
     monkeypatch.chdir(elsewhere)
     write_labels(home / "labels.txt", [*SEEN, "fox", "word39"])
-    start_run(settings(inputs, "~/runs/x", phase="skip_gram", labels="~/labels.txt", min_count=10**6))
+    start_run(settings(inputs, "~/runs/x", phase="skip_gram", labels_file="~/labels.txt", min_count=10**6))
     assert list(elsewhere.iterdir()) == []
     # Labels' terms are in the vocabulary however rare, those without images too.
     terms, _ = text.load_vectors(home / "runs" / "x" / "vectors.bin")

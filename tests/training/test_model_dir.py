@@ -105,3 +105,14 @@ def test_a_run_keeps_to_its_directory(tmp_path):
     assert {path: os.stat(path).st_mtime_ns for path in glob.glob(f"{tmp_path}/run/*")} == before
     train(Config(**{**config, "log_every": 7, "checkpoint_seconds": 9.0}), make_strategy())
     assert json.loads((tmp_path / "run" / "metrics.jsonl").read_text().splitlines()[-1])["phase"] == "skip_gram"
+
+
+def test_flags_are_read_by_the_names_of_now(tmp_path):
+    """Directories of before hold `--labels=FILE`: they are read, and their runs resumed."""
+    (tmp_path / "flags.txt").write_text("--labels=words.txt\n--seed=3\n")
+    run = ModelDir(str(tmp_path))
+    assert run.flags == {"labels_file": "words.txt", "seed": "3"}
+    assert run.config.labels_file == "words.txt"
+    run.bind_flags({"labels_file": "words.txt", "seed": 3})
+    with pytest.raises(ValueError, match="other flags: --labels_file=words.txt .now --labels_file=more.txt."):
+        ModelDir(str(tmp_path)).bind_flags({"labels_file": "more.txt", "seed": 3})

@@ -12,20 +12,8 @@ from devise_tf.config import Config
 from devise_tf.packaged import packaged_files
 from devise_tf.training import make_strategy, train
 from tests.helpers import tiny_run
+from tests.helpers.commands import call
 from tests.helpers.tiny_run import SEEN, read_metrics, settings
-
-
-def call(*arguments, cwd=None):
-    """Runs the command; returns its status, standard output and standard error."""
-    done = subprocess.run(
-        [sys.executable, "-m", "devise_tf.train", *arguments],
-        env=tiny_run.environment(TF_CPP_MIN_LOG_LEVEL="3"),
-        cwd=cwd,
-        capture_output=True,
-        text=True,
-        timeout=tiny_run.SECONDS,
-    )
-    return done.returncode, done.stdout, done.stderr
 
 
 def start_run(config):
@@ -53,8 +41,8 @@ def test_help_is_the_documentation_and_needs_no_tensorflow(tmp_path):
     )
     assert "imported False False" in done.stdout
     assert done.stdout.startswith(command.__doc__.split("\n")[0])
-    assert "python -m devise_tf.train --preset=quickstart" in done.stdout
-    for name, default in (("--margin: Margin of the hinge rank loss", "0.1"), ("--preset", None), ("--corpus", "")):
+    assert "python -m devise_tf.train --recipe=quickstart" in done.stdout
+    for name, default in (("--margin: Margin of the hinge rank loss", "0.1"), ("--recipe", None), ("--corpus", "")):
         assert name in done.stdout
         assert default is None or f"(default: '{default}')" in done.stdout
     assert done.stderr == ""
@@ -64,25 +52,32 @@ def test_help_is_the_documentation_and_needs_no_tensorflow(tmp_path):
     ("arguments", "error"),
     [
         ([], "Error: `model_dir` must name a directory. Received: model_dir=''\n"),
-        (["--preset=none"], "Error: --preset must be one of ['"),
-        (["--preset", "quickstart"], "Error: Join the preset's name with '=': --preset=quickstart\n"),
-        (["corpus.txt"], "Error: Flags only, please. Received: corpus.txt\n"),
-        (["--nosuch=1"], "FATAL Flags parsing error: Unknown command line flag 'nosuch'"),
+        (["--recipe=none"], "Error: --recipe must be one of ['"),
+        (["--recipe", "quickstart"], "Error: Join the recipe's name with '=': --recipe=quickstart\n"),
+        (["corpus.txt"], "Error: Unexpected arguments: corpus.txt; this command takes flags only.\n"),
+        (["--nosuch=1"], "Error: Unknown command line flag 'nosuch'"),
     ],
 )
-def test_errors_of_flags_are_one_line(tmp_path, arguments, error):
-    status, _, stderr = call(*arguments, cwd=tmp_path)
-    assert status == 1
-    assert error in stderr
-    assert "Traceback" not in stderr
+def test_errors_of_flags_are_one_line(tmp_path, monkeypatch, arguments, error):
+    monkeypatch.chdir(tmp_path)
+    status, _, stderr = call(command.run, *arguments)
+    assert status == 2
+    assert error in stderr and stderr.count("\n") == 1
     assert os.listdir(tmp_path) == []
 
 
-def test_presets_are_found_from_anywhere(tmp_path, monkeypatch):
+def test_recipes_had_the_name_presets():
+    status, _, stderr = call(command.run, "--preset=none")
+    said, error = stderr.splitlines()
+    assert status == 2 and said == "--preset is called --recipe now; the old name still works."
+    assert error.startswith("Error: --recipe must be one of ['")
+
+
+def test_recipes_are_found_from_anywhere(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    arguments = command.with_preset(["train", "--preset=quickstart", "--seed=3"])
-    assert arguments[0] == "train" and arguments[2] == "--seed=3"
-    path = arguments[1].removeprefix("--flagfile=")
+    arguments = command.with_recipe(["--recipe=quickstart", "--seed=3"])
+    assert arguments[1:] == ["--seed=3"]
+    path = arguments[0].removeprefix("--flagfile=")
     assert os.path.isabs(path)
     known = {field for field in Config.__dataclass_fields__}
     for path in packaged_files("recipe").values():
@@ -92,19 +87,27 @@ def test_presets_are_found_from_anywhere(tmp_path, monkeypatch):
 
 
 @pytest.mark.slow
-def test_a_run_and_its_own_flagfile(inputs, tmp_path):
+def test_a_run_and_its_own_flagfile(inputs, tmp_path, monkeypatch):
     """`flags.txt` starts the run again, which finds all done; it starts the same run elsewhere, too."""
     config = settings(inputs, tmp_path / "run", phase="skip_gram")
     start_run(config)
     again = [f"--flagfile={tmp_path}/run/flags.txt", "--phase=skip_gram", "--verbose=0", "--log_every=1"]
-    status, _, stderr = call(*again, f"--model_dir={tmp_path}/run", "--seed=1", cwd=tmp_path)
+    monkeypatch.chdir(tmp_path)
+    status, _, stderr = call(command.run, *again, f"--model_dir={tmp_path}/run", "--seed=1")
     assert status == 1
     assert "holds a run with other flags: --seed=0 (now --seed=1). Repeat" in stderr.splitlines()[-1]
     assert stderr.splitlines()[-1].startswith("Error: ") and "Traceback" not in stderr
-    status, _, stderr = call(*again, f"--model_dir={tmp_path}/copy", cwd=tmp_path)
-    assert status == 0, stderr
+    done = subprocess.run(
+        [sys.executable, "-m", "devise_tf.train", *again, f"--model_dir={tmp_path}/copy"],
+        env=tiny_run.environment(TF_CPP_MIN_LOG_LEVEL="3"),
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=tiny_run.SECONDS,
+    )
+    assert done.returncode == 0, done.stderr
     assert read_metrics(tmp_path / "copy") == read_metrics(config["model_dir"])
-    status, _, stderr = call(*again, f"--model_dir={tmp_path}/run", cwd=tmp_path)
+    status, _, stderr = call(command.run, *again, f"--model_dir={tmp_path}/run")
     assert status == 0, stderr
     assert read_metrics(tmp_path / "copy") == read_metrics(config["model_dir"])
 
@@ -141,8 +144,8 @@ def write(path, text):
         (lambda i, d: {"corpus": write(d / "one.txt", "word word word\n"), "images": ""}, "two terms|at least 2|two"),
         (lambda i, d: {"unseen_labels": write(d / "unseen.txt", "fox\nunicorn\n")}, "unicorn"),
         (lambda i, d: {"unseen_labels": write(d / "unseen.txt", "\n".join(SEEN))}, "at least two labels"),
-        (lambda i, d: {"labels": write(d / "labels.txt", "cat\tcat\nfox\tfox\n")}, "dog"),
-        (lambda i, d: {"labels": f"{d}/none.txt"}, "none.txt"),
+        (lambda i, d: {"labels_file": write(d / "labels.txt", "cat\tcat\nfox\tfox\n")}, "dog"),
+        (lambda i, d: {"labels_file": f"{d}/none.txt"}, "none.txt"),
         (lambda i, d: {"images": "folder:" + str(d / "none")}, "does not exist"),
         (lambda i, d: {"images": change_images(d / "x", keep_one_label)["images"]}, "at least two labels"),
         (lambda i, d: {"hierarchy": f"{d}/none.txt"}, "none.txt"),

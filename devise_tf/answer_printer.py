@@ -1,0 +1,87 @@
+"""Answers about photos on the standard output, as a table, lines of JSON or CSV."""
+
+import csv
+import json
+import sys
+import time
+
+_FIELDS = ("file", "rank", "label", "score", "id", "error")
+# Where nobody looks at a bar, a list of so many photos is worth a line now and then.
+_LONG_LIST, _SECONDS = 1000, 30
+
+
+class AnswerPrinter:
+    """Prints answers and failures as they come, with a progress bar between them where one looks at a terminal.
+
+    Args:
+        form: `"table"`, `"json"` or `"csv"`.
+        total: Number of photos.
+
+    Attributes:
+        failed: Whether any photo was not answered.
+    """
+
+    def __init__(self, form: str, total: int):
+        self.form, self.total, self.failed = form, total, False
+        self.done, self.start = 0, time.monotonic()
+        self.shown, self.width = self.start, 0
+        self.terminal = sys.stderr.isatty()
+        if form != "table":
+            sys.stdout.reconfigure(encoding="utf-8", newline="\n")
+        # A file's name may hold what no encoding has.
+        sys.stdout.reconfigure(errors="backslashreplace")
+        sys.stderr.reconfigure(errors="backslashreplace")
+        if form == "csv":
+            self.csv = csv.writer(sys.stdout, lineterminator="\n")
+            self.csv.writerow(_FIELDS)
+
+    def answer(self, name: str, answers: list) -> None:
+        if self.form == "table":
+            named = [answer.label for answer in answers]
+            # Labels may share their first term: "crane", the bird and the machine.
+            shown = [f"{a.label} ({a.id})" if named.count(a.label) > 1 else a.label for a in answers]
+            width = max(map(len, shown))
+            rows = (f"  {label:<{width}}  {a.score:7.3f}" for label, a in zip(shown, answers, strict=True))
+            print("\n".join([name, *rows]))
+        elif self.form == "json":
+            labels = [{"label": a.label, "score": _short(a.score), "id": a.id} for a in answers]
+            print(json.dumps({"file": name, "labels": labels}, ensure_ascii=False))
+        else:
+            rows = enumerate(answers, start=1)
+            self.csv.writerows([name, rank, a.label, _short(a.score), a.id, ""] for rank, a in rows)
+
+    def fail(self, name: str, message: str) -> None:
+        self.failed = True
+        sys.stdout.flush()
+        print(f"Error: {name}: {message}", file=sys.stderr, flush=True)
+        if self.form == "json":
+            print(json.dumps({"file": name, "error": message}, ensure_ascii=False))
+        elif self.form == "csv":
+            self.csv.writerow([name, "", "", "", "", message])
+
+    def progress(self, more: int) -> None:
+        """Says that so many more photos are done."""
+        sys.stdout.flush()
+        self.done += more
+        now = time.monotonic()
+        rate = self.done / max(now - self.start, 1e-9)
+        text = f"{self.done} of {self.total} photos, {rate:.1f} a second"
+        if self.terminal and self.done < self.total:
+            filled = 30 * self.done // self.total
+            text = f"[{'=' * filled}{' ' * (30 - filled)}] {text}"
+            self.width = len(text)
+            print(f"\r{text}", end="", file=sys.stderr, flush=True)
+        elif not self.terminal and self.total >= _LONG_LIST and now - self.shown > _SECONDS:
+            self.shown = now
+            print(text, file=sys.stderr, flush=True)
+
+    def clear(self) -> None:
+        """Takes the bar away, for what is printed next."""
+        if self.width:
+            print(f"\r{' ' * self.width}\r", end="", file=sys.stderr, flush=True)
+            self.width = 0
+
+
+def _short(score: float) -> float:
+    """A score with the digits that float32 has."""
+    return float(f"{score:.7g}")

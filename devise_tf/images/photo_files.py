@@ -1,0 +1,62 @@
+"""The photos that a command line names."""
+
+import glob
+import os
+
+from devise_tf.images.photo import EXTENSIONS
+
+
+def list_photos(arguments: list[str]) -> tuple[list[str], list[tuple[str, str]]]:
+    """The photos that arguments name.
+
+    Args:
+        arguments: List of strings. Files, `-`, folders, and patterns where there is no file of that name. A folder that
+            a pattern matches counts as if it were named, unless `**` is in the pattern, which looks into folders
+            itself.
+
+    Returns:
+        Paths, each once, those of a folder or pattern sorted, and only those of its files that have the extension of an
+        image; below a folder no name that begins with a dot. And pairs of what cannot be listed and why.
+    """
+    paths: list[str] = []
+    failures: list[tuple[str, str]] = []
+    for argument in arguments:
+        path = os.path.expanduser(argument)
+        if argument == "-":
+            paths.append(argument)
+        elif os.path.isdir(path):
+            paths += _below(path, failures)
+        elif os.path.lexists(path):
+            paths.append(path)
+        else:
+            paths += _matching(path, argument, failures)
+    return list(dict.fromkeys(paths)), failures
+
+
+def _matching(pattern: str, argument: str, failures: list[tuple[str, str]]) -> list[str]:
+    matches = sorted(glob.glob(pattern, recursive=True))
+    if not matches:  # a file, which may not exist
+        return [pattern]
+    recursive = "**" in pattern.split(os.sep)
+    matches = [match for match in matches if (not recursive if os.path.isdir(match) else _is_image(match))]
+    if not matches:
+        failures.append((argument, f"no photo matches this pattern ({', '.join(EXTENSIONS)})"))
+    paths: list[str] = []
+    for match in matches:
+        paths += _below(match, failures) if os.path.isdir(match) else [match]
+    return paths
+
+
+def _below(folder: str, failures: list[tuple[str, str]]) -> list[str]:
+    """The photos of a folder and those below it, sorted."""
+    paths: list[str] = []
+    for parent, folders, files in os.walk(folder, onerror=lambda e: failures.append((e.filename, e.strerror))):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        paths += [os.path.join(parent, name) for name in files if not name.startswith(".") and _is_image(name)]
+    if not paths:
+        failures.append((folder, f"no photo is below this folder ({', '.join(EXTENSIONS)})"))
+    return sorted(paths)
+
+
+def _is_image(name: str) -> bool:
+    return name.lower().endswith(EXTENSIONS)

@@ -1,0 +1,28 @@
+"""Lists of labels that come with the package or with WordNet, by name."""
+
+from devise_tf.labels.label_set import LabelSet
+from devise_tf.labels.open_labels import open_labels
+from devise_tf.labels.wordnet_labels import wordnet_labels
+
+LISTS = {"imagenet1k": "models/imagenet/labels_1k.txt", "imagenet21k": "models/imagenet/labels_21k.txt"}
+
+
+def candidate_labels(name: str) -> LabelSet:
+    """The labels of `--candidates`: one of `LISTS`, `wordnet` or `wordnet:DIR`.
+
+    Raises:
+        ValueError: There is no such list, or WordNet is not there or unsound.
+    """
+    if name in LISTS:
+        return open_labels(LISTS[name], "candidates")
+    kind, _, folder = name.partition(":")
+    if kind != "wordnet":
+        names = ", ".join([*LISTS, "wordnet", "wordnet:DIR"])
+        raise ValueError(f"`candidates` must be one of {names}. Received: --candidates={name}")
+    try:
+        return wordnet_labels(folder or None)
+    except FileNotFoundError as error:
+        raise ValueError(
+            f"{str(error).partition(' Install it')[0]} Install it (Debian: `apt install wordnet-base`), or name its "
+            f"folder: --candidates=wordnet:DIR. Received: --candidates={name}"
+        ) from error

@@ -1,0 +1,162 @@
+"""What `python -m devise_tf.vectors` does, a function a command: each takes its arguments and the flags' values."""
+
+import json
+import os
+import sys
+
+from absl import flags
+
+from devise_tf.files import atomic_write
+from devise_tf.labels.coverage import label_coverage
+from devise_tf.labels.label_set import read_lines
+from devise_tf.model_dir import Entry, ModelDir
+from devise_tf.text.convert_vectors import convert_vectors, form_of, needed_terms
+from devise_tf.text.term_vectors import TermVectors
+from devise_tf.text.tokenizer import normalize_term
+from devise_tf.text.vector_file import load_terms
+from devise_tf.text.vocabulary import Vocabulary
+from devise_tf.vector_inputs import find_source, label_columns, load_labels, load_source, progress_line
+
+_PROJECTOR_TERMS = 10_000
+
+
+def nearest(terms: list[str], values: flags.FlagValues) -> None:
+    vectors = load_source(values)
+    for term in terms:
+        _print_terms(f"{term} ({_origin(vectors, term)})", vectors.nearest(term, values.k, values.restrict))
+
+
+def similarity(terms: list[str], values: flags.FlagValues) -> None:
+    vectors = load_source(values)
+    for term in terms:
+        print(f"{term} ({_origin(vectors, term)})")
+    print(f"cosine {vectors.similarity(*terms):.3f}")
+
+
+def analogy(terms: list[str], values: flags.FlagValues) -> None:
+    a, b, c = terms
+    _print_terms(f"{a} is to {b} as {c} is to", load_source(values).analogy(a, b, c, values.k, values.restrict))
+
+
+def evaluate(_: list[str], values: flags.FlagValues) -> None:
+    from devise_tf.text.word_benchmarks import benchmark_folder, benchmark_table, evaluate_vectors  # brings SciPy
+
+    folder = benchmark_folder(values.benchmarks)  # what is missing is better known before a minute of reading
+    source, restrict = find_source(values.vectors, values.model_dir), values.restrict or 300_000
+    vectors = load_source(values)
+    results = evaluate_vectors(vectors, folder, restrict, progress_line("Analogies"))
+    print(benchmark_table(results))
+    if values.output:
+        size = {"terms": len(vectors), "dimension": vectors.vectors.shape[1], "restrict": restrict}
+        _write_json(values.output, {"vectors": source, **size, **results})
+
+
+def coverage(_: list[str], values: flags.FlagValues) -> None:
+    labels = load_labels(values)
+    source = find_source(values.vectors, values.model_dir)
+    result = label_coverage(labels, load_terms(source, progress=progress_line("Reading")))
+    print(result.table())
+    if result.missing:
+        names = [f"{label} ({labels.terms[labels.index[label]][0]})" for label in result.missing[:10]]
+        print(f"Missing: {', '.join(names)}{', …' if len(result.missing) > 10 else ''}")
+    if values.output:
+        _write_json(values.output, vars(result))
+
+
+def convert(paths: list[str], values: flags.FlagValues) -> None:
+    source, target = paths
+    form = form_of(target, values.format)
+    counts = _counts(source) if form == "npz" else None
+    source = find_source(None, source) if os.path.isdir(source) else find_source(source, None)
+    chosen = _chosen_terms(source, values)
+    count, dimension = convert_vectors(source, target, form, chosen, counts, progress_line("Reading"))
+    size = os.path.getsize(target) / 1e6
+    print(f"{target}: {count} terms, dimension {dimension}, {form}, {size:.3g} MB")
+
+
+def _counts(source: str) -> dict[str, int] | None:
+    """The counts of the terms of a model directory."""
+    run = ModelDir(source)
+    if not run.has(Entry.VOCABULARY):
+        return None
+    vocabulary = Vocabulary.load(run.path(Entry.VOCABULARY))
+    return dict(zip(vocabulary.terms, vocabulary.counts.tolist(), strict=True))
+
+
+def _chosen_terms(source: str, values: flags.FlagValues) -> list[str] | None:
+    """The terms that flags choose, None for all; says how many of those that are named have a vector."""
+    if values.terms and values.labels_file:
+        raise ValueError("Give --terms or --labels_file, not both. Received: --terms, --labels_file")
+    names = None
+    if values.terms:
+        lines = (line.split("\t")[0].strip() for _, line in read_lines(values.terms))
+        names = [list(dict.fromkeys(["_".join(line.split()), normalize_term(line)])) for line in lines]
+    elif values.labels_file:
+        names = load_labels(values).normalized_terms()
+    if names is None and not values.limit:
+        return None
+    chosen = needed_terms(names or [], load_terms(source, progress=progress_line("Reading terms")), values.limit)
+    if not chosen:
+        raise ValueError(f"None of the named terms has a vector. Received: {(names or [])[:5]}")
+    if names is not None:
+        known = set(chosen)
+        whole = [any(n in known or known.issuperset(n.split("_")) for n in spellings) for spellings in names]
+        print(f"{sum(whole)} of {len(whole)} {'terms' if values.terms else 'labels'} have a vector there.")
+    return chosen
+
+
+def projector(_: list[str], values: flags.FlagValues) -> None:
+    from devise_tf.evaluation.report.projector import export_projector
+
+    output = _output(values, "a directory")
+    labels = load_labels(values, required=False)
+    if labels is None:
+        vectors = load_source(values)
+        count = values.limit or _PROJECTOR_TERMS
+        columns, matrix, name = {"term": vectors.terms[:count]}, vectors.vectors[:count], "term_vectors"
+    else:
+        if values.limit:
+            raise ValueError(f"Give --labels_file or --limit, not both. Received: --limit={values.limit}")
+        label_vectors, columns = label_columns(labels, values)
+        matrix, name = label_vectors.vectors, "label_vectors"
+    export_projector(output, matrix, columns, name)
+    print(f"{output}: {len(matrix)} vectors. Look at them with: tensorboard --logdir={output}")
+
+
+def plot(_: list[str], values: flags.FlagValues) -> None:
+    from devise_tf.evaluation.report.plots import check_plots, plot_label_vectors
+
+    check_plots()
+    output = _output(values, "a .png file")
+    if not output.lower().endswith(".png"):
+        raise ValueError(f"--output must name a .png file. Received: {output}")
+    label_vectors, columns = label_columns(load_labels(values), values)
+    if "group" not in columns:
+        raise ValueError("Colors come from a hierarchy: give --hierarchy=FILE or --hierarchy=wordnet. Received: none")
+    count = len(label_vectors.ids)
+    if count > 500:
+        print(f"t-SNE of {count} label vectors takes a while: minutes for thousands.", file=sys.stderr)
+    title = f"{count} label vectors, t-SNE"
+    plot_label_vectors(output, label_vectors.vectors, columns["term"], columns["group"], values.seed, title=title)
+    print(f"{output}: {count} label vectors in {len(set(columns['group']))} groups")
+
+
+def _origin(vectors: TermVectors, term: str) -> str:
+    rows = [vectors.terms[row] for row in vectors.rows(term)]
+    return rows[0] if len(rows) == 1 else f"composed of {' + '.join(rows)}"
+
+
+def _print_terms(head: str, terms: list[tuple[str, float]]) -> None:
+    width = max((len(term) for term, _ in terms), default=0)
+    print("\n".join([head, *(f"  {term:<{width}}  {cosine:6.3f}" for term, cosine in terms)]))
+
+
+def _output(values: flags.FlagValues, what: str) -> str:
+    if not values.output:
+        raise ValueError(f"Name {what} to write with --output. Received: none")
+    return os.path.expanduser(values.output)
+
+
+def _write_json(path: str, value: dict) -> None:
+    with atomic_write(os.path.expanduser(path)) as file:
+        file.write((json.dumps(value, indent=1, ensure_ascii=False) + "\n").encode())
