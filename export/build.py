@@ -144,7 +144,7 @@ def _softmax_labels(run, labels, settings, terms_file) -> tuple[LabelSpace, Labe
 def _word_vector_labels(run, network, labels, settings, terms_file) -> tuple[LabelSpace, LabelSet, dict[str, object]]:
     """What labels are to a model whose embeddings are in the space of words; see `_softmax_labels`."""
     trained = network if isinstance(network, DeViSE) else None
-    label_terms = "first" if trained is None else trained.label_terms
+    label_terms = "first" if trained is None else trained.space_recipe.label_terms
     missing = settings.missing_labels or run.flags.get("missing_labels", "compose")
     found = run.label_vectors(settings.model, trained, labels, missing)
     labels, label_vectors = with_vectors(labels, found)

@@ -10,7 +10,7 @@ import numpy as np
 from devise_tf.labels import Hierarchy, LabelSet, LabelVectors, load_ids, make_label_vectors, random_label_vectors
 from devise_tf.labels.similarity_profile import SimilarityProfile
 from devise_tf.models.conse import ConSE
-from devise_tf.models.devise import DeViSE
+from devise_tf.models.devise import DeViSE, SpaceRecipe, fuse_softmax
 from devise_tf.models.devise.closed_form import closed_form_projection
 from devise_tf.models.presets import Preset, load_preset
 from devise_tf.models.visual import build_visual_model, representation_model
@@ -160,11 +160,8 @@ def label_recipe(network: keras.Model | None) -> tuple[str, SimilarityProfile | 
     Args:
         network: A `DeViSE`; any other model, or None, is of the plain space of words.
     """
-    if not isinstance(network, DeViSE) or network.label_terms == "none":
-        return "first", None
-    if network.profile_references is None:
-        return network.label_terms, None
-    return network.label_terms, SimilarityProfile(np.asarray(network.profile_references), network.profile_temperature)
+    recipe = network.space_recipe if isinstance(network, DeViSE) else SpaceRecipe()
+    return ("first", None) if recipe.label_terms == "none" else (recipe.label_terms, recipe.profile)
 
 
 class PretrainedRun(TrainedRun):
@@ -217,12 +214,12 @@ class PretrainedRun(TrainedRun):
         arguments = (self.labels, terms, vectors, "compose", settings.get("label_terms", "first"))
         found = make_label_vectors(*arguments)
         if temperature is not None:
-            settings |= {"profile_references": found.vectors, "profile_temperature": temperature}
             found = make_label_vectors(*arguments, SimilarityProfile(found.vectors, temperature))
-        model = DeViSE(representation_model(softmax), found.vectors, **settings, name=name)
+        recipe = SpaceRecipe(settings.get("label_terms", "first"), found.profile)
+        model = DeViSE(representation_model(softmax), found.vectors, space_recipe=recipe, name=name)
         kernel = softmax.get_layer("logits").kernel
         model.projection.set_weights([closed_form_projection(kernel, found.vectors, part["ridge"])])
-        return model.with_softmax(softmax, weight) if weight else model
+        return fuse_softmax(model, softmax, weight) if weight else model
 
     def hierarchy(self) -> Hierarchy | None:
         """The preset's hierarchy, whole: labels that it never had may be measured by it, too."""

@@ -32,8 +32,13 @@ def label_softmax_loss(embeddings: Any, labels: Any, label_vectors: Any, tempera
     >>> label_softmax_loss(np.array([[2.0, 0.0]]), [0], np.eye(2), temperature=1.0)
     [0.3133]
     """
-    if not temperature > 0:
-        raise ValueError(f"`temperature` must be positive. Received: temperature={temperature}")
+    check_temperature(temperature)
     cosines = ops.matmul(ops.normalize(embeddings, axis=-1), ops.transpose(label_vectors))
     labels = ops.cast(labels, "int32")
     return keras.losses.sparse_categorical_crossentropy(labels, cosines / temperature, from_logits=True)
+
+
+def check_temperature(temperature: float) -> None:
+    """Raises a `ValueError` if `temperature` is not positive."""
+    if not temperature > 0:
+        raise ValueError(f"`temperature` must be positive. Received: temperature={temperature}")

@@ -302,7 +302,7 @@ def devise_phase(
         vectors = None if text is None else _times_gradient(text.label_vectors(), batch_size)
         if draws is not None:
             vectors = draws.label_vectors(seed, batch["step"][0])
-        losses = model.label_loss(embeddings, batch["label"], uniforms=batch["uniform"], label_vectors=vectors)
+        losses = model.loss(embeddings, batch["label"], uniforms=batch["uniform"], label_vectors=vectors)
         violations = tf.cast(losses > 0, tf.float32)
         total, weight = tf.reduce_sum(losses * batch["weight"]), tf.reduce_sum(batch["weight"])
         objective = total / batch_size

@@ -18,8 +18,9 @@ from devise_tf.images import BadImages, ImageSource
 from devise_tf.labels import LabelVectors, make_label_vectors, random_label_vectors
 from devise_tf.labels.coverage import LabelCoverage, label_coverage
 from devise_tf.labels.similarity_profile import SimilarityProfile
+from devise_tf.layers import named_loss
 from devise_tf.model_dir import CNN, SKIP_GRAM, Entry, ModelDir
-from devise_tf.models.devise import DeViSE
+from devise_tf.models.devise import DeViSE, SpaceRecipe, fuse_softmax
 from devise_tf.models.skip_gram import SkipGram
 from devise_tf.models.trained_run import random_seed
 from devise_tf.models.visual import build_visual_model, freeze_layers, representation_model
@@ -292,12 +293,9 @@ class Run:
                 keras.utils.set_random_seed(config.seed)
                 cnn = keras.models.load_model(model_dir.needed(ModelDir.model_file(CNN)), compile=False)
                 table = np.stack([vectors[label] for label in seen])
-                model = DeViSE(
-                    representation_model(cnn), table, config.margin, config.devise_loss, config.temperature,
-                    label_terms="none" if random is not None else config.label_terms,
-                    profile_references=None if found.profile is None else found.profile.references,
-                    profile_temperature=config.profile_temperature,
-                )  # fmt: skip
+                loss = named_loss(config.devise_loss, config.margin, config.temperature)
+                recipe = SpaceRecipe(config.label_terms if random is None else "none", found.profile)
+                model = DeViSE(representation_model(cnn), table, loss, recipe)
                 phase = phases.devise_phase(
                     projected, model, source, config.projection_epochs, *sizes,
                     learning_rate=rates.projection, seed=config.seed, draws=draws,
@@ -320,7 +318,7 @@ class Run:
                 )  # fmt: skip
             self._run(phase)
             if trained is not None:
-                model.ranking_loss.label_vectors.assign(trained.label_vectors())
+                model.label_vectors.assign(trained.label_vectors())
                 if self.chief:
                     terms = text.Vocabulary.load(model_dir.path(Entry.VOCABULARY)).terms
                     path = model_dir.path(Entry.TRAINED_VECTORS)
@@ -328,7 +326,7 @@ class Run:
         if config.softmax_weight:
             with self.strategy.scope():
                 cnn = keras.models.load_model(model_dir.needed(ModelDir.model_file(CNN)), compile=False)
-                model = model.with_softmax(cnn, config.softmax_weight)
+                model = fuse_softmax(model, cnn, config.softmax_weight)
         self._save(model, name)
 
     def _trained_label_vectors(self, seen: list[str]) -> phases.TrainedLabelVectors:

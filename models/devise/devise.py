@@ -1,17 +1,15 @@
 """The deep visual-semantic embedding model."""
 
 import copy
+from typing import Any
 
 import keras
-import numpy as np
 from keras import ops
 
-from devise_tf.choices import LABEL_TERMS, LOSSES, MARGIN, PROFILE_TEMPERATURE, TEMPERATURE
-from devise_tf.layers import HingeRankLoss
-from devise_tf.losses import l2_label_loss, label_softmax_loss
-
-# "none": of no terms.
-_LABEL_TERMS = (*LABEL_TERMS, "none")
+from devise_tf.labels.similarity_profile import SimilarityProfile
+from devise_tf.layers import HingeRankLoss, LabelLoss
+from devise_tf.models.devise.earlier_config import current_arguments, is_earlier
+from devise_tf.models.devise.space_recipe import SpaceRecipe
 
 
 @keras.saving.register_keras_serializable(package="devise_tf")
@@ -20,211 +18,164 @@ class DeViSE(keras.Model):
 
     ```
     embedding(image) = M representation(image)
-    loss(image, label) = one of: max(0, margin - t_label . embedding + t_j . embedding) for false labels j,
-                         or |embedding - t_label|^2,
-                         or -log softmax_j(t_j . embedding / |embedding| / temperature) [label]
     ```
 
-    with unit-norm label vectors `t`. An image is labelled by the label vectors that have the largest dot product with
-    its embedding, whether those labels were trained or not.
+    An image is labeled by the label vectors that have the largest dot product with its embedding, whether those labels
+    were trained or not. `compile` takes an optimizer and metrics, no loss: `fit` minimizes the model's own.
 
     Args:
-        visual_model: Keras model from pixels, float32 [B, S, S, 3] in 0..255, to a representation [B, F]; with
-            `softmax_weight` to that and the logits of the N trained labels, [B, N].
-        label_vectors: float [N, D]. Vectors of the trained labels, brought to unit norm. None where weights will be
-            loaded; then `num_labels` and `dimension` give the shape.
-        margin: float. Margin of the hinge rank loss.
-        loss: `"one"` (the paper's: one margin-violating false label, in random order), `"sum"` (all of them),
-            `"hardest"`, `"l2"` (squared distance to the label's vector), or `"softmax"` (over cosines).
-        temperature: float. Of the loss `"softmax"`.
-        label_terms: What label vectors are made of, for whoever makes those of other labels: `"first"`, `"mean"`,
-            `"heads"` or `"random"`, as in `devise_tf.labels.make_label_vectors`, or `"none"`, of no terms.
-        profile_references: float [A, W]. With it the label vectors are profiles of similarities to these vectors, see
-            `devise_tf.labels.SimilarityProfile`, and D is A; kept as a weight. Where weights will be loaded, the shape.
-        profile_temperature: float. Of the profiles.
-        softmax_weight: float. With profiles as label vectors, the probabilities of the trained labels are an embedding
-            too, that of ConSE. Above 0, `unit(M representation) + softmax_weight unit(probabilities)` is the embedding;
-            the loss stays that of `M representation` alone.
-        num_labels: int. N, without `label_vectors`.
-        dimension: int. D, without `label_vectors`.
+        visual_model: Keras model. From pixels, float32 `[B, S, S, 3]` in 0 to 255, to a representation `[B, F]`.
+        label_vectors: Float array, `[N, D]`. Vectors of the trained labels, brought to unit norm. May be left out if
+            `loss` has them, or their shape, which is enough where weights will be loaded.
+        loss: `LabelLoss`. `HingeRankLoss` (the paper's, the default), `LabelDistanceLoss` or `LabelSoftmaxLoss`. It
+            holds the label vectors, and takes `label_vectors` where they are given.
+        space_recipe: `SpaceRecipe`. What the label vectors are made of; of the labels' first terms by default.
+        **kwargs: `name`, `dtype` of `keras.Model`.
 
     Call arguments:
-        pixels: float32 tensor [B, S, S, 3] in 0..255.
-        training: bool.
+        pixels: Float32 tensor, `[B, S, S, 3]` in 0 to 255.
+        training: Bool.
 
     Output shape:
-        float32 [B, D], the embeddings, not normalised.
+        Float32, `[B, D]`. The embeddings, not normalized.
+
+    Raises:
+        ValueError: An argument is not as above, or the parts do not fit each other.
 
     Example:
 
     >>> visual = keras.Sequential([keras.Input((8, 8, 3)), keras.layers.Flatten()])
-    >>> model = DeViSE(visual, label_vectors=np.eye(4))
+    >>> model = DeViSE(visual, label_vectors=np.eye(4), loss=HingeRankLoss(margin=0.2))
     >>> model(np.zeros((2, 8, 8, 3))).shape
     TensorShape([2, 4])
 
     Reference:
-        Frome et al., 2013, [DeViSE: A Deep Visual-Semantic Embedding Model](
-        https://papers.nips.cc/paper/5204-devise-a-deep-visual-semantic-embedding-model), section 3.
+        - Frome et al., 2013, [DeViSE: A Deep Visual-Semantic Embedding Model](
+          https://papers.nips.cc/paper/5204-devise-a-deep-visual-semantic-embedding-model), section 3.
     """
 
     def __init__(
         self,
-        visual_model,
-        label_vectors=None,
-        margin=MARGIN,
-        loss="one",
-        temperature=TEMPERATURE,
-        label_terms="first",
-        profile_references=None,
-        profile_temperature=PROFILE_TEMPERATURE,
-        softmax_weight=0.0,
-        num_labels=None,
-        dimension=None,
-        name="devise",
-        **kwargs,
+        visual_model: keras.Model,
+        label_vectors: Any = None,
+        loss: LabelLoss | None = None,
+        space_recipe: SpaceRecipe | None = None,
+        name: str = "devise",
+        **kwargs: Any,
     ):
         super().__init__(name=name, **kwargs)
-        if loss not in LOSSES:
-            raise ValueError(f"`loss` must be one of {LOSSES}. Received: loss={loss!r}")
-        if not temperature > 0:
-            raise ValueError(f"`temperature` must be positive. Received: temperature={temperature}")
-        if label_terms not in _LABEL_TERMS:
-            raise ValueError(f"`label_terms` must be one of {_LABEL_TERMS}. Received: label_terms={label_terms!r}")
-        self.visual_model = visual_model
-        self.loss_name, self.temperature, self.label_terms = loss, temperature, label_terms
-        self.ranking_loss = HingeRankLoss(
-            label_vectors,
-            margin=margin,
-            violations="one" if loss in ("l2", "softmax") else loss,
-            num_labels=num_labels,
-            dimension=dimension,
-            name="ranking_loss",
-        )
-        # No bias: the paper's M is a matrix alone (section 3.3).
-        self.projection = keras.layers.Dense(
-            self.ranking_loss.dimension, use_bias=False, name="projection", dtype="float32"
-        )
-        shapes = visual_model.output_shape
-        self.softmax_weight = softmax_weight
-        with_logits = isinstance(shapes, list) and shapes[1][-1] == self.ranking_loss.num_labels
-        if softmax_weight < 0 or (softmax_weight and (profile_references is None or not with_logits)):
+        loss = HingeRankLoss() if loss is None else loss
+        if not isinstance(loss, LabelLoss):
+            raise ValueError(f"`loss` must be a `LabelLoss`, such as `HingeRankLoss()`. Received: loss={loss!r}")
+        if label_vectors is not None:
+            loss.set_label_vectors(label_vectors)
+        if loss.label_vectors is None:
             raise ValueError(
-                "`softmax_weight` must not be negative; above 0 it needs `profile_references`, and a visual model that "
-                f"gives the representation and the logits of the {self.ranking_loss.num_labels} trained labels, all of "
-                f"which have a vector. Received: softmax_weight={softmax_weight}, outputs {shapes}"
+                "Either `label_vectors`, or a `loss` with label vectors or both `num_labels` and `dimension` must be "
+                f"given. Received: label_vectors=None, loss={loss!r}"
             )
-        self.projection.build((None, (shapes[0] if softmax_weight else shapes)[-1]))
-        self.profile_references, self.profile_temperature = None, profile_temperature
-        if profile_references is not None:
-            given = np.shape(profile_references) != (2,)
-            shape = np.shape(profile_references) if given else tuple(profile_references)
-            if len(shape) != 2 or shape[0] != self.ranking_loss.dimension:
-                raise ValueError(
-                    f"`profile_references` must have the shape [{self.ranking_loss.dimension}, W], a vector for each "
-                    f"dimension of the label vectors. Received: shape {shape}"
-                )
-            self.profile_references = self.add_weight(
-                name="profile_references",
-                shape=shape,
-                initializer="zeros",
-                dtype="float32",
-                trainable=False,
-                autocast=False,
-            )
-            if given:
-                self.profile_references.assign(profile_references)
-        if not self.ranking_loss.built:
-            self.ranking_loss.build((None, self.ranking_loss.dimension), (None,))
+        # Checkpoints of earlier versions have the loss by this name; by the other one Keras's `compile` has its own.
+        self.ranking_loss = loss
+        self.visual_model, self.loss, self._space_recipe = visual_model, loss, space_recipe or SpaceRecipe()
+        # No bias: the paper's M is a matrix alone (section 3.3).
+        self.projection = keras.layers.Dense(loss.dimension, use_bias=False, name="projection", dtype="float32")
+        self.projection.build((None, self._num_features()))
+        self.profile_references = self._add_references(self._space_recipe.profile)
+        if not loss.built:
+            loss.build((None, loss.dimension), (None,))
         self.built = True
+
+    def _num_features(self) -> int:
+        return self.visual_model.output_shape[-1]
+
+    def _add_references(self, profile: SimilarityProfile | None) -> keras.Variable | None:
+        """The references of a profile as a weight, so that files of weights restore them."""
+        if profile is None:
+            return None
+        if len(profile.references) != self.loss.dimension:
+            raise ValueError(
+                f"The references of `space_recipe.profile` must have the shape [{self.loss.dimension}, W], a vector "
+                f"for each dimension of the label vectors. Received: shape {profile.references.shape}"
+            )
+        references = self.add_weight(
+            name="profile_references",
+            shape=profile.references.shape,
+            initializer="zeros",
+            dtype="float32",
+            trainable=False,
+            autocast=False,
+        )
+        references.assign(profile.references)
+        return references
+
+    @property
+    def label_vectors(self) -> keras.Variable:
+        """The unit-norm vectors of the trained labels, float32 `[N, D]`."""
+        return self.loss.label_vectors
+
+    @property
+    def space_recipe(self) -> SpaceRecipe:
+        """What the label vectors are made of, with the references as the weights have them."""
+        profile = self._space_recipe.profile
+        if profile is None:
+            return self._space_recipe
+        references = ops.convert_to_numpy(self.profile_references)
+        return SpaceRecipe(self._space_recipe.label_terms, SimilarityProfile(references, profile.temperature))
 
     def call(self, pixels, training=None):
         return self.embed(self.visual_model(pixels, training=training))
 
-    def embed(self, features):
-        """The embeddings, float32 [B, D], of what the visual model gives."""
-        if not self.softmax_weight:
-            return self.projection(features)
-        representation, logits = features
-        probabilities = ops.softmax(ops.cast(logits, "float32"), axis=-1)
-        embeddings = ops.normalize(self.projection(representation), axis=-1)
-        return embeddings + self.softmax_weight * ops.normalize(probabilities, axis=-1)
-
-    def label_loss(self, embeddings, labels, uniforms=None, label_vectors=None):
-        """The loss of each example.
+    def embed(self, representation: Any, logits: Any = None) -> Any:
+        """The embeddings of what the network gives.
 
         Args:
-            embeddings: float32 tensor [B, D].
-            labels: int tensor [B]. Rows of the label vectors.
-            uniforms: float32 tensor [B] in [0, 1). Chooses the violating false label; drawn if not given.
-            label_vectors: float32 tensor [N, D] of unit-norm vectors to use in place of the model's own, for label
-                vectors that are being trained.
+            representation: Float tensor, `[B, F]`.
+            logits: Float tensor, `[B, N]`. Of the softmax on the same network; no part of the embedding here.
 
         Returns:
-            float32 tensor [B].
+            Float32 tensor, `[B, D]`.
         """
-        if self.loss_name in ("l2", "softmax"):
-            vectors = self.ranking_loss.label_vectors if label_vectors is None else label_vectors
-            if self.loss_name == "l2":
-                return l2_label_loss(embeddings, labels, vectors)
-            return label_softmax_loss(embeddings, labels, vectors, self.temperature)
-        return self.ranking_loss(embeddings, labels, uniforms=uniforms, label_vectors=label_vectors)
+        return self.projection(representation)
 
-    def with_softmax(self, classifier, weight):
-        """The model with a classifier's probabilities in its embedding.
-
-        Args:
-            classifier: The Keras model from pixels to the logits of the trained labels whose layer `representation` the
-                projection was trained on, as it was then.
-            weight: float, `softmax_weight`.
-
-        Returns:
-            A new `DeViSE` that runs the classifier once.
-        """
-        both = keras.Model(classifier.input, [classifier.get_layer("representation").output, classifier.output])
-        changed = {
-            "visual_model": both,
-            "softmax_weight": weight,
-            "profile_references": ops.convert_to_numpy(self.profile_references),
-        }
-        made = type(self)(
-            **{**self.get_config(), **changed}, label_vectors=ops.convert_to_numpy(self.ranking_loss.label_vectors)
-        )
-        made.projection.set_weights(self.projection.get_weights())
-        return made
+    def compile(self, optimizer="rmsprop", loss=None, **kwargs):
+        if loss is not None:
+            raise ValueError(f"`compile` takes no loss: give it to `{type(self).__name__}`. Received: loss={loss!r}")
+        super().compile(optimizer, **kwargs)
+        self.loss = self.ranking_loss
 
     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
         """The mean loss of a batch, for `fit`."""
-        if self.softmax_weight:
-            raise ValueError(f"Train the model before `with_softmax`. Received: softmax_weight={self.softmax_weight}")
-        losses = self.label_loss(y_pred, y)
+        losses = self.loss(y_pred, y)
         if sample_weight is not None:
             losses = losses * ops.cast(sample_weight, losses.dtype)
         return ops.mean(losses)
 
-    def freeze_visual_model(self, frozen=True):
-        """Freezes the visual model, or sets it free but for its batch normalisation, whose statistics stay."""
+    def freeze_visual_model(self, frozen: bool = True) -> None:
+        """Freezes the visual model, or sets it free but for its batch normalization, whose statistics stay."""
         self.visual_model.trainable = not frozen
         if not frozen:
             for layer in self.visual_model._flatten_layers():
                 if isinstance(layer, keras.layers.BatchNormalization):
                     layer.trainable = False
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {
             **super().get_config(),
             "visual_model": keras.saving.serialize_keras_object(self.visual_model),
-            "margin": self.ranking_loss.margin,
-            "loss": self.loss_name,
-            "temperature": self.temperature,
-            "label_terms": self.label_terms,
-            "profile_references": None if self.profile_references is None else list(self.profile_references.shape),
-            "profile_temperature": self.profile_temperature,
-            "softmax_weight": self.softmax_weight,
-            "num_labels": self.ranking_loss.num_labels,
-            "dimension": self.ranking_loss.dimension,
+            "loss": keras.saving.serialize_keras_object(self.loss),
+            "space_recipe": self._space_recipe.get_config(),
         }
 
     @classmethod
-    def from_config(cls, config):
+    def from_config(cls, config: dict[str, Any]) -> "DeViSE":
         config = copy.deepcopy(config)  # Keras empties the configs that it reads
-        return cls(**{**config, "visual_model": keras.saving.deserialize_keras_object(config["visual_model"])})
+        visual_model = keras.saving.deserialize_keras_object(config.pop("visual_model"))
+        if is_earlier(config):
+            arguments = current_arguments(config)
+            fused = "softmax_weight" in arguments
+            return (keras.saving.get_registered_object("devise_tf>SoftmaxFusion") if fused else cls)(
+                visual_model, **arguments
+            )
+        loss = keras.saving.deserialize_keras_object(config.pop("loss"))
+        recipe = SpaceRecipe.from_config(config.pop("space_recipe"))
+        return cls(visual_model, loss=loss, space_recipe=recipe, **config)

@@ -9,7 +9,7 @@ from PIL import Image
 from devise_tf.labels import LabelSet, load_ids, make_label_vectors
 from devise_tf.labels.similarity_profile import SimilarityProfile
 from devise_tf.models import visual
-from devise_tf.models.devise import DeViSE
+from devise_tf.models.devise import DeViSE, SpaceRecipe
 from devise_tf.models.visual import build_visual_model, representation_model
 from devise_tf.text import load_vectors, save_vectors
 
@@ -65,12 +65,12 @@ def add_devise(directory, name, label_terms="first", profile_temperature=None):
     unseen = load_ids(directory / "unseen_labels.txt")
     seen = labels.select([label for label in labels.ids if label not in unseen])
     arguments = (*load_vectors(directory / "vectors.bin"), "compose", label_terms)
-    found, profile = make_label_vectors(seen, *arguments), {}
+    found = make_label_vectors(seen, *arguments)
     if profile_temperature is not None:
-        profile = {"profile_references": found.vectors, "profile_temperature": profile_temperature}
         found = make_label_vectors(seen, *arguments, SimilarityProfile(found.vectors, profile_temperature))
     network = representation_model(keras.models.load_model(directory / "cnn.keras", compile=False))
-    DeViSE(network, found.vectors, label_terms=label_terms, **profile).save(directory / f"{name}.keras")
+    recipe = SpaceRecipe(label_terms, found.profile)
+    DeViSE(network, found.vectors, space_recipe=recipe).save(directory / f"{name}.keras")
 
 
 def photo(seed=0, size=(48, 40), form="JPEG", mode="RGB"):

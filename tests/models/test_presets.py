@@ -426,7 +426,7 @@ def test_models_are_made_of_the_softmax(folder):
         projection = centred @ vectors @ np.linalg.inv(vectors.T @ vectors + ridge * np.eye(vectors.shape[1]))
         model = run.network(name)
         assert model.name == name
-        np.testing.assert_allclose(model.ranking_loss.label_vectors, vectors, atol=1e-5)
+        np.testing.assert_allclose(model.label_vectors, vectors, atol=1e-5)
         np.testing.assert_allclose(model.projection.kernel, projection, atol=1e-4)
         outputs = model.visual_model(pixels, training=False)
         representation = outputs if name == "devise" else outputs[0]

@@ -5,7 +5,9 @@ import numpy as np
 import pytest
 
 from devise_tf.labels import LabelSet
-from devise_tf.models.devise import DeViSE
+from devise_tf.labels.similarity_profile import SimilarityProfile
+from devise_tf.layers import LabelSoftmaxLoss
+from devise_tf.models.devise import DeViSE, SpaceRecipe
 from devise_tf.models.trained_run import TrainedRun, random_seed
 from devise_tf.text import save_vectors
 
@@ -83,7 +85,7 @@ def test_what_a_directory_lacks_is_named(directory):
 def test_networks(directory):
     run = TrainedRun(str(directory))
     assert run.networks() == []
-    model = network(loss="softmax", label_terms="mean")
+    model = network(loss=LabelSoftmaxLoss(), space_recipe=SpaceRecipe("mean"))
     for name in ("random_0", "l2", "devise", "devise_projection"):
         model.save(directory / f"{name}.keras")
     (directory / ".devise-half.keras").touch()  # what a killed run left
@@ -92,7 +94,8 @@ def test_networks(directory):
     assert run.networks() == ["softmax", "devise", "devise_projection", "l2", "random_0"]
     assert run.network("softmax").output_shape == (None, 3)
     loaded = run.network("l2")
-    assert isinstance(loaded, DeViSE) and (loaded.loss_name, loaded.label_terms) == ("softmax", "mean")
+    assert isinstance(loaded, DeViSE) and isinstance(loaded.loss, LabelSoftmaxLoss)
+    assert loaded.space_recipe == SpaceRecipe("mean")
 
 
 def test_vectors_that_were_trained_on_are_those_of_devise_alone(directory):
@@ -112,8 +115,8 @@ def test_vectors_that_were_trained_on_are_those_of_devise_alone(directory):
 def test_label_vectors_are_made_as_the_models_own(directory, label_terms, profiles):
     """A model of profiles keeps its references, whatever labels are asked for."""
     references = np.stack([unit(vector) for vector in np.random.default_rng(1).normal(size=(3, 4))]).astype(np.float32)
-    arguments = {"profile_references": references, "profile_temperature": 0.5} if profiles else {}
-    model = network(np.eye(3, 3 if profiles else 4), label_terms=label_terms, **arguments)
+    recipe = SpaceRecipe(label_terms, SimilarityProfile(references, 0.5) if profiles else None)
+    model = network(np.eye(3, 3 if profiles else 4), space_recipe=recipe)
     found = TrainedRun(str(directory)).label_vectors("devise", model, LABELS)
     v = {term: unit(vector.astype(np.float64)) for term, vector in zip(TERMS, VECTORS, strict=True)}
     of_term = {**v, "snow_cat": unit(VECTORS[1] + VECTORS[0])}
@@ -136,7 +139,7 @@ def test_label_vectors_are_made_as_the_models_own(directory, label_terms, profil
 @pytest.mark.parametrize("model", [None, "none"])
 def test_label_vectors_of_the_plain_space(directory, model):
     """Of ConSE; and for random embeddings, which have the labels that have a vector, but others."""
-    model = model and network(label_terms=model)
+    model = model and network(space_recipe=SpaceRecipe(model))
     found = TrainedRun(str(directory)).label_vectors("conse", model, LABELS.select(["n4", "n1"]))
     np.testing.assert_allclose(found.vectors, [unit(VECTORS[5]), unit(VECTORS[3])], atol=1e-6)
     assert found.profile is None

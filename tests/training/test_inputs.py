@@ -11,6 +11,8 @@ import pytest
 from devise_tf import text
 from devise_tf.config import Config
 from devise_tf.labels import LabelSet, load_ids
+from devise_tf.layers import LabelDistanceLoss, LabelSoftmaxLoss
+from devise_tf.models.devise import SpaceRecipe
 from devise_tf.models.trained_run import TrainedRun
 from devise_tf.training import make_strategy, train
 from devise_tf.training.inputs import Inputs
@@ -51,14 +53,14 @@ def test_a_run_of_other_label_vectors_and_the_recipes_to_compare_with(tmp_path):
     names = ["devise", "devise_projection", "l2", "l2_projection", "profiles", "profiles_projection"]
     assert run.networks() == ["softmax", *names]
     devise, l2 = run.network("devise"), run.network("l2")
-    assert (devise.loss_name, devise.temperature, devise.label_terms) == ("softmax", 0.1, "random")
-    assert devise.profile_references.shape == (len(SEEN), 8)
-    assert (l2.loss_name, l2.label_terms, l2.profile_references) == ("l2", "first", None)
+    assert isinstance(devise.loss, LabelSoftmaxLoss) and devise.loss.temperature == 0.1
+    assert devise.space_recipe.label_terms == "random" and devise.profile_references.shape == (len(SEEN), 8)
+    assert isinstance(l2.loss, LabelDistanceLoss) and l2.space_recipe == SpaceRecipe()
     found, vectors = text.load_vectors(tmp_path / "run" / "vectors.bin")
     first = np.stack([vectors[found.index(label)] for label in SEEN])
     first /= np.linalg.norm(first, axis=1, keepdims=True)
     np.testing.assert_allclose(devise.profile_references, first, atol=1e-5)
-    np.testing.assert_allclose(l2.ranking_loss.label_vectors, first, atol=1e-5)
+    np.testing.assert_allclose(l2.label_vectors, first, atol=1e-5)
     lines = read_metrics(config["model_dir"])
     assert {"devise_projection", "devise", "l2_projection", "l2"} <= {line["phase"] for line in lines}
     assert all(math.isfinite(line["loss"]) for line in lines)

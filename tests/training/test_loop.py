@@ -8,6 +8,7 @@ import pytest
 import tensorflow as tf
 
 from devise_tf.images import BadImages, ExampleOrder, open_images
+from devise_tf.layers import HingeRankLoss
 from devise_tf.model_dir import ModelDir
 from devise_tf.models.devise import DeViSE
 from devise_tf.models.skip_gram import SkipGram
@@ -196,7 +197,7 @@ def test_the_devise_phase_equals_fit(source, tmp_path, frozen):
     for _ in range(2):
         keras.utils.set_random_seed(1)
         visual = representation_model(build_visual_model("resnet_tiny", len(SEEN), 16))
-        models.append(DeViSE(visual, vectors, margin=0.3, loss="sum"))
+        models.append(DeViSE(visual, vectors, HingeRankLoss(margin=0.3, violations="sum")))
         models[-1].freeze_visual_model(frozen)
     bad = BadImages(source)
     phase = phases.devise_phase(
@@ -225,7 +226,7 @@ def test_trained_label_vectors_learn_from_every_image(source):
     rows = np.array([[0, -1], [1, 2], [3, -1], [4, 5], [8, -1]])
     trained = phases.TrainedLabelVectors(skip_gram, blocks, rows, learning_rate=0.1, weight=0.0)
     visual = keras.Sequential([keras.Input((16, 16, 3)), keras.layers.GlobalAveragePooling2D()])
-    model = DeViSE(visual, rng.standard_normal((len(SEEN), 8)), margin=0.3, loss="sum")
+    model = DeViSE(visual, rng.standard_normal((len(SEEN), 8)), HingeRankLoss(margin=0.3, violations="sum"))
     phase = phases.devise_phase(
         "devise", model, source, 1.0, BATCH, 16, 18, BadImages(source), 0.01, cnn_learning_rate=0.01, text=trained
     )
@@ -236,7 +237,7 @@ def test_trained_label_vectors_learn_from_every_image(source):
     gradients = tape.gradient(objective, variables)
     with tf.GradientTape() as tape:
         embeddings = model(batch["image"])
-        total = tf.reduce_sum(model.label_loss(embeddings, batch["label"], label_vectors=trained.label_vectors()))
+        total = tf.reduce_sum(model.loss(embeddings, batch["label"], label_vectors=trained.label_vectors()))
     kernel, table = tape.gradient(total, variables)
     np.testing.assert_allclose(objective, total / BATCH, rtol=1e-5)
     np.testing.assert_allclose(gradients[0], kernel / BATCH, rtol=1e-4, atol=1e-5)
@@ -254,7 +255,7 @@ def test_no_step_copies_the_label_table(source):
     spec = phase.dataset(0, 1, None).element_spec
     assert all(many not in part.shape for part in spec.values())
     step = tf.function(phase.loss).get_concrete_function(spec)
-    handle = model.ranking_loss.label_vectors.value.handle
+    handle = model.label_vectors.value.handle
     assert any(captured is handle for captured in step.captured_inputs)
     constants = [op for op in step.graph.get_operations() if op.type == "Const"]
     assert max((op.outputs[0].shape.num_elements() for op in constants), default=0) < many

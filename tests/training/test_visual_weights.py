@@ -407,7 +407,7 @@ def test_networks_of_every_dtype(dtype, inputs, vectors, in_float32, tmp_path):
     for model in (cnn, devise.visual_model):
         assert model.get_layer("stem_convolution").dtype_policy.name == dtype
     assert cnn.get_layer("logits").dtype_policy.name == devise.projection.dtype_policy.name == "float32"
-    assert devise.ranking_loss.label_vectors.dtype == "float32"
+    assert devise.label_vectors.dtype == "float32"
 
 
 def test_gradients_in_half_precision_are_scaled_and_scaled_back():

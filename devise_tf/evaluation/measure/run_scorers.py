@@ -9,6 +9,7 @@ import numpy as np
 from devise_tf.evaluation.measure.candidates import Candidates
 from devise_tf.evaluation.measure.measurement import Scorer
 from devise_tf.labels import LabelSet
+from devise_tf.models.devise import SoftmaxFusion
 from devise_tf.models.trained_run import TrainedRun
 
 ANSWERS = ("auto", "terms", "labels")
@@ -80,7 +81,7 @@ def run_scorers(
         candidates = (
             functools.partial(Candidates.of_labels, vectors=vectors)
             if found is None
-            else _candidates(found, network.label_terms, answers)
+            else _candidates(found, network.space_recipe.label_terms, answers)
         )
         if softmax is not None and shared.has_weights_of(network):
             scorers.append(Scorer(row, shared, functools.partial(_embedded, network), candidates))
@@ -117,7 +118,7 @@ class _Shared:
         return self.both(pixels, training=False)
 
     def has_weights_of(self, network: keras.Model) -> bool:
-        own = (self.both if network.softmax_weight else self.representation).get_weights()
+        own = (self.both if isinstance(network, SoftmaxFusion) else self.representation).get_weights()
         other = network.visual_model.get_weights()
         return len(own) == len(other) and all(map(np.array_equal, own, other))
 
@@ -131,7 +132,7 @@ def _combined(conse, both):
 
 
 def _embedded(network, both):
-    return _unit(network.embed(both if network.softmax_weight else both[0]))
+    return _unit(network.embed(*both))
 
 
 def _unit(embeddings):
@@ -148,7 +149,7 @@ def _candidates(found, label_terms, answers):
 def _check_vectors(run, name, network, vectors):
     """Holds the vectors of trained labels against those that the model was trained with."""
     trained = [label for label in run.seen if label in vectors]
-    table = np.asarray(network.ranking_loss.label_vectors)
+    table = np.asarray(network.label_vectors)
     made = np.stack([vectors[label] for label in trained])
     if made.shape != table.shape or not np.allclose(made, table, atol=1e-4):
         raise ValueError(

@@ -7,7 +7,8 @@ import pytest
 from devise_tf.evaluation.measure.run_scorers import run_scorers
 from devise_tf.labels import LabelSet, make_label_vectors, random_label_vectors
 from devise_tf.labels.similarity_profile import SimilarityProfile
-from devise_tf.models.devise import DeViSE
+from devise_tf.layers import LabelDistanceLoss
+from devise_tf.models.devise import DeViSE, SpaceRecipe, fuse_softmax
 from devise_tf.models.trained_run import TrainedRun, random_seed
 from devise_tf.text import save_vectors
 
@@ -45,15 +46,15 @@ def directory(tmp_path_factory):
     tuned = keras.Model(other.input, other.get_layer("representation").output)
     DeViSE(frozen, label_vectors()).save(directory / "devise_projection.keras")
     DeViSE(tuned, label_vectors()).save(directory / "devise.keras")
-    DeViSE(frozen, label_vectors("mean"), loss="l2", label_terms="mean").save(directory / "l2.keras")
+    DeViSE(frozen, label_vectors("mean"), LabelDistanceLoss(), SpaceRecipe("mean")).save(directory / "l2.keras")
     references = label_vectors("heads")
     profiles = label_vectors("heads", SimilarityProfile(references, 0.15))
-    model = DeViSE(frozen, profiles, label_terms="heads", profile_references=references, profile_temperature=0.15)
-    model.with_softmax(softmax, 0.5).save(directory / "profiles.keras")
+    model = DeViSE(frozen, profiles, space_recipe=SpaceRecipe("heads", SimilarityProfile(references)))
+    fuse_softmax(model, softmax, 0.5).save(directory / "profiles.keras")
     for number in (0, 1):
         vectors = random_label_vectors(SEEN, 5, random_seed(3, number))
-        DeViSE(tuned, vectors, label_terms="none").save(directory / f"random_{number}.keras")
-        DeViSE(frozen, vectors, label_terms="none").save(directory / f"random_{number}_projection.keras")
+        DeViSE(tuned, vectors, space_recipe=SpaceRecipe("none")).save(directory / f"random_{number}.keras")
+        DeViSE(frozen, vectors, space_recipe=SpaceRecipe("none")).save(directory / f"random_{number}_projection.keras")
     return directory
 
 
