@@ -56,7 +56,8 @@ def define_flags(define: command.Definitions) -> None:
 
 
 def main(_: list[str], values: flags.FlagValues, command_line: str) -> None:
-    from devise_tf.evaluation import EvaluationSettings, evaluate_runs
+    from devise_tf.evaluation.evaluate_runs import evaluate_runs
+    from devise_tf.evaluation.settings import EvaluationSettings
     from devise_tf.training.strategy import make_strategy
 
     same_names = ("images", "data_dir", "unseen_labels", "models", "answers", "validation_share", "samples")

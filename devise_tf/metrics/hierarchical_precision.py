@@ -1,6 +1,7 @@
 """Hierarchical precision@k, the DeViSE paper's measure of sensible mistakes."""
 
 from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
+from typing import Any
 
 import keras
 import numpy as np
@@ -101,23 +102,66 @@ def hop_rings(links: Mapping[Hashable, set], node: Hashable) -> Iterator[set]:
         ring, inner = set().union(*(links.get(near, ()) for near in ring)) - ring - inner, ring
 
 
+def correct_answers(is_correct: Any, k: int, available_from: Any = None) -> Any:
+    """Counts the correct ones among the first `k` answers; divided by `k` it is the precision@k.
+
+    Args:
+        is_correct: bool tensor, shape `[B, K]`. Whether each answer is correct at `k`, the best first.
+        k: int, `>= 1`.
+        available_from: int tensor, shape `[B, K]`. The smallest `k` for which each answer is among the first `k`;
+            1, 2, … by default.
+
+    Returns:
+        int32 tensor, shape `[B]`.
+
+    Example:
+
+    >>> correct_answers([[True, False, True], [False, False, True]], k=2)
+    [1, 0]
+    """
+    is_correct = ops.convert_to_tensor(is_correct)
+    if available_from is None:
+        available_from = 1 + ops.arange(ops.shape(is_correct)[1], dtype="int32")
+    available = ops.convert_to_tensor(available_from) <= k
+    return ops.sum(ops.cast(ops.logical_and(is_correct, available), "int32"), axis=1)
+
+
+def best_ids(scores: Any, k: int) -> Any:
+    """The ids of the `k` best-scored candidates, best first.
+
+    Args:
+        scores: float tensor, shape `[B, C]`, `C >= k`.
+        k: int, `>= 1`.
+
+    Returns:
+        int32 tensor, shape `[B, k]`. Among equal scores the lower id comes first, wherever the backend's `top_k` is
+        stable. NaN ranks last, and -1 stands in its place.
+    """
+    _, ids = ops.top_k(ops.where(ops.isnan(scores), ops.full_like(scores, -np.inf), scores), k)
+    is_answer = ops.logical_not(ops.isnan(ops.take_along_axis(scores, ids, axis=1)))
+    return ops.where(is_answer, ops.cast(ids, "int32"), -1)
+
+
 @keras.saving.register_keras_serializable(package="devise_tf")
 class HierarchicalPrecisionAtK(keras.metrics.Mean):
-    """The mean over examples of the share of the `k` best-scored candidates that are in the label's correct set.
+    """The mean over examples of the share of the `k` best-ranked candidates that are in the label's correct set.
 
     `hp@k = mean of |top k ∩ correct set(label, k)| / k`
 
     A random ranker scores the mean size of the correct sets divided by the number of candidates. Among equal scores
-    the lower candidate id comes first, wherever the backend's `top_k` is stable; NaN ranks last.
+    the lower candidate id comes first, wherever the backend's `top_k` is stable; NaN ranks last and is never correct.
 
     Args:
-        k: integer, `>= 1`.
-        correct_sets: for each label id the candidate ids that count as correct; see `hierarchical_correct_set`.
-        name: string, `"hp@{k}"` by default.
-        dtype: the dtype of the result.
+        k: int, `>= 1`.
+        correct_sets: sequence of sets of int. For each label id the candidate ids that count as correct; see
+            `hierarchical_correct_set`.
+        name: str. `"hp@{k}"` by default.
+        dtype: str or `keras.DTypePolicy`. The dtype of the result.
+        from_sorted_ids: bool. Whether `update_state` gets sorted candidate ids, as in
+            `keras.metrics.SparseTopKCategoricalAccuracy`; scores by default.
 
     Raises:
-        ValueError: if `k` is not an integer `>= 1`, or the sets hold anything but ids `>= 0`.
+        ValueError: `k` is not an integer `>= 1`, or the sets hold anything but ids `>= 0`.
 
     Example:
 
@@ -130,7 +174,14 @@ class HierarchicalPrecisionAtK(keras.metrics.Mean):
         - Frome et al., DeViSE: A Deep Visual-Semantic Embedding Model, 2013, appendix A.3.
     """
 
-    def __init__(self, k, correct_sets, name=None, dtype=None):
+    def __init__(
+        self,
+        k: int,
+        correct_sets: Iterable[Iterable[int]],
+        name: str | None = None,
+        dtype: Any = None,
+        from_sorted_ids: bool = False,
+    ):
         if not isinstance(k, int) or k < 1:
             raise ValueError(f"`k` must be an integer >= 1. Received: k={k}")
         ids = [sorted(set(correct)) for correct in correct_sets]
@@ -138,23 +189,26 @@ class HierarchicalPrecisionAtK(keras.metrics.Mean):
             raise ValueError(f"`correct_sets` must hold sets of candidate ids >= 0. Received: {ids[:5]}…")
         super().__init__(name=name or f"hp@{k}", dtype=dtype)
         self.k = k
-        self.correct_sets = np.full((len(ids), max(1, *map(len, ids))), -1, np.int32)
+        self.from_sorted_ids = from_sorted_ids
+        # -2 fills the rows up: -1 is no answer, and never correct.
+        self.correct_sets = np.full((len(ids), max(1, *map(len, ids))), -2, np.int32)
         for row, correct in zip(self.correct_sets, ids, strict=True):
             row[: len(correct)] = correct
 
-    def update_state(self, labels, scores, sample_weight=None):
-        """Adds a batch: integer `labels` `[B]`, `scores` `[B, C]` and, if given, weights `[B]`."""
-        scores = ops.convert_to_tensor(scores)
-        if scores.shape[1] is not None and scores.shape[1] < self.k:
+    def update_state(self, labels: Any, ranking: Any, sample_weight: Any = None) -> None:
+        """Adds a batch: int `labels` `[B]`, scores `[B, C]` or sorted ids `[B, K]`, and, if given, weights `[B]`."""
+        ranking = ops.convert_to_tensor(ranking)
+        if ranking.shape[1] is not None and ranking.shape[1] < self.k and not self.from_sorted_ids:
             raise ValueError(
-                f"`scores` must rank at least k={self.k} candidates. Received: scores.shape={scores.shape}"
+                f"`scores` must rank at least k={self.k} candidates. Received: scores.shape={ranking.shape}"
             )
-        scores = ops.where(ops.isnan(scores), ops.full_like(scores, -np.inf), scores)
-        _, best = ops.top_k(scores, self.k)
+        ids = ops.cast(ranking, "int32") if self.from_sorted_ids else best_ids(ranking, self.k)
         correct = ops.take(ops.convert_to_tensor(self.correct_sets), ops.cast(labels, "int32"), axis=0)
-        is_correct = ops.any(ops.cast(best, "int32")[:, :, None] == correct[:, None, :], axis=2)
-        super().update_state(ops.mean(ops.cast(is_correct, self.dtype), axis=1), sample_weight)
+        is_correct = ops.any(ids[:, :, None] == correct[:, None, :], axis=2)
+        precision = ops.cast(correct_answers(is_correct, self.k), self.dtype) / self.k
+        super().update_state(precision, sample_weight)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         correct_sets = [row[row >= 0].tolist() for row in self.correct_sets]
-        return {**super().get_config(), "k": self.k, "correct_sets": correct_sets}
+        config = {"k": self.k, "correct_sets": correct_sets, "from_sorted_ids": self.from_sorted_ids}
+        return {**super().get_config(), **config}

@@ -3,52 +3,85 @@
 from typing import Any
 
 import keras
+import numpy as np
 from keras import ops
 
+NEVER = np.iinfo(np.int32).max
 
-def hit_at_k(labels: Any, scores: Any, k: int) -> Any:
-    """Tells for each example whether the true label is among the `k` best-scored candidates.
 
-    The candidates are ranked as a stable sort ranks them: among equal scores the lower candidate id comes first, so
-    that a scorer which gives every candidate the same score hits no more often than one that names `k` fixed labels.
-    A candidate whose score is not a number ranks before the true label, so that scores of NaN hit nothing.
+def label_rank(labels: Any, ranking: Any, from_sorted_ids: bool = False) -> Any:
+    """The smallest `k` for which each true label is among the first `k` candidates.
+
+    Scores are ranked as a stable sort ranks them: among equal scores the lower candidate id comes first, so that a
+    scorer which gives every candidate the same score hits no more often than one that names `k` fixed labels. A score
+    of NaN ranks last, and a label whose own score is NaN has no rank.
 
     Args:
-        labels: integer tensor `[B]`, the true labels, columns of `scores`.
-        scores: float tensor `[B, C]`, higher is better.
-        k: integer, `>= 1`.
+        labels: int tensor, shape `[B]`. The true labels, as candidate ids.
+        ranking: float tensor, shape `[B, C]`. A score for each candidate, higher is better. With `from_sorted_ids`: int
+            tensor, shape `[B, K]`. Candidate ids, best first; a negative id stands for no answer.
+        from_sorted_ids: bool. Whether `ranking` holds sorted ids.
 
     Returns:
-        bool tensor `[B]`.
+        int32 tensor, shape `[B]`, from 1; `NEVER`, above every `k`, where the label has no rank.
+
+    Example:
+
+    >>> label_rank([2, 0], [[0.1, 0.7, 0.2], [0.1, 0.7, 0.2]])
+    [2, 3]
+    >>> label_rank([2, 0], [[1, 2], [1, 2]], from_sorted_ids=True)
+    [2, 2147483647]
+    """
+    ranking = ops.convert_to_tensor(ranking)
+    labels = ops.expand_dims(ops.cast(labels, "int32"), 1)
+    if from_sorted_ids:
+        is_label = ops.cast(ops.equal(ops.cast(ranking, "int32"), labels), "int32")
+        ranked, rank = ops.any(is_label, axis=1), 1 + ops.cast(ops.argmax(is_label, axis=1), "int32")
+    else:
+        true_scores = ops.take_along_axis(ranking, labels, axis=1)
+        lower_id = ops.arange(ops.shape(ranking)[1], dtype="int32") < labels
+        # Comparisons with NaN are false: such a candidate is ahead of none.
+        ahead = ops.logical_or(ranking > true_scores, ops.logical_and(ranking == true_scores, lower_id))
+        ranked = ops.logical_not(ops.isnan(true_scores[:, 0]))
+        rank = 1 + ops.sum(ops.cast(ahead, "int32"), axis=1)
+    return ops.where(ranked, rank, ops.full_like(rank, NEVER))
+
+
+def hit_at_k(labels: Any, ranking: Any, k: int, from_sorted_ids: bool = False) -> Any:
+    """Tells for each example whether the true label is among the first `k` candidates.
+
+    Args:
+        labels: int tensor, shape `[B]`. See `label_rank`.
+        ranking: tensor. Scores, shape `[B, C]`, or sorted ids, shape `[B, K]`. See `label_rank`.
+        k: int, `>= 1`.
+        from_sorted_ids: bool. Whether `ranking` holds sorted ids.
+
+    Returns:
+        bool tensor, shape `[B]`.
 
     Example:
 
     >>> hit_at_k([2, 0], [[0.1, 0.7, 0.2], [0.1, 0.7, 0.2]], k=2)
     [True, False]
     """
-    scores = ops.convert_to_tensor(scores)
-    labels = ops.expand_dims(ops.cast(labels, "int32"), 1)
-    true_scores = ops.take_along_axis(scores, labels, axis=1)
-    candidates = ops.shape(scores)[1]
-    not_lower_id = ops.arange(candidates, dtype="int32") >= labels
-    # Not `logical_not(scores <= true_scores)`: TensorFlow's graph optimizer makes `>` of it, and NaN would rank last.
-    not_ahead = ops.logical_or(scores < true_scores, ops.logical_and(scores == true_scores, not_lower_id))
-    return candidates - ops.sum(ops.cast(not_ahead, "int32"), axis=1) < k
+    return label_rank(labels, ranking, from_sorted_ids) <= k
 
 
 @keras.saving.register_keras_serializable(package="devise_tf")
 class HitAtK(keras.metrics.Mean):
-    """The share of examples whose true label is among the `k` best-scored candidates.
+    """The share of examples whose true label is among the `k` best-ranked candidates.
 
-    Ties go by the rule of `hit_at_k`: the lower candidate id first.
+    Ties and NaN go by the rules of `label_rank`: the lower candidate id first, NaN last and never a hit.
 
     Args:
-        k: integer, `>= 1`.
-        name: string, `"hit@{k}"` by default.
-        dtype: the dtype of the result.
+        k: int, `>= 1`.
+        name: str. `"hit@{k}"` by default.
+        dtype: str or `keras.DTypePolicy`. The dtype of the result.
+        from_sorted_ids: bool. Whether `update_state` gets sorted candidate ids, as in
+            `keras.metrics.SparseTopKCategoricalAccuracy`; scores by default.
 
     Raises:
-        ValueError: if `k` is not an integer `>= 1`.
+        ValueError: `k` is not an integer `>= 1`.
 
     Example:
 
@@ -58,15 +91,16 @@ class HitAtK(keras.metrics.Mean):
     0.5
     """
 
-    def __init__(self, k, name=None, dtype=None):
+    def __init__(self, k: int, name: str | None = None, dtype: Any = None, from_sorted_ids: bool = False):
         if not isinstance(k, int) or k < 1:
             raise ValueError(f"`k` must be an integer >= 1. Received: k={k}")
         super().__init__(name=name or f"hit@{k}", dtype=dtype)
         self.k = k
+        self.from_sorted_ids = from_sorted_ids
 
-    def update_state(self, labels, scores, sample_weight=None):
-        """Adds a batch: integer `labels` `[B]`, `scores` `[B, C]` and, if given, weights `[B]`."""
-        super().update_state(hit_at_k(labels, scores, self.k), sample_weight)
+    def update_state(self, labels: Any, ranking: Any, sample_weight: Any = None) -> None:
+        """Adds a batch: int `labels` `[B]`, scores `[B, C]` or sorted ids `[B, K]`, and, if given, weights `[B]`."""
+        super().update_state(hit_at_k(labels, ranking, self.k, self.from_sorted_ids), sample_weight)
 
-    def get_config(self):
-        return {**super().get_config(), "k": self.k}
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "k": self.k, "from_sorted_ids": self.from_sorted_ids}

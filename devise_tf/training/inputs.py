@@ -5,9 +5,9 @@ from absl import logging
 from devise_tf import text
 from devise_tf.config import Config
 from devise_tf.images import ImageSource, open_images
-from devise_tf.labels import Hierarchy, LabelSet, load_ids
-from devise_tf.labels.open_labels import open_labels
-from devise_tf.packaged import existing_file, packaged_files, packaged_path
+from devise_tf.labels import Hierarchy, LabelSet
+from devise_tf.labels.open_labels import open_hierarchy, open_ids, open_labels
+from devise_tf.packaged import existing_file, packaged_files
 
 
 class Inputs:
@@ -44,7 +44,7 @@ class Inputs:
             self.labels = open_labels(config.labels_file)
         self._listed = self.labels
         if config.unseen_labels:
-            self.unseen = load_ids(existing_file(config.unseen_labels, "unseen_labels"))
+            self.unseen = open_ids(config.unseen_labels, "unseen_labels")
         if config.images == "builtin":
             from devise_tf import small_world
 
@@ -54,7 +54,7 @@ class Inputs:
         self._excluded: set[str] = set()
         if config.validation_labels:
             self._excluded = set(self.unseen)
-            self.unseen = load_ids(existing_file(config.validation_labels, "validation_labels"))
+            self.unseen = open_ids(config.validation_labels, "validation_labels")
             both = sorted(self._excluded & set(self.unseen))
             if both:
                 raise ValueError(
@@ -62,7 +62,7 @@ class Inputs:
                     f"Received: {both[:10]}"
                 )
         if config.hierarchy:
-            self.hierarchy = Hierarchy.open(packaged_path(config.hierarchy))
+            self.hierarchy = open_hierarchy(config.hierarchy)
         if config.images:
             self._open_images()
 

@@ -12,7 +12,8 @@ from absl import logging
 
 from devise_tf import text
 from devise_tf.config import FREE, Config
-from devise_tf.evaluation import EvaluationSettings, evaluate_runs
+from devise_tf.evaluation.evaluate_runs import evaluate_runs
+from devise_tf.evaluation.settings import EvaluationSettings
 from devise_tf.files import atomic_path
 from devise_tf.images import BadImages, ImageSource
 from devise_tf.labels import LabelVectors, make_label_vectors, random_label_vectors

@@ -16,7 +16,6 @@ import sys
 import tempfile
 import threading
 import time
-import types
 from collections.abc import Iterator, Sequence
 
 import numpy as np
@@ -138,7 +137,8 @@ def scorers_of(names: Sequence[str], answers: str, found, seen_ids: Sequence[str
     import keras
     import tensorflow as tf
 
-    from devise_tf.evaluation import Candidates, Scorer
+    from devise_tf.evaluation.measure.candidates import Candidates
+    from devise_tf.evaluation.measure.measurement import Scorer
 
     by_label = found.by_label()
     table = np.stack([by_label[label] for label in seen_ids])
@@ -174,11 +174,14 @@ def main(_: list[str], values: flags.FlagValues) -> None:
     if not all(k.isdecimal() and int(k) for k in values.ks):
         raise command.UsageError(f"--ks must hold numbers from 1. Received: --ks={','.join(values.ks)}")
 
-    from devise_tf.evaluation import evaluate, standard_settings, summarize, write_report
-    from devise_tf.evaluation.evaluate_runs import differences
     from devise_tf.evaluation.figures.claims import check_claims
+    from devise_tf.evaluation.figures.summary import differences, summarize
     from devise_tf.evaluation.measure.correct_sets import CorrectSets
+    from devise_tf.evaluation.measure.measure_models import measure_models
+    from devise_tf.evaluation.measure.measurement import standard_settings
+    from devise_tf.evaluation.measure.samples import sample_answers
     from devise_tf.evaluation.report.details import report_details
+    from devise_tf.evaluation.report.write_report import write_report
     from devise_tf.images import BadImages, Crop, ImageInput
     from devise_tf.labels import Hierarchy, LabelSet, make_label_vectors
     from devise_tf.labels.coverage import label_coverage
@@ -199,12 +202,12 @@ def main(_: list[str], values: flags.FlagValues) -> None:
     source = drawn_images(found.vectors, found.ids, values.images, values.noise)
     with stages.timed("correct sets of all labels, once"):
         CorrectSets(hierarchy.neighbors, found.ids, found.ids, found.ids, ks)
-    memory = Memory()
+    images, memory = ImageInput(source, Crop(_SIDE, _SIDE), BadImages(source)), Memory()
     with stages.timed("evaluate"), memory:
         scorers = scorers_of(values.models, values.answers, found, seen_ids)
-        measurement = evaluate(
-            *(scorers, ImageInput(source, Crop(_SIDE, _SIDE), BadImages(source))),
-            *(standard_settings(seen_ids, unseen_ids, source.present()), hierarchy.neighbors, ks, values.batch_size),
+        measurement = measure_models(
+            *(scorers, images, standard_settings(seen_ids, unseen_ids, source.present())),
+            *(hierarchy.neighbors, ks, values.batch_size),
             verbose=0,
         )
     with stages.timed("figures and intervals"):
@@ -212,12 +215,10 @@ def main(_: list[str], values: flags.FlagValues) -> None:
     with stages.timed("differences and claims"):
         report |= {"differences": differences(measurement, {}, 0), "claims": check_claims(measurement)}
     with stages.timed("details"):
-        run = types.SimpleNamespace(label_vectors=lambda *_: found, size=lambda _: _SIDE)
-        inputs = types.SimpleNamespace(
-            labels=labels, hierarchy=hierarchy, missing="drop", seen=seen_ids, source=source,
-            coverage=label_coverage(labels, terms),
-        )  # fmt: skip
-        details = report_details(run, inputs, measurement, scorers, values.samples, 0)
+        samples = sample_answers(scorers, images, measurement, hierarchy.neighbors, values.samples, 0)
+        details = report_details(
+            *(measurement, samples, labels, found, label_coverage(labels, terms), seen_ids, hierarchy, 0)
+        )
     with stages.timed("writing"), tempfile.TemporaryDirectory() as directory:
         report |= {
             "images": {name: len(images) for name, images in measurement.images.items()},

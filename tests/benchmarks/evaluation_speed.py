@@ -109,7 +109,8 @@ def rounds(run, hierarchy, source, models: Sequence[str], batch_size: int, count
     """
     import tensorflow as tf
 
-    from devise_tf.evaluation import evaluate, standard_settings
+    from devise_tf.evaluation.measure.measure_models import measure_models
+    from devise_tf.evaluation.measure.measurement import standard_settings
     from devise_tf.evaluation.measure.run_scorers import run_scorers
     from devise_tf.images import BadImages, Crop, ImageInput, image_dataset
 
@@ -130,7 +131,7 @@ def rounds(run, hierarchy, source, models: Sequence[str], batch_size: int, count
 
     def measure(some):
         settings = standard_settings(run.seen, run.unseen, some.present())
-        evaluate(
+        measure_models(
             *(scorers, ImageInput(some, crop, BadImages(some)), settings, hierarchy.neighbors),
             batch_size=batch_size,
             verbose=0,

@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from devise_tf.evaluation import EvaluationSettings, evaluate_runs
+from devise_tf.evaluation.evaluate_runs import evaluate_runs
+from devise_tf.evaluation.settings import EvaluationSettings
 from devise_tf.text import load_vectors, save_vectors
 from tests.helpers.tiny_model_dir import IMAGE_SIZE, LABELS, RESIZE_SIZE, TERMS, add_devise, make_model_dir
 

@@ -9,8 +9,9 @@ import pytest
 from PIL import Image
 
 from devise_tf.config import Config
-from devise_tf.evaluation import EvaluationSettings, evaluate_runs
-from devise_tf.evaluation.report import report_details
+from devise_tf.evaluation.evaluate_runs import evaluate_runs
+from devise_tf.evaluation.report import label_map as mapping
+from devise_tf.evaluation.settings import EvaluationSettings
 from devise_tf.labels import LabelSet
 from devise_tf.packaged import packaged_path
 from devise_tf.training import make_strategy, train
@@ -45,7 +46,7 @@ def report_of(directory):
 def small_maps():
     """t-SNE of all labels would take more time than all the rest."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(report_details, "MAX_POINTS", 300)
+        patch.setattr(mapping, "MAX_POINTS", 300)
         yield
 
 

@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from devise_tf.evaluation import Candidates, Measurement, Scorer, Setting, evaluate
-from devise_tf.evaluation.measure import evaluator
-from devise_tf.evaluation.measure.measurement import GeneralizedOutcomes, Outcomes
+from devise_tf.evaluation.measure import measure_models as measuring
+from devise_tf.evaluation.measure.candidates import Candidates
+from devise_tf.evaluation.measure.measure_models import measure_models
+from devise_tf.evaluation.measure.measurement import GeneralizedOutcomes, Measurement, Outcomes, Scorer, Setting
 from devise_tf.images import BadImages, Crop, ImageInput, ImageSource
 from tests.helpers.image_files import encode
 
@@ -103,8 +104,8 @@ def measure(source, scorers, settings, decode=False, **arguments):
     images = ImageInput(source, Crop(SIZE, SIZE), BadImages(source, max_share=1.0))
     with pytest.MonkeyPatch.context() as patch:
         if not decode:
-            patch.setattr(evaluator, "image_dataset", lambda images, examples, training: source.dataset(examples))
-        return evaluate(scorers, images, settings, **{"verbose": 0, **arguments})
+            patch.setattr(measuring, "image_dataset", lambda images, examples, training: source.dataset(examples))
+        return measure_models(scorers, images, settings, **{"verbose": 0, **arguments})
 
 
 def same(one, other):

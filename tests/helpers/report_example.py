@@ -6,8 +6,11 @@ from html.parser import HTMLParser
 import numpy as np
 from PIL import Image
 
-from devise_tf.evaluation.report.html import html_report
-from devise_tf.evaluation.report.report_details import LabelMap, LabelRow, ReportDetails, Sample
+from devise_tf.evaluation.figures.label_figures import LabelRow
+from devise_tf.evaluation.measure.samples import Sample
+from devise_tf.evaluation.report.details import ReportDetails
+from devise_tf.evaluation.report.html.page import html_report
+from devise_tf.evaluation.report.label_map import LabelMap
 
 VOID = {"meta", "link", "img", "input", "br"}
 HOSTILE = (

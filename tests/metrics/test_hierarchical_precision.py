@@ -137,10 +137,29 @@ def test_metric_against_oracle_with_weights():
         np.testing.assert_allclose(metric.result(), np.average(values, weights=weights), rtol=1e-5)
 
 
-def test_scores_of_nan_rank_last():
+def test_scores_of_nan_rank_last_and_are_never_correct():
     metric = HierarchicalPrecisionAtK(1, [{0}, {1}])
     metric.update_state([0, 1], [[np.nan, 0.5], [np.nan, 0.5]])
     assert metric.result() == 0.5
+    metric = HierarchicalPrecisionAtK(2, [{0}, {1}])
+    metric.update_state([0, 1], [[np.nan, 0.5], [np.nan, 0.5]])
+    assert metric.result() == 0.25
+
+
+def test_sorted_ids_give_what_scores_give():
+    """Ids below zero are no answers, even of a label without a correct one."""
+    rng = np.random.default_rng(1)
+    sets = [set(), *(set(rng.choice(20, size=4, replace=False).tolist()) for _ in range(9))]
+    labels, scores = rng.integers(0, 10, 50), np.round(rng.random((50, 20)), 1).astype("float32")
+    scores[rng.random(scores.shape) < 0.8] = np.nan
+    ids = np.argsort(-scores, axis=1, kind="stable")[:, :6]
+    ids = np.where(np.isnan(np.take_along_axis(scores, ids, axis=1)), -1, ids)
+    by_ids, by_scores = HierarchicalPrecisionAtK(5, sets, from_sorted_ids=True), HierarchicalPrecisionAtK(5, sets)
+    by_ids.update_state(labels, ids)
+    by_scores.update_state(labels, scores)
+    expected = [len(sets[label] & set(row[:5].tolist())) / 5 for label, row in zip(labels, ids, strict=True)]
+    assert float(by_ids.result()) == float(by_scores.result()) == pytest.approx(np.mean(expected))
+    assert by_ids.get_config()["from_sorted_ids"]
 
 
 def test_perfect_ranker_scores_one_wherever_sets_reach_k():

@@ -6,6 +6,7 @@ import pytest
 import tensorflow as tf
 
 from devise_tf.metrics import HitAtK, hit_at_k
+from devise_tf.metrics.hit_at_k import NEVER, label_rank
 
 
 def oracle(labels, scores, k):
@@ -26,6 +27,23 @@ def test_against_a_stable_sort(k):
 def test_a_constant_scorer_is_no_better_than_chance(value):
     hits = hit_at_k(np.arange(10), np.full((10, 10), value, "float32"), 3)
     assert np.sum(hits) == (0 if np.isnan(value) else 3)
+
+
+@pytest.mark.parametrize("k", [1, 3, 8])
+def test_sorted_ids_give_what_scores_give(k):
+    rng = np.random.default_rng(1)
+    scores, labels = np.round(rng.random((60, 20)), 1).astype("float32"), rng.integers(0, 20, 60)
+    ids = np.argsort(-scores, axis=1, kind="stable")[:, :8]
+    np.testing.assert_array_equal(hit_at_k(labels, ids, k, from_sorted_ids=True), oracle(labels, scores, k))
+    by_ids, by_scores = HitAtK(k, from_sorted_ids=True), HitAtK(k)
+    by_ids.update_state(labels, ids)
+    by_scores.update_state(labels, scores)
+    assert by_ids.result() == by_scores.result()
+
+
+def test_negative_ids_are_no_answers():
+    ranks = label_rank([0, 1, 2], [[3, 0], [-1, -1], [2, -1]], from_sorted_ids=True)
+    np.testing.assert_array_equal(ranks, [2, NEVER, 1])
 
 
 def test_metric_over_batches_and_weights():
@@ -53,8 +71,8 @@ def test_labels_beyond_a_half_precision_float():
 
 
 def test_config_round_trip_and_name():
-    metric = HitAtK(5)
-    assert metric.name == "hit@5"
+    metric = HitAtK(5, from_sorted_ids=True)
+    assert metric.name == "hit@5" and metric.get_config()["from_sorted_ids"]
     serialized = json.loads(json.dumps(keras.saving.serialize_keras_object(metric)))
     assert serialized["registered_name"] == "devise_tf>HitAtK"
     assert keras.saving.deserialize_keras_object(serialized).get_config() == metric.get_config()
@@ -66,10 +84,10 @@ def test_bad_k(k):
         HitAtK(k)
 
 
-def test_not_a_number_hits_nothing_in_a_graph_too():
+def test_nan_ranks_last_and_hits_nothing_in_a_graph_too():
     """TensorFlow's graph optimizer turns `not (a <= b)` into `a > b`, which is another thing for NaN."""
     scores = tf.constant([[np.nan, np.nan, np.nan], [np.nan, 1.0, 0.0], [0.2, 0.1, 0.3]])
-    for k, expected in ((1, [False, False, True]), (2, [False, True, True]), (3, [False, True, True])):
+    for k, expected in ((1, [False, True, True]), (2, [False, True, True]), (3, [False, True, True])):
         hits = tf.function(lambda labels, scores, k=k: hit_at_k(labels, scores, k))
         np.testing.assert_array_equal(hits(tf.constant([0, 1, 2]), scores), expected)
         np.testing.assert_array_equal(hit_at_k([0, 1, 2], scores, k), expected)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import devise_tf.models
-from devise_tf.evaluation.figures.label_list_sizes import about_label_list
+from devise_tf.evaluation.label_list_sizes import about_label_list
 from devise_tf.evaluation.measure.correct_sets import CorrectSets
 from devise_tf.labels import Hierarchy, LabelSet, load_ids, make_label_vectors
 from devise_tf.labels.wordnet_files import find_wordnet

@@ -11,9 +11,10 @@ import pytest
 import tensorflow as tf
 
 import devise_tf.models
-from devise_tf.evaluation import EvaluationSettings, evaluate_runs
+from devise_tf.evaluation.evaluate_runs import evaluate_runs
 from devise_tf.evaluation.measure.run_scorers import run_scorers
-from devise_tf.evaluation.report import report_details
+from devise_tf.evaluation.report import label_map as mapping
+from devise_tf.evaluation.settings import EvaluationSettings
 from devise_tf.export.build import ExportSettings, export_model
 from devise_tf.export.manifest import MANIFEST_FILE
 from devise_tf.labels import LabelSet
@@ -66,7 +67,7 @@ def images(tmp_path_factory):
 @pytest.fixture
 def no_map(monkeypatch):
     """The report's map of a thousand labels takes longer than the rest, and has tests of its own."""
-    monkeypatch.setattr(report_details, "t_sne", lambda vectors, seed: vectors[:, :2])
+    monkeypatch.setattr(mapping, "t_sne", lambda vectors, seed: vectors[:, :2])
 
 
 def softmax(logits):

@@ -4,6 +4,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
+SAMPLES = 1000  # of the intervals in reports
+
 
 def bootstrap_means(
     columns: np.ndarray, labels: np.ndarray | None = None, samples: int = 2000, seed: int | Sequence[int] = 0

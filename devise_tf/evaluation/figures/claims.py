@@ -2,8 +2,9 @@
 
 import numpy as np
 
-from devise_tf.evaluation.figures.bootstrap import bootstrap_means, interval
-from devise_tf.evaluation.figures.summary import SAMPLES, difference, metric_values
+from devise_tf.evaluation.figures.bootstrap import SAMPLES, bootstrap_means, interval
+from devise_tf.evaluation.figures.metrics import metric_values
+from devise_tf.evaluation.figures.summary import difference
 from devise_tf.evaluation.measure.measurement import Measurement
 
 HOLDS, DOES_NOT, CANNOT_TELL = "holds", "does not hold", "cannot tell"

@@ -2,6 +2,8 @@
 
 from collections.abc import Sequence
 
+from devise_tf.evaluation.figures.metrics import format_of
+
 _HITS_1 = ("hit@1", "hit@2", "hit@5", "hit@10", "hp@2", "hp@5", "hp@10", "hp@20")
 _ALL = tuple(f"{kind}@{k}" for kind in ("hit", "hp") for k in (1, 2, 5, 10, 20))
 
@@ -62,4 +64,4 @@ def paper_figures(seen: Sequence[str], unseen: Sequence[str], ilsvrc: Sequence[s
 
 
 def _shares(metrics, row):
-    return {m: value / 100 if m.startswith("hit") else value for m, value in zip(metrics, row, strict=True)}
+    return {name: value / format_of(name).scale for name, value in zip(metrics, row, strict=True)}

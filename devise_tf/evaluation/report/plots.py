@@ -7,15 +7,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from devise_tf.evaluation.report.colors import PRINTED, PRINTED_GRAY
 from devise_tf.evaluation.report.label_plane import place_names, t_sne
 from devise_tf.files import atomic_write
 
-# Ten colours that are told apart easily and two more; grey is for what has no group.
-_COLORS = (
-    *("#1f77b4", "#ff7f0e", "#2ca02c", "#d62728", "#9467bd", "#8c564b", "#e377c2", "#bcbd22", "#17becf", "#0b3d91"),
-    *("#7fc97f", "#f2b701"),
-)
-_GREY = "#a0a0a0"
 # Where a name may stand: how far from its point, in points of print, and how it is aligned.
 _SIDES = (
     ((5, 0), "left", "center"),
@@ -43,7 +38,7 @@ def plot_label_vectors(
     max_names: int = 60,
     title: str = "",
 ) -> np.ndarray:
-    """Draws label vectors in the plane by t-SNE, coloured by their groups: the paper's Figure 1b.
+    """Draws label vectors in the plane by t-SNE, colored by their groups: the paper's Figure 1b.
 
     Args:
         path: The PNG file to write, atomically.
@@ -74,14 +69,14 @@ def plot_label_vectors(
         )
     sizes = Counter(groups)
     order = sorted(sizes, key=lambda group: (group == "other", -sizes[group], group))
-    if len(set(order) - {"other"}) > len(_COLORS):
-        raise ValueError(f"There must be {len(_COLORS)} groups at most. Received: {order}")
+    if len(set(order) - {"other"}) > len(PRINTED):
+        raise ValueError(f"There must be {len(PRINTED)} groups at most. Received: {order}")
     points = t_sne(vectors, seed)
 
     figure = Figure(figsize=(11, 7.5), dpi=150, layout="constrained")
     canvas = FigureCanvasAgg(figure)
     axes = figure.add_subplot()
-    colors = {group: _GREY if group == "other" else _COLORS[i] for i, group in enumerate(order)}
+    colors = {group: PRINTED_GRAY if group == "other" else PRINTED[i] for i, group in enumerate(order)}
     size = float(np.clip(12000 / len(points), 3, 55))
     groups = np.array(groups)
     for group in order:

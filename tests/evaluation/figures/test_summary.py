@@ -5,16 +5,16 @@ import functools
 import numpy as np
 import pytest
 
-from devise_tf.evaluation import Candidates, Scorer, standard_settings, summarize
-from devise_tf.evaluation.figures.summary import (
+from devise_tf.evaluation.figures.generalized import (
     choose_penalty,
-    difference,
     generalized_curve,
     generalized_difference,
     harmonic_mean,
-    metric_values,
-    metrics_of,
 )
+from devise_tf.evaluation.figures.metrics import metric_values, metrics_of
+from devise_tf.evaluation.figures.summary import difference, summarize
+from devise_tf.evaluation.measure.candidates import Candidates
+from devise_tf.evaluation.measure.measurement import Scorer, standard_settings
 from tests.helpers import made_up
 from tests.helpers.made_up import World, measure, measurement, outcomes
 

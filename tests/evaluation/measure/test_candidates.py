@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from devise_tf.evaluation import Candidates
+from devise_tf.evaluation.measure.candidates import Candidates
 
 
 def best(candidates, queries, k):

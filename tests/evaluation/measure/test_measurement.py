@@ -3,8 +3,7 @@ import dataclasses
 import numpy as np
 import pytest
 
-from devise_tf.evaluation import standard_settings
-from devise_tf.evaluation.measure.measurement import split
+from devise_tf.evaluation.measure.measurement import split, standard_settings
 from tests.helpers.made_up import measurement, outcomes
 
 SEEN, UNSEEN = ["a", "b", "c"], ["x", "y"]

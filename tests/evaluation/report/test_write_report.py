@@ -2,8 +2,9 @@ import json
 
 import pytest
 
-from devise_tf.evaluation import markdown_tables, write_report
-from devise_tf.evaluation.report.report_details import ReportDetails
+from devise_tf.evaluation.report.details import ReportDetails
+from devise_tf.evaluation.report.markdown import markdown_tables
+from devise_tf.evaluation.report.write_report import write_report
 
 SEEN_TITLE = "Seen labels (120 images, 20 candidates)"
 UNSEEN_TITLE = "Unseen labels among unseen candidates (40 images, 4 candidates)"

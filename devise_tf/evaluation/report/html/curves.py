@@ -5,11 +5,11 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from devise_tf.evaluation.report.details import ReportDetails
 from devise_tf.evaluation.report.html.chart import Chart, decades, ticks
 from devise_tf.evaluation.report.html.looks import Looks
 from devise_tf.evaluation.report.html.text import figure, interval_of, known, number, percent
-from devise_tf.evaluation.report.report_details import ReportDetails
-from devise_tf.evaluation.report.titles import SETTINGS, in_order
+from devise_tf.evaluation.report.models import SETTINGS, in_order
 
 
 def curves_section(report: Mapping, details: ReportDetails, looks: Looks) -> tuple[str, list[dict]]:

@@ -8,29 +8,23 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from devise_tf.evaluation.report.colors import GROUPS
 from devise_tf.evaluation.report.html.chart import diamond
 from devise_tf.evaluation.report.html.text import clip, escape, label_name, number, plural
+from devise_tf.evaluation.report.label_map import LabelMap
 from devise_tf.evaluation.report.label_plane import place_names
-from devise_tf.evaluation.report.report_details import LabelMap
 
 _WIDTH, _HEIGHT, _MARGIN = 960, 640, 24
 _MAX_NAMES = 60
-# Of groups for light and dark pages, and grey for those without a colour of their own.
-_COLORS = (
-    ("#332288", "#8d7ff0"), ("#e0851f", "#f5a04a"), ("#117733", "#3fb567"), ("#cc3d55", "#ff7a8e"),
-    ("#2b8cc4", "#7cc8f2"), ("#8a7a12", "#c8b53c"), ("#aa4499", "#e083d0"), ("#44aa99", "#5fd6c2"),
-    ("#7a3b12", "#c98a5a"), ("#b58f00", "#ffe066"), ("#5577aa", "#b4c4e8"), ("#7fb032", "#b7e36b"),
-    ("#9a9aa2", "#74747e"),
-)  # fmt: skip
-_GREY = len(_COLORS) - 1
+_GRAY = len(GROUPS) - 1
 # Where a name may stand, as seen from its point: how far its anchor is, and on which side.
 _SIDES = ((9, 4, "start"), (-9, 4, "end"), (0, -9, "middle"), (0, 18, "middle"))
 _BEFORE = {"start": 0.0, "end": 1.0, "middle": 0.5}  # the share of a text's length that lies before its anchor
 
 
 def map_styles() -> tuple[list[str], list[str]]:
-    """CSS rules of the groups' colours, for light and for dark pages."""
-    light, dark = ([f".g{i}{{--c:{pair[k]}}}" for i, pair in enumerate(_COLORS)] for k in (0, 1))
+    """CSS rules of the groups' colors, for light and for dark pages."""
+    light, dark = ([f".g{i}{{--c:{pair[k]}}}" for i, pair in enumerate(GROUPS)] for k in (0, 1))
     return light, dark
 
 
@@ -56,17 +50,17 @@ def map_section(found: LabelMap | None, names: Mapping[str, str], labels: int, m
     points = points * (_WIDTH - 2 * _MARGIN, 2 * _MARGIN - _HEIGHT) + (_MARGIN, _HEIGHT - _MARGIN)
     sizes = Counter(found.groups[row] for row in rows)
     named = sorted((group for group in sizes if group != "other"), key=lambda group: (-sizes[group], group))
-    colors = {group: i for i, group in enumerate(named[:_GREY])}
+    colors = {group: i for i, group in enumerate(named[:_GRAY])}
     members: dict[int, list[int]] = {}
     for place, row in enumerate(rows):
-        members.setdefault(colors.get(found.groups[row], _GREY), []).append(place)
+        members.setdefault(colors.get(found.groups[row], _GRAY), []).append(place)
     radius = float(np.clip(math.sqrt(5000 / len(rows)), 2.2, 5.5))
     layers, legend = [], []
     for color in sorted(members, reverse=True):  # the grey ones below
         marks = [_mark(found, rows[place], points[place], radius, names) for place in members[color]]
         layers.append(f'<g class="g{color}">{"".join(marks)}</g>')
     for color in sorted(members):
-        name = "other" if color == _GREY else named[color]
+        name = "other" if color == _GRAY else named[color]
         legend.append(
             f'<li class="g{color}" data-group="g{color}"><i class="dot"></i>{escape(name, 40)} '
             f'<span class="soft">{len(members[color]):,}</span></li>'
@@ -77,7 +71,7 @@ def map_section(found: LabelMap | None, names: Mapping[str, str], labels: int, m
     texts = _names(points, [clip(names.get(found.ids[row], found.ids[row]), 26) for row in rows])
     return (
         f'<p class="hint">{shown} by t-SNE: labels whose vectors have a large cosine lie together. {shapes}'
-        "Colours are branches of the hierarchy; a point’s name is shown under the pointer.</p>"
+        "Colors are branches of the hierarchy; a point’s name is shown under the pointer.</p>"
         '<figure class="map"><div class="scroll" tabindex="0" role="region" aria-labelledby="map-title">'
         f'<svg id="label-map" viewBox="0 0 {_WIDTH} {_HEIGHT}" role="img" aria-label="Map of the label vectors">'
         f'{"".join(layers)}<g class="names">{texts}</g></svg></div>'

@@ -3,19 +3,20 @@
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
+from devise_tf.evaluation.figures import metrics
+from devise_tf.evaluation.figures.label_figures import LabelRow
+from devise_tf.evaluation.report.details import ReportDetails
 from devise_tf.evaluation.report.html.looks import Looks
 from devise_tf.evaluation.report.html.text import (
     escape,
     figure,
     label_element,
     label_name,
-    metrics_of,
     number,
     plural,
     score,
 )
-from devise_tf.evaluation.report.report_details import LabelRow, ReportDetails
-from devise_tf.evaluation.report.titles import in_order
+from devise_tf.evaluation.report.models import in_order
 
 _MAX_CONFUSIONS = 15
 _MAX_LISTED = 300
@@ -61,16 +62,16 @@ def labels_section(rows: Sequence[LabelRow], names: Mapping[str, str], looks: Lo
     if not shown:
         return '<p class="hint">They would not fit in the page.</p>'
     columns = [
-        (model, f"{kind}@{k}")
+        (model, column)
         for model in in_order({model for row in rows for model in row.hits})
-        for kind, k in metrics_of(row.hits[model] for row in rows if model in row.hits)
+        for column in metrics.columns(row.hits[model] for row in rows if model in row.hits)
     ]
     spans = Counter(model for model, _ in columns)
     lines = []
     for row in shown:
         hits = "".join(
-            f"<td>{figure(row.hits.get(model, {}).get(metric), metric.startswith('hp'))}</td>"
-            for model, metric in columns
+            f"<td>{figure(row.hits.get(model, {}).get(column.name), column.metric.format)}</td>"
+            for model, column in columns
         )
         terms = escape("; ".join(term.replace("_", " ") for term in row.terms), 120)
         lines.append(
@@ -79,7 +80,7 @@ def labels_section(rows: Sequence[LabelRow], names: Mapping[str, str], looks: Lo
             f"<td>{escape(row.found, 40)}</td>{hits}</tr>"
         )
     head = "".join(f'<th scope="col" data-sort="{kind}">{name}</th>' for name, kind in _COLUMNS.items())
-    head += "".join(f'<th scope="col" data-sort="number">{metric}</th>' for _, metric in columns)
+    head += "".join(f'<th scope="col" data-sort="number">{column.name}</th>' for _, column in columns)
     groups = "".join(
         f'<th scope="colgroup" colspan="{count}">{looks.dot(model)}</th>' for model, count in spans.items()
     )

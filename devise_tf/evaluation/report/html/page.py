@@ -5,6 +5,8 @@ import os
 import re
 from collections.abc import Mapping
 
+from devise_tf.evaluation.report.colors import page_styles
+from devise_tf.evaluation.report.details import ReportDetails
 from devise_tf.evaluation.report.html.curves import curves_section
 from devise_tf.evaluation.report.html.label_map import map_section, map_styles
 from devise_tf.evaluation.report.html.labels import confusions_section, coverage_section, labels_section
@@ -12,8 +14,8 @@ from devise_tf.evaluation.report.html.looks import Looks
 from devise_tf.evaluation.report.html.samples import samples_section
 from devise_tf.evaluation.report.html.tables import differences_section, generalized_section, setting_section
 from devise_tf.evaluation.report.html.text import escape, plural
-from devise_tf.evaluation.report.report_details import MAX_POINTS, ReportDetails
-from devise_tf.evaluation.report.titles import SETTINGS
+from devise_tf.evaluation.report.label_map import MAX_POINTS
+from devise_tf.evaluation.report.models import SETTINGS
 
 MAX_BYTES = 5_000_000
 MAX_ROWS = 2000
@@ -77,6 +79,7 @@ def _page(report: Mapping, details: ReportDetails, share: float) -> str:
     # In JSON only a string can hold a "<", and as \u003c no string of it ends the element.
     data = json.dumps({"panels": panels}, separators=(",", ":"), allow_nan=False).replace("<", "\\u003c")
     parts = {
+        "colors": "\n".join(page_styles()),
         "styles": "\n".join([*light, "@media screen and (prefers-color-scheme: dark) {", *dark, "}"]),
         "body": "\n".join(body),
         "data": data,

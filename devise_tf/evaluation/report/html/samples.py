@@ -3,10 +3,10 @@
 import base64
 from collections.abc import Mapping, Sequence
 
+from devise_tf.evaluation.measure.samples import Sample
 from devise_tf.evaluation.report.html.looks import Looks
 from devise_tf.evaluation.report.html.text import label_element, label_name, plural, score
-from devise_tf.evaluation.report.report_details import Sample
-from devise_tf.evaluation.report.titles import in_order
+from devise_tf.evaluation.report.models import in_order
 
 _ANSWERS = 5
 

@@ -1,73 +1,84 @@
 """Tables of figures and of differences."""
 
+import itertools
 from collections.abc import Mapping, Sequence
 
+from devise_tf.evaluation.figures.metrics import PERCENT, SHARE, Format, MetricAtK, columns, format_of
 from devise_tf.evaluation.report.html.looks import Looks
-from devise_tf.evaluation.report.html.text import escape, figure, interval_of, known, metrics_of, number, plural, signed
-from devise_tf.evaluation.report.titles import SETTINGS, in_order
+from devise_tf.evaluation.report.html.text import escape, figure, interval_of, known, number, plural, signed
+from devise_tf.evaluation.report.models import SETTINGS, in_order
 
 _GENERALIZED = ("seen", "unseen", "harmonic")
 _GROUP = '<th scope="colgroup" colspan="{}">{}</th>'
 
 
 def setting_section(report: Mapping, setting: str, looks: Looks) -> str:
-    """hit@k and hp@k of all models, the paper's figures below, and notes on what they are."""
+    """The figures of all models, the paper's below, and notes on what they are."""
     rows = report.get(setting, {})
     paper = report.get("paper", {}).get(setting, {})
-    metrics = metrics_of([*rows.values(), *paper.values()])
-    if not rows or not metrics:
+    shown = columns([*rows.values(), *paper.values()])
+    if not rows or not shown:
         return ""
-    hits = sum(kind == "hit" for kind, _ in metrics)
-    head = _GROUP.format(hits, "flat hit@k, %") if hits else ""
-    head += _GROUP.format(len(metrics) - hits, "hierarchical precision@k") if hits < len(metrics) else ""
-    ks = "".join(
-        f'<th scope="col"{" class=first" if i in (0, hits) else ""}>{kind}@{k}</th>'
-        for i, (kind, k) in enumerate(metrics)
-    )
-    columns = [(f"{kind}@{k}", kind == "hp") for kind, k in metrics]
-    cells = _cells(report, setting, columns, rows)
+    cells = _cells(report, setting, [(column.name, column.metric.format) for column in shown], rows)
     lines = [f"<tr>{looks.row_head(model)}{''.join(cells[model])}</tr>" for model in in_order(rows)]
-    body = f"<tbody>{''.join(lines)}</tbody>"
-    if paper:
-        lines = [
-            f'<tr><th scope="row">{looks.title(model)}</th>'
-            + "".join(f"<td>{figure(row.get(metric), hierarchical)}</td>" for metric, hierarchical in columns)
-            + "</tr>"
-            for model, row in paper.items()
-        ]
-        body += (
-            f'<tbody class="paper"><tr><th scope="rowgroup" colspan="{len(columns) + 1}">the paper’s figures '
-            f"(Frome et al., 2013)</th></tr>{''.join(lines)}</tbody>"
-        )
+    table = (
+        f'<div class="scroll" tabindex="0" role="region" aria-labelledby="{setting}-title">'
+        f'<table class="figures">{_caption(report, setting)}<thead>{_head(shown)}</thead>'
+        f"<tbody>{''.join(lines)}</tbody>{_paper_rows(paper, shown, looks)}</table></div>"
+    )
+    hints = _hints(report, setting, shown, any("<b>" in cell for row in cells.values() for cell in row), looks)
+    return table + "".join(f'<p class="hint">{hint}</p>' for hint in hints)
+
+
+def _head(shown: Sequence[MetricAtK]) -> str:
+    groups = [(metric, list(group)) for metric, group in itertools.groupby(shown, lambda column: column.metric)]
+    titles = "".join(_GROUP.format(len(group), metric.title) for metric, group in groups)
+    names = "".join(
+        f'<th scope="col"{"" if i else " class=first"}>{column.name}</th>'
+        for _, group in groups
+        for i, column in enumerate(group)
+    )
+    return f'<tr><td></td>{titles}</tr><tr><th scope="col">model</th>{names}</tr>'
+
+
+def _caption(report: Mapping, setting: str) -> str:
     counted = []
     if setting in report.get("images", {}):
         counted.append(plural(report["images"][setting], "image"))
     if setting in report.get("labels", {}):
         counted.append(plural(report["labels"][setting]["candidates"], "candidate"))
-    caption = f"<caption>{', '.join(counted)}</caption>" if counted else ""
-    table = (
-        f'<div class="scroll" tabindex="0" role="region" aria-labelledby="{setting}-title">'
-        f'<table class="figures">{caption}<thead><tr><td></td>{head}</tr><tr><th scope="col">model</th>{ks}</tr>'
-        f"</thead>{body}</table></div>"
+    return f"<caption>{', '.join(counted)}</caption>" if counted else ""
+
+
+def _paper_rows(paper: Mapping[str, Mapping[str, float]], shown: Sequence[MetricAtK], looks: Looks) -> str:
+    if not paper:
+        return ""
+    lines = [
+        f'<tr><th scope="row">{looks.title(model)}</th>'
+        + "".join(f"<td>{figure(row.get(column.name), column.metric.format)}</td>" for column in shown)
+        + "</tr>"
+        for model, row in paper.items()
+    ]
+    return (
+        f'<tbody class="paper"><tr><th scope="rowgroup" colspan="{len(shown) + 1}">the paper’s figures '
+        f"(Frome et al., 2013)</th></tr>{''.join(lines)}</tbody>"
     )
-    said = []
+
+
+def _hints(report: Mapping, setting: str, shown: Sequence[MetricAtK], bold: bool, looks: Looks) -> list[str]:
+    """What the metrics are, below the first table only; what is bold; the figures of seeds."""
+    sentences = []
     if setting == next(name for name in SETTINGS if name in report):
-        if hits:
-            said.append("Hit@k: share of the images whose label is among the first k answers.")
-        if hits < len(metrics):
-            said.append(
-                "Hierarchical precision@k: share of the first k answers that are among the labels nearest to the "
-                "true one in the hierarchy."
-            )
-    if any("<b>" in cell for row in cells.values() for cell in row):
-        said.append("Bold: its interval lies above those of all other models.")
-    hints = [" ".join(said)] if said else []
+        sentences += dict.fromkeys(column.metric.hint for column in shown)
+    if bold:
+        sentences.append("Bold: its interval lies above those of all other models.")
+    hints = [" ".join(sentences)] if sentences else []
     for model, values in report.get("seeds", {}).get(setting, {}).items():
         if len(values.get("hit@1", ())) > 1:
             low, high = (figure(bound(values["hit@1"])) for bound in (min, max))
             count = len(values["hit@1"])
             hints.append(f"{looks.title(model)}: mean of {count} seeds; hit@1 from {low} to {high} %.")
-    return table + "".join(f'<p class="hint">{hint}</p>' for hint in hints)
+    return hints
 
 
 def generalized_section(report: Mapping, looks: Looks) -> str:
@@ -79,8 +90,8 @@ def generalized_section(report: Mapping, looks: Looks) -> str:
         model: {**row, **{f"penalized.{name}": value for name, value in (row.get("penalized") or {}).items()}}
         for model, row in found.items()
     }
-    plain = _cells(report, "generalized", [(name, False) for name in _GENERALIZED], rows)
-    after = _cells(report, "generalized", [(f"penalized.{name}", False) for name in _GENERALIZED], rows)
+    plain = _cells(report, "generalized", [(name, PERCENT) for name in _GENERALIZED], rows)
+    after = _cells(report, "generalized", [(f"penalized.{name}", PERCENT) for name in _GENERALIZED], rows)
     penalized = any(row.get("penalized") for row in found.values())
     area = any("area" in row for row in found.values())
     lines = []
@@ -90,13 +101,13 @@ def generalized_section(report: Mapping, looks: Looks) -> str:
             penalty = rows[model].get("penalized.penalty")
             cells += f"<td>{f'{penalty:.3g}' if known(penalty) else '–'}</td>{''.join(after[model])}"
         if area:
-            cells += f"<td>{figure(rows[model].get('area'), hierarchical=True)}</td>"
+            cells += f"<td>{figure(rows[model].get('area'), SHARE)}</td>"
         lines.append(f"<tr>{looks.row_head(model)}{cells}</tr>")
     groups = [("as answered, %", _GENERALIZED)]
     groups += [("seen labels’ scores less a penalty, %", ("penalty", *_GENERALIZED))] if penalized else []
     groups += [("all penalties", ("area",))] if area else []
     head = "".join(_GROUP.format(len(names), title) for title, names in groups)
-    columns = "".join(
+    heads = "".join(
         f'<th scope="col"{"" if i else " class=first"}>{name}</th>'
         for _, names in groups
         for i, name in enumerate(names)
@@ -104,7 +115,7 @@ def generalized_section(report: Mapping, looks: Looks) -> str:
     return (
         '<div class="scroll" tabindex="0" role="region" aria-labelledby="generalized-title"><table class="figures">'
         "<caption>Accuracy on seen and on unseen labels, all of them candidates</caption>"
-        f'<thead><tr><td></td>{head}</tr><tr><th scope="col">model</th>{columns}</tr></thead>'
+        f'<thead><tr><td></td>{head}</tr><tr><th scope="col">model</th>{heads}</tr></thead>'
         f"<tbody>{''.join(lines)}</tbody></table></div>"
         '<p class="hint">Accuracy: hit@1 of each label, averaged over labels. Harmonic: the harmonic mean of both '
         "accuracies, which is high only if both are."
@@ -113,19 +124,19 @@ def generalized_section(report: Mapping, looks: Looks) -> str:
 
 
 def _cells(
-    report: Mapping, setting: str, columns: Sequence[tuple[str, bool]], rows: Mapping[str, Mapping]
+    report: Mapping, setting: str, names: Sequence[tuple[str, Format]], rows: Mapping[str, Mapping]
 ) -> dict[str, list[str]]:
-    """Cells by model of columns `(metric, hierarchical)`: figures, their intervals, the best in bold."""
+    """Cells by model of columns `(name, format)`: figures, their intervals, the best in bold."""
     cells: dict[str, list[str]] = {model: [] for model in rows}
-    for metric, hierarchical in columns:
+    for metric, form in names:
         bounds = {model: bound for model in rows if (bound := interval_of(report, setting, model, metric))}
         best = _best({model: row.get(metric) for model, row in rows.items()}, bounds)
         for model, row in rows.items():
-            text = figure(row.get(metric), hierarchical)
+            text = figure(row.get(metric), form)
             if model == best:
                 text = f"<b>{text}</b>"
             if model in bounds and known(row.get(metric)):
-                low, high = (figure(bound, hierarchical) for bound in bounds[model])
+                low, high = (figure(bound, form) for bound in bounds[model])
                 text += f"<small>{low}–{high}</small>"
             cells[model].append(f"<td>{text}</td>")
     return cells
@@ -148,13 +159,13 @@ def differences_section(report: Mapping, looks: Looks) -> str:
             settings.setdefault(row["setting"], []).append(row)
     if not settings:
         return ""
-    columns = ("metric", "models", "difference", "95 % interval", "about zero")
+    heads = ("metric", "models", "difference", "95 % interval", "about zero")
     bodies = []
     for setting, rows in settings.items():
         bounds = [row.get(name) for row in rows for name in ("low", "high", "difference")]
         reach = max(abs(bound) for bound in bounds if known(bound)) or 1.0
         bodies.append(
-            f'<tbody><tr><th scope="rowgroup" colspan="{len(columns)}">'
+            f'<tbody><tr><th scope="rowgroup" colspan="{len(heads)}">'
             f"{escape(SETTINGS.get(setting, setting.capitalize()))}</th></tr>"
             f"{''.join(_difference(row, reach, looks) for row in rows)}</tbody>"
         )
@@ -162,7 +173,7 @@ def differences_section(report: Mapping, looks: Looks) -> str:
     return (
         f'<div class="scroll{tall}" tabindex="0" role="region" aria-labelledby="differences-title">'
         '<table class="figures differences"><thead><tr>'
-        + "".join(f'<th scope="col">{name}</th>' for name in columns)
+        + "".join(f'<th scope="col">{name}</th>' for name in heads)
         + f"</tr></thead>{''.join(bodies)}</table></div>"
         '<p class="hint">Paired: both models answer for the same images. Percentage points, and shares for hp@k. '
         "Bold: the interval does not hold zero. The pictures of a setting have one scale.</p>"
@@ -172,10 +183,10 @@ def differences_section(report: Mapping, looks: Looks) -> str:
 def _difference(row: Mapping, reach: float, looks: Looks) -> str:
     """A row of the table of differences; the picture goes from `-reach` to `reach`."""
     difference, low, high = (row.get(name) for name in ("difference", "low", "high"))
-    hierarchical = row["metric"].startswith("hp")
-    text, interval, clear = signed(difference, hierarchical), "–", False
+    form = format_of(row["metric"])
+    text, interval, clear = signed(difference, form), "–", False
     if known(low) and known(high):
-        interval = f"{signed(low, hierarchical)} to {signed(high, hierarchical)}"
+        interval = f"{signed(low, form)} to {signed(high, form)}"
         clear = low > 0 or high < 0
     else:
         low = high = difference

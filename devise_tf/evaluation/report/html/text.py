@@ -2,8 +2,9 @@
 
 import html
 import math
-import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
+
+from devise_tf.evaluation.figures.metrics import PERCENT, Format
 
 
 def clip(value: object, most: int) -> str:
@@ -35,13 +36,13 @@ def known(value: float | None) -> bool:
     return value is not None and math.isfinite(value)
 
 
-def figure(value: float | None, hierarchical: bool = False) -> str:
-    """Hits and accuracies in per cent, hierarchical precision as a share, as in the paper."""
-    return "–" if not known(value) else f"{value:.3f}" if hierarchical else f"{100 * value:.1f}"
+def figure(value: float | None, form: Format = PERCENT) -> str:
+    """A figure in its form; a dash where there is none."""
+    return form(value) if value is not None and known(value) else "–"
 
 
-def signed(value: float, hierarchical: bool = False) -> str:
-    return ("−" if value < 0 else "+") + figure(abs(value), hierarchical)
+def signed(value: float, form: Format = PERCENT) -> str:
+    return ("−" if value < 0 else "+") + figure(abs(value), form)
 
 
 def score(value: float | None) -> str:
@@ -57,12 +58,6 @@ def number(value: float) -> str:
 def percent(share: float) -> str:
     """A tick or another round figure, in per cent."""
     return f"{100 * share:.6g}"
-
-
-def metrics_of(rows: Iterable[Mapping[str, float]]) -> list[tuple[str, int]]:
-    """`[("hit", 1), …, ("hp", 2), …]`, what any of the rows has; hp@1 is hit@1 and left out."""
-    found = {re.fullmatch(r"(hit|hp)@(\d+)", metric) for row in rows for metric in row} - {None}
-    return sorted({(match[1], int(match[2])) for match in found} - {("hp", 1)})
 
 
 def interval_of(report: Mapping, setting: str, model: str, metric: str) -> tuple[float, float] | None:

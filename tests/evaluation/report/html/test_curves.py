@@ -4,8 +4,8 @@ import re
 import numpy as np
 import pytest
 
-from devise_tf.evaluation.report.html import html_report
-from devise_tf.evaluation.report.report_details import ReportDetails
+from devise_tf.evaluation.report.details import ReportDetails
+from devise_tf.evaluation.report.html.page import html_report
 from tests.helpers.report_example import KS, make_details, make_report, parse
 
 

@@ -6,8 +6,10 @@ import time
 import numpy as np
 import pytest
 
-from devise_tf.evaluation.report.html import html_report
-from devise_tf.evaluation.report.report_details import LabelMap, LabelRow, ReportDetails
+from devise_tf.evaluation.figures.label_figures import LabelRow
+from devise_tf.evaluation.report.details import ReportDetails
+from devise_tf.evaluation.report.html.page import html_report
+from devise_tf.evaluation.report.label_map import LabelMap
 from tests.helpers.report_example import HOSTILE, hostile_page, make_details, make_report
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")

@@ -2,8 +2,9 @@ import re
 
 import numpy as np
 
-from devise_tf.evaluation.report.html import html_report
-from devise_tf.evaluation.report.report_details import LabelMap, ReportDetails
+from devise_tf.evaluation.report.details import ReportDetails
+from devise_tf.evaluation.report.html.page import html_report
+from devise_tf.evaluation.report.label_map import LabelMap
 from tests.helpers.report_example import make_details, make_report, parse
 
 

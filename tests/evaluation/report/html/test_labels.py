@@ -1,4 +1,4 @@
-from devise_tf.evaluation.report.html import html_report
+from devise_tf.evaluation.report.html.page import html_report
 from tests.helpers.report_example import cells, make_details, make_report, parse
 
 

@@ -1,3 +1,4 @@
+import dataclasses
 import io
 import json
 import re
@@ -7,9 +8,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from devise_tf.evaluation.report import report_details
-from devise_tf.evaluation.report.html import html_report
-from devise_tf.evaluation.report.report_details import LabelMap, LabelRow, ReportDetails, Sample
+from devise_tf.evaluation.figures.label_figures import LabelRow
+from devise_tf.evaluation.measure.samples import Sample
+from devise_tf.evaluation.report.details import ReportDetails
+from devise_tf.evaluation.report.html.page import html_report
+from devise_tf.evaluation.report.label_map import LabelMap
 from tests.helpers.report_example import HOSTILE, cells_of, hostile_page, make_details, make_report, parse
 
 POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'unsafe-inline'"
@@ -68,7 +71,7 @@ def test_any_part_may_be_absent(kept):
         assert sections.count(kept) == (kept == "labels") and "curves" in sections  # another part has that name
 
 
-@pytest.mark.parametrize("field", [field.name for field in report_details.dataclasses.fields(ReportDetails)])
+@pytest.mark.parametrize("field", [field.name for field in dataclasses.fields(ReportDetails)])
 def test_any_detail_may_be_absent(field):
     details = make_details()
     setattr(details, field, getattr(ReportDetails(), field))

@@ -1,6 +1,6 @@
 import base64
 
-from devise_tf.evaluation.report.html import html_report
+from devise_tf.evaluation.report.html.page import html_report
 from tests.helpers.report_example import jpeg, make_details, make_report, parse
 
 

@@ -1,7 +1,7 @@
 import pytest
 
-from devise_tf.evaluation.report.html import html_report
-from devise_tf.evaluation.report.report_details import ReportDetails
+from devise_tf.evaluation.report.details import ReportDetails
+from devise_tf.evaluation.report.html.page import html_report
 from tests.helpers.report_example import KS, cells, cells_of, make_report, parse
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from devise_tf.evaluation.figures.label_list_sizes import about_label_list
+from devise_tf.evaluation.label_list_sizes import about_label_list
 
 
 @pytest.mark.parametrize(

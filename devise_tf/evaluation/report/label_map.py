@@ -1,8 +1,8 @@
-"""What the HTML report shows beside the figures of `metrics.json`."""
+"""Label vectors in the plane, for the report's page."""
 
 import dataclasses
 import importlib.util
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 from absl import logging
@@ -10,50 +10,6 @@ from absl import logging
 from devise_tf.evaluation.report.label_plane import t_sne
 
 MAX_POINTS = 2000  # t-SNE takes seconds for so many, and a page draws them at once.
-
-
-@dataclasses.dataclass
-class Sample:
-    """An image and what models answer, as in the paper's Figure 2.
-
-    Attributes:
-        image_jpeg: A JPEG file's bytes, of at most 256 px a side: the page holds them whole.
-        label_id: The true label.
-        seen: Whether the label was trained.
-        answers: For each model `[(label id, score)]`, best first; the page shows five.
-        correct: Label ids that count as near the true one, such as its hCorrectSet at k = 5.
-    """
-
-    image_jpeg: bytes
-    label_id: str
-    seen: bool
-    answers: Mapping[str, Sequence[tuple[str, float]]]
-    correct: Collection[str] = frozenset()
-
-    def __post_init__(self):
-        if not self.image_jpeg.startswith(b"\xff\xd8"):
-            raise ValueError(f"`image_jpeg` must be a JPEG file's bytes. Received: image_jpeg={self.image_jpeg[:16]}…")
-
-
-@dataclasses.dataclass
-class LabelRow:
-    """A row of the table of labels.
-
-    Attributes:
-        label_id: The label.
-        terms: Its terms.
-        seen: Whether it was trained.
-        images: Number of its images that were measured.
-        found: How its vector was found: `"whole"`, `"other term"`, `"composed"` or `"missing"`.
-        hits: For each model shares of these images, such as `{"hit@1": 0.4, "hit@5": 0.7}`.
-    """
-
-    label_id: str
-    terms: Sequence[str]
-    seen: bool
-    images: int
-    found: str
-    hits: Mapping[str, Mapping[str, float]]
 
 
 @dataclasses.dataclass
@@ -83,31 +39,6 @@ class LabelMap:
         if not np.isfinite(self.points).all():
             row = int(np.flatnonzero(~np.isfinite(self.points).all(axis=1))[0])
             raise ValueError(f"Points must be finite. Received: points[{row}]={self.points[row]} of {self.ids[row]!r}")
-
-
-@dataclasses.dataclass
-class ReportDetails:
-    """What the page shows of single labels and images. What is empty is left out.
-
-    Attributes:
-        names: Display names by label id; a label without one is shown by its id.
-        curves: For each setting and model the shares hit@1, hit@2, … hit@K.
-        generalized_curve: For each model two arrays `[n]`, accuracies of seen and of unseen labels over all penalties,
-            in the order of the penalties.
-        samples: Images with answers.
-        confusions: For each model `[(true label, answered label, images, cosine of their label vectors)]`, most
-            frequent first.
-        label_rows: A row for each label.
-        map: The label vectors in the plane.
-    """
-
-    names: Mapping[str, str] = dataclasses.field(default_factory=dict)
-    curves: Mapping[str, Mapping[str, Sequence[float]]] = dataclasses.field(default_factory=dict)
-    generalized_curve: Mapping[str, tuple[Sequence[float], Sequence[float]]] = dataclasses.field(default_factory=dict)
-    samples: Sequence[Sample] = ()
-    confusions: Mapping[str, Sequence[tuple[str, str, int, float]]] = dataclasses.field(default_factory=dict)
-    label_rows: Sequence[LabelRow] = ()
-    map: LabelMap | None = None
 
 
 def label_map(

@@ -3,8 +3,9 @@ import importlib.util
 import numpy as np
 import pytest
 
-from devise_tf.evaluation.report import report_details
-from devise_tf.evaluation.report.report_details import LabelMap, Sample, label_map
+from devise_tf.evaluation.measure.samples import Sample
+from devise_tf.evaluation.report import label_map as mapping
+from devise_tf.evaluation.report.label_map import LabelMap, label_map
 
 
 def test_label_map():
@@ -21,7 +22,7 @@ def test_label_map():
 
 
 def test_label_map_takes_some_of_many(monkeypatch):
-    monkeypatch.setattr(report_details, "MAX_POINTS", 20)
+    monkeypatch.setattr(mapping, "MAX_POINTS", 20)
     vectors = np.random.default_rng(0).normal(size=(50, 4))
     ids = [f"n{i}" for i in range(50)]
     found = label_map(vectors, ids, [i < 25 for i in range(50)], [f"g{i}" for i in range(50)])
@@ -32,7 +33,7 @@ def test_label_map_takes_some_of_many(monkeypatch):
 
 def test_no_label_map(monkeypatch):
     said = []
-    monkeypatch.setattr(report_details.logging, "warning", lambda message, *values: said.append(message % values))
+    monkeypatch.setattr(mapping.logging, "warning", lambda message, *values: said.append(message % values))
     assert label_map(np.eye(3), list("abc"), [True] * 3, list("abc")) is None
     find = importlib.util.find_spec
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "sklearn" else find(name))

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from devise_tf.evaluation import Candidates, Scorer, Setting, standard_settings
-from devise_tf.evaluation.measure.measurement import NEVER
+from devise_tf.evaluation.measure.candidates import Candidates
+from devise_tf.evaluation.measure.measurement import NEVER, Scorer, Setting, standard_settings
 from devise_tf.metrics import HierarchicalPrecisionAtK, HitAtK, hierarchical_correct_sets
 from tests.helpers import made_up
 from tests.helpers.evaluator_oracle import answer_with_penalty, answers, correct_set
@@ -201,7 +201,7 @@ import numpy as np
 import tensorflow as tf
 cpu = tf.config.list_physical_devices("CPU")[0]
 tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
-from devise_tf.evaluation import standard_settings
+from devise_tf.evaluation.measure.measurement import standard_settings
 from tests.helpers.made_up import World, measure, same
 world = World(11, images=61)
 settings = standard_settings(world.seen, world.unseen)

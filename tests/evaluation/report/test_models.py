@@ -1,4 +1,4 @@
-from devise_tf.evaluation.report.titles import in_order
+from devise_tf.evaluation.report.models import in_order
 
 
 def test_order():

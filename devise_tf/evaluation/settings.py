@@ -1,0 +1,73 @@
+"""What is evaluated, and how."""
+
+import dataclasses
+from collections.abc import Sequence
+
+
+@dataclasses.dataclass(frozen=True)
+class EvaluationSettings:
+    """What is evaluated, and how.
+
+    Attributes:
+        model_dirs: Model directories: of one run, or of runs that differ in their seeds only; or a preset's name.
+        images: `"folder:DIR"`, `"tfds:NAME"` or `"builtin"`, whose `val` images are measured; empty for the run's own.
+        data_dir: Where TensorFlow Datasets keeps its files; empty for its own default.
+        labels: File of labels with their terms, for those that the run's own file does not have.
+        unseen_labels: File of the ids of the labels that count as unseen, in place of the run's own.
+        hierarchy: See `Hierarchy.open`; empty for the run's own.
+        models: Names of the models to measure; all by default.
+        conse_tops: ConSE's numbers of most probable labels, None for all.
+        answers: `"auto"`, `"terms"` or `"labels"`, see `run_scorers`.
+        ks: Of hit@k and hp@k; None for 1, 2, 5, 10 and 20, as far as there are as many candidates.
+        validation_share: Share of the images, drawn by `seed`, that penalties are chosen on; the others are measured.
+        penalties_from: Model directory of a run with validation labels, evaluated before, whose penalties are taken.
+        report_dir: Where the report goes; empty for `report/` in the first model directory, of a preset for
+            `NAME/report/` in the working directory.
+        max_bad_images: Share of unreadable images above which the evaluation stops.
+        batch_size: Images at once, over all devices.
+        samples: Number of images that the report shows.
+        seed: Of the split, the bootstrap and the choice of samples.
+        verbose: 0 for no progress bars.
+    """
+
+    model_dirs: Sequence[str]
+    images: str = ""
+    data_dir: str = ""
+    labels: str = ""
+    unseen_labels: str = ""
+    hierarchy: str = ""
+    models: Sequence[str] | None = None
+    conse_tops: Sequence[int | None] = (10, 1, None)
+    answers: str = "auto"
+    ks: Sequence[int] | None = None
+    validation_share: float = 0.0
+    penalties_from: str = ""
+    report_dir: str = ""
+    max_bad_images: float = 0.05
+    batch_size: int = 64
+    samples: int = 24
+    seed: int = 0
+    verbose: int = 1
+
+    def __post_init__(self):
+        if not self.model_dirs:
+            raise ValueError("`model_dir` must name a model directory. Received: none")
+        if not 0 <= self.validation_share < 1:
+            raise ValueError(
+                f"`validation_share` must be from 0 to below 1. Received: validation_share={self.validation_share}"
+            )
+        if self.validation_share and self.penalties_from:
+            raise ValueError(
+                "Choose penalties on a share of the images (`validation_share`) or take them from another run "
+                f"(`penalties_from`), not both. Received: {self.validation_share}, {self.penalties_from!r}"
+            )
+        if self.ks is not None and (not self.ks or min(self.ks) < 1 or len(set(self.ks)) < len(self.ks)):
+            raise ValueError(f"`ks` must hold different integers >= 1. Received: ks={list(self.ks)}")
+        tops = [top for top in self.conse_tops if top is not None]
+        if min(tops, default=1) < 1 or len(set(self.conse_tops)) < len(self.conse_tops):
+            raise ValueError(
+                "`conse_tops` must hold different integers >= 1, or None for all labels. "
+                f"Received: conse_tops={list(self.conse_tops)}"
+            )
+        if self.models is not None and not self.models:
+            raise ValueError("`models` must name models; leave it out for all. Received: models=[]")
