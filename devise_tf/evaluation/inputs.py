@@ -11,6 +11,7 @@ from devise_tf.images import BadImages, Crop, ImageInput, ImageSource, open_imag
 from devise_tf.labels import Hierarchy, LabelSet
 from devise_tf.labels.coverage import label_coverage
 from devise_tf.labels.open_labels import open_hierarchy, open_ids, open_labels
+from devise_tf.model_dir import Entry, ReportFile
 from devise_tf.models.trained_run import PretrainedRun, TrainedRun, open_run
 
 # Flags of training in which the seeds of one run may differ: they shape nothing, or lead to labels that are compared.
@@ -52,7 +53,7 @@ class EvaluationInputs:
         self.runs = [open_run(directory) for directory in settings.model_dirs]
         for run in self.runs[1:]:
             _check_seeds(self.run, run)
-        self.report_dir = os.path.expanduser(settings.report_dir) or self.run.path("report")
+        self.report_dir = os.path.expanduser(settings.report_dir) or self.run.path(Entry.REPORT)
         if os.path.exists(self.report_dir) and not os.path.isdir(self.report_dir):
             raise ValueError(f"`report_dir` must be a folder, or be made. Received: report_dir={self.report_dir!r}")
         self.notes: list[str] = []
@@ -80,7 +81,7 @@ class EvaluationInputs:
         # A preset has no directory: what is written about its images lies with its report.
         folder = self.report_dir if isinstance(self.run, PretrainedRun) else self.run.directory
         crop = Crop(self.run.size("image_size"), self.run.size("resize_size"))
-        bad_images = BadImages(source, os.path.join(folder, "bad_images.log"), settings.max_bad_images)
+        bad_images = BadImages(source, os.path.join(folder, Entry.BAD_IMAGES), settings.max_bad_images)
         self.images = ImageInput(source, crop, bad_images)
 
     @property
@@ -198,7 +199,7 @@ def _open_source(run: TrainedRun, settings: EvaluationSettings) -> ImageSource:
 
 def _penalties(model_dir: str) -> dict[str, float]:
     """The penalties on seen labels' scores that the evaluation of another run chose."""
-    path = os.path.join(os.path.expanduser(model_dir), "report", "metrics.json")
+    path = os.path.join(os.path.expanduser(model_dir), Entry.REPORT, ReportFile.METRICS)
     try:
         with open(path, encoding="utf-8") as file:
             written = json.load(file).get("penalties")
