@@ -2,8 +2,12 @@
 
 import os
 import sys
+from pathlib import Path
 
 import pytest
+
+from tests.helpers.shared import shared
+from tests.helpers.wheel import build_wheel, copy_sources, install
 
 # Set before any test imports TensorFlow: quiet, on the CPU and on the TensorFlow backend, whatever the machine has.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
@@ -32,3 +36,19 @@ def _fixed_seed():
     policy = keras.config.dtype_policy()
     yield
     keras.config.set_dtype_policy(policy)
+
+
+@pytest.fixture(scope="session")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The package's wheel, built from the tracked files. Not to be changed."""
+
+    def make(folder: Path) -> str:
+        return str(build_wheel(copy_sources(folder / "sources"), folder))
+
+    return Path(shared(tmp_path_factory, "wheel", make))
+
+
+@pytest.fixture(scope="session")
+def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the wheel installed in it and nothing else. Not to be changed."""
+    return Path(shared(tmp_path_factory, "installed", lambda folder: install(wheel, folder) or str(folder)))
