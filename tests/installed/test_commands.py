@@ -15,9 +15,8 @@ from PIL import Image
 from tests.helpers.wheel import away, run
 
 COLORS = {"cat": (200, 60, 40), "dog": (60, 180, 60), "oak": (40, 60, 200)}
-# As short as a run with all phases, a report and a model to export can be.
-SETTINGS = """--corpus=text.txt --images=folder:images --unseen_labels=unseen.txt --model_dir=run --verbose=0
---dimension=8 --window=2 --min_count=1 --sample=0 --skip_gram_epochs=1 --skip_gram_batch_size=2 --skip_gram_threads=1
+# As short as a run with a report and a model to export can be.
+SETTINGS = """--vectors=vectors.txt --images=folder:images --unseen_labels=unseen.txt --model_dir=run --verbose=0
 --visual_model=resnet_micro --image_size=16 --resize_size=18 --cnn_epochs=1 --cnn_batch_size=4 --devise_batch_size=4
 --projection_epochs=1 --finetune_epochs=0 --random_models=1""".split()
 
@@ -39,8 +38,8 @@ def write_inputs(folder):
             for number in range(4):
                 pixels = (rng.integers(-40, 40, (20, 22, 3)) + color).clip(0, 255).astype("uint8")
                 Image.fromarray(pixels).save(folder / "images" / split / label / f"{number}.png")
-    words = rng.choice([*COLORS, "the", "and", "sees"], (60, 8))
-    (folder / "text.txt").write_text("".join(" ".join(line) + "\n" for line in words))
+    rows = (" ".join([label, *map(str, rng.normal(size=8))]) for label in COLORS)
+    (folder / "vectors.txt").write_text("3 8\n" + "".join(f"{row}\n" for row in rows))
     (folder / "unseen.txt").write_text("oak\n")
 
 
