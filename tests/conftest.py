@@ -52,3 +52,11 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with the wheel installed in it and nothing else. Not to be changed."""
     return Path(shared(tmp_path_factory, "installed", lambda folder: install(wheel, folder) or str(folder)))
+
+
+@pytest.fixture(scope="session")
+def tiny_model_dir(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The model directory of `tests/helpers/tiny_model_dir.py`, made once; whoever changes it takes a copy."""
+    from tests.helpers.tiny_model_dir import make_model_dir
+
+    return shared(tmp_path_factory, "tiny_model_dir", lambda folder: make_model_dir(folder / "run"))

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -13,7 +14,7 @@ from PIL import Image
 
 from devise_tf import evaluate as command
 from tests.helpers.commands import call
-from tests.helpers.tiny_model_dir import LABELS, RESIZE_SIZE, make_model_dir
+from tests.helpers.tiny_model_dir import LABELS, RESIZE_SIZE
 
 ROOT = Path(__file__).resolve().parents[1]
 # Runs the command, and dies without any farewell when the first file of the report takes its name.
@@ -33,10 +34,10 @@ finally:
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory):
+def folder(tmp_path_factory, tiny_model_dir):
     """A finished run and images of its labels."""
     folder = tmp_path_factory.mktemp("command")
-    make_model_dir(folder / "run")
+    shutil.copytree(tiny_model_dir, folder / "run")
     for number, label in enumerate(LABELS):
         (folder / "images" / "val" / label).mkdir(parents=True)
         pixels = np.random.default_rng(number).integers(0, 256, (RESIZE_SIZE, RESIZE_SIZE, 3), np.uint8)
