@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+import devise_tf
 from tests.helpers.shared import shared
 from tests.helpers.wheel import build_wheel, copy_sources, install
 
@@ -17,6 +18,12 @@ os.environ["KERAS_BACKEND"] = "tensorflow"
 if "PYTEST_XDIST_WORKER" in os.environ:
     for name in ("TF_NUM_INTRAOP_THREADS", "OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS"):
         os.environ.setdefault(name, "1")
+
+
+def pytest_configure() -> None:
+    """Where the tests are meant for an installed package, they do not run on another one."""
+    if "DEVISE_TF_CHECKOUT" in os.environ and "site-packages" not in Path(devise_tf.__file__).resolve().parts:
+        raise pytest.UsageError(f"`devise_tf` must be an installed package. Received: {devise_tf.__file__}")
 
 
 def pytest_itemcollected(item: pytest.Item) -> None:

@@ -12,7 +12,7 @@ from devise_tf.models.visual import BUILDERS, PRESETS
 
 ROOT = Path(__file__).resolve().parents[1]
 CARDS = sorted((ROOT / "models").glob("*/README.md"))
-DOCUMENTS = [ROOT / "README.md", ROOT / "BUILD.md", ROOT / "export" / "README.md"]
+DOCUMENTS = [ROOT / name for name in ("README.md", "BUILD.md", "CONTRIBUTING.md", "CHANGELOG.md", "export/README.md")]
 DOCUMENTS = list(dict.fromkeys([*DOCUMENTS, *CARDS, *sorted((ROOT / "models").glob("*/[A-Z]*.md"))]))
 FLAGFILES = sorted((ROOT / "models").rglob("*.flags"))
 # Flags of the command line that are no settings.

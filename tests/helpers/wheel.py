@@ -10,6 +10,7 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[2]
 # Where the tests run against an installed package, the checkout is elsewhere.
 CHECKOUT = Path(os.environ.get("DEVISE_TF_CHECKOUT", ROOT))
+PACKAGE_FOLDERS = ("devise_tf", "models", "export")
 LINKS = ("devise_tf/models", "devise_tf/export")
 _BUILD_FILES = ("setup.py", "pyproject.toml", "README.md", "LICENSE")
 _PIP = (sys.executable, "-m", "pip", "--disable-pip-version-check")
@@ -34,14 +35,15 @@ def away(*paths: Path) -> dict[str, str]:
     return {"PYTHONSAFEPATH": "1", "PYTHONPATH": os.pathsep.join(map(str, paths))}
 
 
-def tracked_files() -> list[str]:
-    """The package's files that are in Git or about to be: paths in the checkout, without links."""
-    listed = run(
-        *("git", "ls-files", "-z", "--cached", "--others", "--exclude-standard", "--"),
-        *("devise_tf", "models", "export"),
-        cwd=CHECKOUT,
-    )
-    return sorted(name for name in set(listed.split("\0")) - {"", *LINKS} if (CHECKOUT / name).exists())
+def tracked_files(*folders: str) -> list[str]:
+    """The files that are in Git or about to be, without the package's links; of the whole checkout by default."""
+    if not (CHECKOUT / ".git").exists():  # an archive of the sources holds nothing else
+        paths = [path for path in CHECKOUT.rglob("*") if path.is_file() and "__pycache__" not in path.parts]
+        names = {path.relative_to(CHECKOUT).as_posix() for path in paths}
+        return sorted(name for name in names if not folders or name.split("/")[0] in folders)
+    listing = ("git", "ls-files", "-z", "--cached", "--others", "--exclude-standard", "--", *folders)
+    names = set(run(*listing, cwd=CHECKOUT).split("\0")) - {"", *LINKS}
+    return sorted(name for name in names if (CHECKOUT / name).is_file())
 
 
 def copy_sources(folder: Path, links: bool = True) -> Path:
@@ -51,7 +53,7 @@ def copy_sources(folder: Path, links: bool = True) -> Path:
         folder: Where to.
         links: Bool. False leaves the links out: as in an archive, or with Git on Windows.
     """
-    for name in [*tracked_files(), *_BUILD_FILES]:
+    for name in [*tracked_files(*PACKAGE_FOLDERS), *_BUILD_FILES]:
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(CHECKOUT / name, folder / name)
     for link in LINKS if links else ():

@@ -72,10 +72,16 @@ def test_the_one_import_from_another_folder_needs_neither_tensorflow_nor_keras()
 
 @pytest.mark.parametrize("backend", BACKENDS)
 def test_forward_passes(backend):
-    if importlib.util.find_spec(BACKENDS[backend]) is None:
-        pytest.skip(f"Keras's {backend} backend needs {BACKENDS[backend]}, which is not installed")
-    environment = {**os.environ, "KERAS_BACKEND": backend}
+    """`DEVISE_TF_JAX_PYTHON` and `DEVISE_TF_TORCH_PYTHON` name interpreters that have these packages; see .ci/run."""
+    package = BACKENDS[backend]
+    python = os.environ.get(f"DEVISE_TF_{package.upper()}_PYTHON", "")
+    if not python and importlib.util.find_spec(package) is None:
+        pytest.skip(f"Keras's {backend} backend needs {package}, which is not installed; .ci/run installs it")
     result = subprocess.run(
-        [sys.executable, "-c", FORWARD_PASSES], env=environment, cwd=ROOT, capture_output=True, text=True, timeout=120
+        [python or sys.executable, "-P", "-c", FORWARD_PASSES],
+        env={**os.environ, "KERAS_BACKEND": backend, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        timeout=120,
     )
     assert result.returncode == 0, result.stderr
