@@ -14,7 +14,7 @@ from devise_tf.labels.open_labels import open_labels
 from devise_tf.labels.wordnet_names import wordnet_names
 from devise_tf.model_dir import Entry, ModelDir
 from devise_tf.packaged import packaged_files
-from devise_tf.text.packaged_vectors import find_vectors
+from devise_tf.text.npz_vectors import find_vectors
 from devise_tf.text.term_vectors import TermVectors
 
 

@@ -12,7 +12,7 @@ import pytest
 
 from devise_tf import vectors as command
 from devise_tf.text import load_vectors, save_vectors
-from devise_tf.text.packaged_vectors import load_npz, save_npz
+from devise_tf.text.npz_vectors import load_npz, save_npz
 from tests.helpers import commands
 
 ROOT = Path(__file__).resolve().parents[1]

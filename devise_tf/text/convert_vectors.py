@@ -7,17 +7,10 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 import numpy as np
 
 from devise_tf.files import atomic_write
-from devise_tf.text.packaged_vectors import find_vectors, save_npz
+from devise_tf.text.npz_vectors import find_vectors, save_npz
 from devise_tf.text.term_vectors import term_rows
-from devise_tf.text.vector_file import (
-    FORMS,
-    load_terms,
-    load_vectors,
-    open_rows,
-    parse_values,
-    save_vectors,
-    write_rows,
-)
+from devise_tf.text.vector_file import load_terms, load_vectors, save_vectors, write_rows
+from devise_tf.text.vector_rows import check_form, open_rows, parse_values
 
 _SUFFIXES = {
     ".bin": "word2vec_binary",
@@ -35,8 +28,8 @@ def form_of(path: str | os.PathLike, form: str | None = None) -> str:
         ValueError: it is not known, or the path's suffix says that the file is compressed, which none is.
     """
     suffix = os.path.splitext(os.fspath(path))[1].lower()
-    if form is not None and form not in FORMS:
-        raise ValueError(f"`form` must be one of {FORMS}. Received: {form=}")
+    if form is not None:
+        check_form(form)
     form = form or _SUFFIXES.get(suffix)
     if form is None or suffix in (".gz", ".xz"):
         raise ValueError(

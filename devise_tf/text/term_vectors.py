@@ -7,7 +7,7 @@ from functools import cached_property
 
 import numpy as np
 
-from devise_tf.text.packaged_vectors import check_term_vectors
+from devise_tf.text.npz_vectors import check_term_vectors
 from devise_tf.text.tokenizer import normalize_term, tokenize
 from devise_tf.text.vector_file import load_vectors
 

@@ -5,13 +5,14 @@ import re
 
 import numpy as np
 
-# `\w` without the underscore is exactly the Unicode categories L and N.
-_WORD = re.compile(r"[^\W_]+")
-# Four times as fast for text in ASCII: letters in lower case, digits, and a space for everything else.
-_ASCII = bytes(ord(chr(code).lower()) if code < 128 and chr(code).isalnum() else ord(" ") for code in range(256))
-# The same for blocks: line ends stay, and the bytes of other characters, which are dealt with before.
-_ASCII_BLOCK = bytes(code if code == ord("\n") or code >= 128 else _ASCII[code] for code in range(256))
+# What words are made of, `\w` without the underscore, is exactly the Unicode categories L and N. All else separates
+# words, and line ends stay, for blocks of lines.
 _SEPARATORS = re.compile(r"(?:[^\w\n]|_)+")
+# The same for ASCII, four times as fast. Bytes of other characters, which are dealt with before, stay.
+_ASCII = bytes(
+    code if code >= 128 or code == ord("\n") else ord(chr(code).lower()) if chr(code).isalnum() else ord(" ")
+    for code in range(256)
+)
 _NOT_ASCII = re.compile(rb"[\x80-\xff]+")
 _CAPITAL_SIGMA = "Σ".encode()
 
@@ -48,7 +49,7 @@ def tokenize(text: str) -> list[str]:
     """
     if text.isascii():
         return text.encode("ascii").translate(_ASCII).decode("ascii").split()
-    return _WORD.findall(text.lower())
+    return _fold(text).split()
 
 
 def fold_block(block: bytes) -> bytes:
@@ -70,12 +71,14 @@ def fold_block(block: bytes) -> bytes:
         # The lower case of no character but the capital sigma depends on what stands beside it, so that the runs of
         # characters beyond ASCII, which are few in many languages, can be dealt with alone.
         if 8 * np.count_nonzero(np.frombuffer(block, np.int8) < 0) > len(block):
-            block = _fold(block)
+            block = _fold_bytes(block)
         else:
             if _CAPITAL_SIGMA in block:
-                block = b"\n".join([_fold(line) if _CAPITAL_SIGMA in line else line for line in block.split(b"\n")])
-            block = _NOT_ASCII.sub(lambda run: _fold_run(run[0]) if len(run[0]) <= 64 else _fold(run[0]), block)
-    return block.translate(_ASCII_BLOCK).replace(b"\n", b" \n ")
+                block = b"\n".join(
+                    [_fold_bytes(line) if _CAPITAL_SIGMA in line else line for line in block.split(b"\n")]
+                )
+            block = _NOT_ASCII.sub(lambda run: _fold_run(run[0]) if len(run[0]) <= 64 else _fold_bytes(run[0]), block)
+    return block.translate(_ASCII).replace(b"\n", b" \n ")
 
 
 def normalize_term(text: str) -> str:
@@ -96,8 +99,13 @@ def normalize_term(text: str) -> str:
     return "_".join(words)
 
 
-def _fold(text: bytes) -> bytes:
-    return _SEPARATORS.sub(" ", text.decode("utf-8", errors="replace").lower()).encode("utf-8")
+def _fold(text: str) -> str:
+    """Lower case, with a space for whatever separates words but line ends."""
+    return _SEPARATORS.sub(" ", text.lower())
 
 
-_fold_run = functools.lru_cache(1 << 16)(_fold)
+def _fold_bytes(text: bytes) -> bytes:
+    return _fold(text.decode("utf-8", errors="replace")).encode("utf-8")
+
+
+_fold_run = functools.lru_cache(1 << 16)(_fold_bytes)

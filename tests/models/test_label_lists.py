@@ -12,7 +12,7 @@ from devise_tf.labels import Hierarchy, LabelSet, load_ids, make_label_vectors
 from devise_tf.labels.wordnet_files import find_wordnet
 from devise_tf.metrics import hierarchical_correct_sets
 from devise_tf.packaged import packaged_files
-from devise_tf.text.packaged_vectors import load_npz
+from devise_tf.text.npz_vectors import load_npz
 
 FOLDER = Path(devise_tf.models.__file__).parent
 

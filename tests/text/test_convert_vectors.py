@@ -7,7 +7,7 @@ import pytest
 from devise_tf.labels import LabelSet, make_label_vectors
 from devise_tf.text import load_vectors, save_vectors
 from devise_tf.text.convert_vectors import convert_vectors, form_of, needed_terms
-from devise_tf.text.packaged_vectors import load_npz
+from devise_tf.text.npz_vectors import load_npz
 
 FORMS = ["word2vec_text", "word2vec_binary", "glove", "npz"]
 TERMS = ["the", "cat", "snow", "leopard", "red", "fox", "felis", "of"]

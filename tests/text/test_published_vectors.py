@@ -10,7 +10,7 @@ from devise_tf.labels import LabelSet
 from devise_tf.labels.coverage import label_coverage
 from devise_tf.packaged import packaged_files
 from devise_tf.text import TermVectors
-from devise_tf.text.packaged_vectors import load_npz
+from devise_tf.text.npz_vectors import load_npz
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 NAME = "label_terms_300"

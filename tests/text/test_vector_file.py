@@ -37,7 +37,7 @@ def test_round_trip_is_exact(tmp_path, vectors, form, guess, compressed):
 
 @pytest.mark.parametrize("form", FORMS)
 def test_many_rows_and_blocks(tmp_path, monkeypatch, form):
-    monkeypatch.setattr("devise_tf.text.vector_file._BLOCK_BYTES", 100)
+    monkeypatch.setattr("devise_tf.text.vector_rows.BLOCK_BYTES", 100)
     vectors = np.random.default_rng(0).normal(size=(3000, 7)).astype(np.float32)
     terms = [f"term{i}" for i in range(3000)]
     save_vectors(tmp_path / "vectors", terms, vectors, form)

@@ -6,7 +6,7 @@ import pytest
 
 from devise_tf.packaged import packaged_files
 from devise_tf.text import load_vectors, save_vectors
-from devise_tf.text.packaged_vectors import find_vectors, load_npz, save_npz
+from devise_tf.text.npz_vectors import find_vectors, load_npz, save_npz
 
 TERMS = ["the", "snow_leopard", "été", "豹"]
 VECTORS = np.random.default_rng(0).normal(size=(4, 5)).astype(np.float32)
@@ -128,6 +128,6 @@ def test_a_repeated_term(tmp_path):
 
 def test_size_is_bounded(tmp_path, monkeypatch):
     save_npz(tmp_path / "a.npz", TERMS, VECTORS)
-    monkeypatch.setattr("devise_tf.text.packaged_vectors._MAX_BYTES", 100)
+    monkeypatch.setattr("devise_tf.text.npz_vectors._MAX_BYTES", 100)
     with pytest.raises(ValueError, match="more than 100 bytes"):
         load_npz(tmp_path / "a.npz")
