@@ -53,8 +53,14 @@ def open_rows(
         try:
             if form == "npz" or (form is None and disk is content and content.peek(4).startswith(b"PK\x03\x04")):
                 yield _npz_rows(path)
-            else:
-                yield _stream_rows(content, disk, form, progress)
+                return
+            first = content.readline(BLOCK_BYTES).removeprefix(b"\xef\xbb\xbf")
+            if not first:
+                raise ValueError("the file is empty.")
+            if form is None:
+                binary = _parse_header(first) is not None and not _next_is_text(content)
+                form = "word2vec_binary" if binary else "word2vec_text" if _parse_header(first) else "glove"
+            yield _stream_rows(content, disk, form, first, progress)
         except (ValueError, *DECOMPRESSION_ERRORS) as error:
             raise ValueError(f"Cannot load vectors: {error} Received: {path=}, {form=}") from error
 
@@ -65,15 +71,9 @@ def _npz_rows(path: str) -> VectorRows:
     return VectorRows("npz", vectors.shape[1], rows)
 
 
-def _stream_rows(content: IO[bytes], disk: IO[bytes], form: str | None, progress: Progress | None) -> VectorRows:
-    """The rows of an open file, which is `disk` itself where it is not compressed."""
-    first = content.readline(BLOCK_BYTES).removeprefix(b"\xef\xbb\xbf")
-    if not first:
-        raise ValueError("the file is empty.")
-    header = _parse_header(first)
-    if form is None:
-        form = "glove" if header is None else "word2vec_text" if _next_is_text(content) else "word2vec_binary"
-    count, dimension = _size(first, header, form)
+def _stream_rows(content: IO[bytes], disk: IO[bytes], form: str, first: bytes, progress: Progress | None) -> VectorRows:
+    """The rows of an open file behind its first line; `content` is `disk` itself where it is not compressed."""
+    count, dimension = _size(first, form)
     size = os.fstat(disk.fileno()).st_size
     # A row holds a term of a byte at least, and four bytes a value, or a space and a digit.
     least = 2 + (4 if form == "word2vec_binary" else 2) * dimension
@@ -93,10 +93,11 @@ def _stream_rows(content: IO[bytes], disk: IO[bytes], form: str | None, progress
     return VectorRows(form, dimension, _counted(rows, count))
 
 
-def _size(first: bytes, header: tuple[int, int] | None, form: str) -> tuple[int | None, int]:
-    """The number of vectors, if the file says it, and their dimension, of the first line."""
+def _size(first: bytes, form: str) -> tuple[int | None, int]:
+    """The number of vectors, if the first line says it, and their dimension."""
+    header, count = _parse_header(first), None
     if form == "glove":
-        count, dimension = None, first.strip().replace(b"\t", b" ").count(b" ")
+        dimension = first.strip().replace(b"\t", b" ").count(b" ")
         if not dimension or len(first) == BLOCK_BYTES:
             raise ValueError(f"line 1 holds no vector: {first[:80]!r}.")
     elif header is None:
