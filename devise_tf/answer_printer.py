@@ -4,10 +4,16 @@ import csv
 import json
 import sys
 import time
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from devise_tf.labels import LabelSet
 
 _FIELDS = ("file", "rank", "label", "score", "id", "error")
 # Where nobody looks at a bar, a list of so many photos is worth a line now and then.
 _LONG_LIST, _SECONDS = 1000, 30
+_MAX_LISTED = 20
 
 
 class AnswerPrinter:
@@ -80,6 +86,20 @@ class AnswerPrinter:
         if self.width:
             print(f"\r{' ' * self.width}\r", end="", file=sys.stderr, flush=True)
             self.width = 0
+
+
+def print_ignored(known, labels: "Sequence[str] | LabelSet", model: str) -> None:
+    """Names the labels that are unknown or repeated."""
+    unknown = known.unknown[:_MAX_LISTED]
+    if hasattr(labels, "terms"):  # a label's id may say nothing
+        unknown = [f"{label} ({labels.terms[labels.index[label]][0]})" for label in unknown]
+    for what, names, count in (
+        (f"labels unknown to {model}", unknown, len(known.unknown)),
+        ("duplicates", known.repeated[:_MAX_LISTED], len(known.repeated)),
+    ):
+        if count:
+            more = f" and {count - _MAX_LISTED} more" if count > _MAX_LISTED else ""
+            print(f"Ignored {what}: {', '.join(names)}{more}", file=sys.stderr, flush=True)
 
 
 def _short(score: float) -> float:

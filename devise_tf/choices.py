@@ -13,6 +13,9 @@ DTYPES = ("float32", "mixed_bfloat16", "mixed_float16", "bfloat16", "float16")
 # Forms of vector files, and of the answers that a command prints.
 VECTOR_FORMS = ("word2vec_text", "word2vec_binary", "glove", "npz")
 ANSWER_FORMATS = ("table", "json", "csv")
+# What an evaluated model answers with, and an export. `auto`: as the model was trained.
+EVALUATED_ANSWERS = ("auto", "terms", "labels")
+EXPORTED_ANSWERS = ("terms", "ids")
 
 MARGIN = 0.1
 # Of the softmax over cosines, and of profiles of similarities.

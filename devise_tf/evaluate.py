@@ -22,6 +22,7 @@ import sys
 from absl import flags
 
 from devise_tf import command
+from devise_tf.choices import EVALUATED_ANSWERS, STRATEGIES
 
 
 def define_flags(define: command.Definitions) -> None:
@@ -38,7 +39,7 @@ def define_flags(define: command.Definitions) -> None:
     define.enum(
         "answers",
         "auto",
-        ["auto", "terms", "labels"],
+        EVALUATED_ANSWERS,
         "Answer by the labels' terms, as the paper's A.2, or by label vectors; auto: as the model was trained.",
     )
     define.list("k", None, "The k of hit@k and hp@k; by default those of 1,2,5,10,20 that fit.")
@@ -51,7 +52,7 @@ def define_flags(define: command.Definitions) -> None:
     define.integer("batch_size", 64, "Images at once, over all devices.", lower_bound=1)
     define.integer("samples", 24, "Number of images that the report shows with their answers.", lower_bound=0)
     define.integer("seed", 0, "Seed of the split, the bootstrap and the choice of samples.", lower_bound=0)
-    define.enum("strategy", "default", ["default", "mirrored"], "Devices: one, or all of this machine's.")
+    define.enum("strategy", "default", STRATEGIES[:2], "Devices: one, or all of this machine's.")
     define.integer("verbose", 1, "0 for no progress bars.")
 
 

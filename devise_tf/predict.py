@@ -35,15 +35,13 @@ from typing import TYPE_CHECKING
 from absl import flags
 
 from devise_tf import command
-from devise_tf.answer_printer import AnswerPrinter
+from devise_tf.answer_printer import AnswerPrinter, print_ignored
 from devise_tf.choices import ANSWER_FORMATS
 from devise_tf.models import DEFAULT_PRESET
 
 if TYPE_CHECKING:
     from devise_tf.labels import LabelSet
     from devise_tf.models.predictor import Predictor
-
-_SHOWN = 20
 
 
 def define_flags(define: command.Definitions) -> None:
@@ -71,7 +69,7 @@ def main(arguments: list[str], values: flags.FlagValues) -> int:
         labels = _listed_labels(values) if texts is None else texts
         predictor = models.load(values.model_dir, values.model)
         known = predictor.known(labels)
-    _report_ignored(known, labels or predictor.labels, predictor.model)
+    print_ignored(known, labels or predictor.labels, predictor.model)
     paths, failures = list_photos(arguments)
     printer = AnswerPrinter(values.format, len(paths))
     try:
@@ -171,20 +169,6 @@ class _Photos:
         from devise_tf.images.photo import MAX_BYTES
 
         return sys.stdin.buffer.read(MAX_BYTES + 1) if self.paths[index] == "-" else self.paths[index]
-
-
-def _report_ignored(known, labels: "Sequence[str] | LabelSet", model: str) -> None:
-    """Names the labels that are unknown or repeated."""
-    unknown = known.unknown[:_SHOWN]
-    if hasattr(labels, "terms"):  # a label's id may say nothing
-        unknown = [f"{label} ({labels.terms[labels.index[label]][0]})" for label in unknown]
-    for what, names, count in (
-        (f"labels unknown to {model}", unknown, len(known.unknown)),
-        ("duplicates", known.repeated[:_SHOWN], len(known.repeated)),
-    ):
-        if count:
-            more = f" and {count - _SHOWN} more" if count > _SHOWN else ""
-            print(f"Ignored {what}: {', '.join(names)}{more}", file=sys.stderr, flush=True)
 
 
 def _message(error: Exception, name: str) -> str:

@@ -20,7 +20,7 @@ import sys
 from absl import flags
 
 from devise_tf import command
-from devise_tf.choices import MISSING_LABELS
+from devise_tf.choices import EXPORTED_ANSWERS, MISSING_LABELS
 
 _BATCHING_FLAGS = ("max_batch_size", "batch_timeout_micros", "batch_threads")
 _EXPORT_FLAGS = ("model", "labels_file", "answers", "k", "max_terms", "batching", *_BATCHING_FLAGS)
@@ -45,7 +45,7 @@ def define_flags(define: command.Definitions) -> None:
     define.string(
         "labels_file", None, "File of the labels to answer, lines `id<TAB>term, term`; by default all of the run."
     )
-    define.enum("answers", "terms", ["terms", "ids"], "Whether answers are the labels' first terms or their ids.")
+    define.enum("answers", "terms", EXPORTED_ANSWERS, "Whether answers are the labels' first terms or their ids.")
     define.integer("k", 5, "Number of labels of an answer.", lower_bound=1)
     define.integer("max_terms", 100_000, "Most terms that requests may name, those of the labels aside.", lower_bound=0)
     define.enum("missing_labels", None, MISSING_LABELS, "Labels without a vector: as in training, and by default.")

@@ -10,6 +10,7 @@ import keras
 import numpy as np
 from absl import logging
 
+from devise_tf.choices import EXPORTED_ANSWERS
 from devise_tf.export.label_space import LabelSpace, TrainedLabels, WordVectorLabels
 from devise_tf.export.manifest import TERMS_FILE
 from devise_tf.export.publish import publish
@@ -20,8 +21,6 @@ from devise_tf.models.devise import DeViSE
 from devise_tf.models.known_labels import term_columns, trained_columns
 from devise_tf.models.trained_run import TrainedRun, open_run
 from devise_tf.text import tokenize
-
-ANSWERS = ("terms", "ids")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -50,8 +49,8 @@ class ExportSettings:
     missing_labels: str = ""
 
     def __post_init__(self):
-        if self.answers not in ANSWERS:
-            raise ValueError(f"`answers` must be one of {ANSWERS}. Received: answers={self.answers!r}")
+        if self.answers not in EXPORTED_ANSWERS:
+            raise ValueError(f"`answers` must be one of {EXPORTED_ANSWERS}. Received: answers={self.answers!r}")
         if self.k < 1 or self.max_terms < 0:
             raise ValueError(
                 f"`k` must be at least 1 and `max_terms` at least 0. Received: k={self.k}, max_terms={self.max_terms}"

@@ -13,8 +13,10 @@ from typing import Any
 
 import numpy as np
 import tensorflow as tf
+from absl import flags
 
 import devise_tf
+from devise_tf import command
 from devise_tf.export.manifest import checksums, read_manifest
 from devise_tf.export.signatures import SIGNATURES, TensorType
 from devise_tf.export.warmup import read_warmup
@@ -40,8 +42,8 @@ def verify_in_fresh_process(version_dir: str, expected: str | None = None) -> No
     # An uninstalled checkout is found from where this process found it.
     paths = [os.path.dirname(os.path.dirname(os.path.abspath(devise_tf.__file__))), os.environ.get("PYTHONPATH", "")]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, paths)), "TF_CPP_MIN_LOG_LEVEL": "2"}
-    command = [sys.executable, "-m", "devise_tf.export.verify", version_dir, *([expected] if expected else [])]
-    process = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
+    check = [sys.executable, "-m", "devise_tf.export.verify", version_dir, *([expected] if expected else [])]
+    process = subprocess.run(check, capture_output=True, text=True, env=environment, check=False)
     if process.returncode:
         errors = [line for line in process.stderr.splitlines() if line.startswith("Error: ")]
         crash = f"The process that checks it ended with status {process.returncode}: {process.stderr[-2000:]}"
@@ -140,16 +142,20 @@ def _compare(key: str, value: np.ndarray, expected: np.ndarray | None) -> None:
         raise VerificationError(f"{key} should be {expected}. Received: {value}")
 
 
-def main(arguments: list[str]) -> None:
-    os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
+def main(arguments: list[str], _: flags.FlagValues) -> None:
     if not 1 <= len(arguments) <= 2:
-        sys.exit("Error: usage: python -m devise_tf.export.verify VERSION_DIR [EXPECTED.npz]")
+        raise command.UsageError("Name the version's directory; --help shows how.")
+    os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
     try:
         count = verify(*arguments)
     except (VerificationError, OSError, ValueError, KeyError) as error:
-        sys.exit(f"Error: {' '.join(str(error).split())}")
+        raise VerificationError(" ".join(str(error).split())) from error
     print(f"{arguments[0]}: {count} requests answered as they should be.")
 
 
+def run(argv: list[str] | None = None) -> int:
+    return command.run(main, lambda define: None, __doc__, argv, accepts="arguments")
+
+
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    sys.exit(run())

@@ -22,6 +22,7 @@ import numpy as np
 from absl import flags, logging
 
 from devise_tf import command
+from devise_tf.choices import EVALUATED_ANSWERS
 from tests.benchmarks import harness
 
 MODELS = ("devise", "softmax", "conse", "random")
@@ -35,7 +36,7 @@ def define_flags(define: command.Definitions) -> None:
     define.integer("candidates", 21_841, "Labels, those of ILSVRC-2012 first.", 4)
     define.integer("seen", 1_000, "How many of them count as trained.", 2)
     define.list("models", ["devise"], f"Models that are measured at once, out of {', '.join(MODELS)}.")
-    define.enum("answers", "terms", ["terms", "labels"], "Answer by the labels' terms, or by label vectors.")
+    define.enum("answers", "terms", EVALUATED_ANSWERS[1:], "Answer by the labels' terms, or by label vectors.")
     define.list("ks", [str(k) for k in range(1, 21)], "The k of hit@k and hp@k.")
     define.string("hierarchy", "imagenet", "The hierarchy; see `python -m devise_tf.evaluate --help`.")
     define.float("noise", 1.0, "Norm of the noise, that of a label vector being 1.", 0)

@@ -1,6 +1,8 @@
-"""Nats per held-out pair: the likelihood of text that no training saw, for any hierarchical softmax."""
+"""The quality of vectors, above all nats per held-out pair: the likelihood of text that no training saw."""
 
 import numpy as np
+
+from tests.benchmarks.corpora import Prepared
 
 
 def window_pairs(ids: np.ndarray, window: int) -> tuple[np.ndarray, np.ndarray]:
@@ -64,3 +66,45 @@ def nats_per_pair(
         logits = vectors[pair_contexts[start:stop]] @ nodes[points[centre]].T
         total += occurrences[start:stop] @ np.logaddexp(0, -signs * logits).sum(axis=1)
     return float(total / len(centres))
+
+
+def evaluate(
+    prepared: Prepared,
+    vectors: np.ndarray,
+    nodes: np.ndarray,
+    points: list[np.ndarray],
+    codes: list[np.ndarray],
+    window: int = 10,
+) -> dict:
+    """Measures the quality of vectors, the same for every trainer; the rows are in the vocabulary's order.
+
+    Args:
+        prepared: The corpus, which names the terms and holds the sentences held out.
+        vectors: float32 [V, D].
+        nodes: float32 [V - 1, D], or more rows.
+        points: Rows of `nodes` on each term's path.
+        codes: Branches on each term's path.
+        window: Reach of the held-out pairs.
+
+    Returns:
+        `nats` a held-out pair; Spearman's correlation with WordSim-353 and SimLex-999, and the share of Google's
+        analogies solved among the 30,000 most frequent terms, case-insensitive, each with the share of its questions
+        whose words are in the vocabulary.
+    """
+    from gensim.models import KeyedVectors
+    from gensim.test.utils import datapath
+
+    contexts, centres = window_pairs(np.load(prepared.path("held_out.npy")), window)
+    result = {"nats": nats_per_pair(vectors, nodes, points, codes, contexts, centres)}
+    result["held_out_pairs"] = len(centres)
+    found = KeyedVectors(vectors.shape[1])
+    found.add_vectors(prepared.vocabulary().terms, vectors)
+    for name, file in (("wordsim353", "wordsim353.tsv"), ("simlex999", "simlex999.txt")):
+        _, spearman, missing = found.evaluate_word_pairs(datapath(file))
+        result |= {name: float(spearman[0]), f"{name}_coverage": 1 - missing / 100}
+    path = datapath("questions-words.txt")
+    score, sections = found.evaluate_word_analogies(path, restrict_vocab=30000, case_insensitive=True)
+    asked = len(sections[-1]["correct"]) + len(sections[-1]["incorrect"])
+    with open(path, encoding="utf-8") as file:
+        questions = sum(not line.startswith(":") for line in file)
+    return result | {"analogies": float(score), "analogies_coverage": asked / questions}

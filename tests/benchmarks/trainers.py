@@ -16,7 +16,8 @@ import time
 import numpy as np
 
 from devise_tf.text import HuffmanTree
-from tests.benchmarks import corpora, held_out
+from tests.benchmarks import corpora
+from tests.benchmarks.held_out import evaluate
 
 # As in word2vec, gensim and `python -m devise_tf.train`; fastText takes the first only and goes to 0.
 _LEARNING_RATE, _FINAL_LEARNING_RATE = 0.025, 1e-4
@@ -257,45 +258,3 @@ def _paths(tree: HuffmanTree) -> tuple[list[np.ndarray], list[np.ndarray]]:
     return tuple(
         [row[:length] for row, length in zip(rows, tree.lengths, strict=True)] for rows in (tree.nodes, tree.codes)
     )
-
-
-def evaluate(
-    prepared: corpora.Prepared,
-    vectors: np.ndarray,
-    nodes: np.ndarray,
-    points: list[np.ndarray],
-    codes: list[np.ndarray],
-    window: int = 10,
-) -> dict:
-    """Measures the quality of vectors, the same for every trainer; the rows are in the vocabulary's order.
-
-    Args:
-        prepared: The corpus, which names the terms and holds the sentences held out.
-        vectors: float32 [V, D].
-        nodes: float32 [V - 1, D], or more rows.
-        points: Rows of `nodes` on each term's path.
-        codes: Branches on each term's path.
-        window: Reach of the held-out pairs.
-
-    Returns:
-        `nats` a held-out pair; Spearman's correlation with WordSim-353 and SimLex-999, and the share of Google's
-        analogies solved among the 30,000 most frequent terms, case-insensitive, each with the share of its questions
-        whose words are in the vocabulary.
-    """
-    from gensim.models import KeyedVectors
-    from gensim.test.utils import datapath
-
-    contexts, centres = held_out.window_pairs(np.load(prepared.path("held_out.npy")), window)
-    result = {"nats": held_out.nats_per_pair(vectors, nodes, points, codes, contexts, centres)}
-    result["held_out_pairs"] = len(centres)
-    found = KeyedVectors(vectors.shape[1])
-    found.add_vectors(prepared.vocabulary().terms, vectors)
-    for name, file in (("wordsim353", "wordsim353.tsv"), ("simlex999", "simlex999.txt")):
-        _, spearman, missing = found.evaluate_word_pairs(datapath(file))
-        result |= {name: float(spearman[0]), f"{name}_coverage": 1 - missing / 100}
-    path = datapath("questions-words.txt")
-    score, sections = found.evaluate_word_analogies(path, restrict_vocab=30000, case_insensitive=True)
-    asked = len(sections[-1]["correct"]) + len(sections[-1]["incorrect"])
-    with open(path, encoding="utf-8") as file:
-        questions = sum(not line.startswith(":") for line in file)
-    return result | {"analogies": float(score), "analogies_coverage": asked / questions}

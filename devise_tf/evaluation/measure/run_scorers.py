@@ -6,13 +6,12 @@ from collections.abc import Callable, Sequence
 import keras
 import numpy as np
 
+from devise_tf.choices import EVALUATED_ANSWERS
 from devise_tf.evaluation.measure.candidates import Candidates
 from devise_tf.evaluation.measure.measurement import Scorer
 from devise_tf.labels import LabelSet
 from devise_tf.models.devise import SoftmaxFusion
 from devise_tf.models.trained_run import TrainedRun
-
-ANSWERS = ("auto", "terms", "labels")
 
 
 def run_scorers(
@@ -42,8 +41,8 @@ def run_scorers(
     Raises:
         ValueError: A model was trained with other vectors than those that are there now, or `only` names none.
     """
-    if answers not in ANSWERS:
-        raise ValueError(f"`answers` must be one of {ANSWERS}. Received: answers={answers!r}")
+    if answers not in EVALUATED_ANSWERS:
+        raise ValueError(f"`answers` must be one of {EVALUATED_ANSWERS}. Received: answers={answers!r}")
     scorers, networks = [], {name: _LazyNetwork(run, name) for name in run.networks()}
     softmax = networks.pop("softmax", None)
 
