@@ -15,11 +15,11 @@ _LITERT_MAGIC = b"TFL3"  # at byte 4
 
 def check_packages(*names: str) -> None:
     """Raises a `ModuleNotFoundError` that says what to install where one of these modules is not there."""
-    lost = [name for name in names if importlib.util.find_spec(name) is None]
-    if lost:
+    missing = [name for name in names if importlib.util.find_spec(name) is None]
+    if missing:
         raise ModuleNotFoundError(
             f"LiteRT and ONNX files need {', '.join(names)}: pip install 'devise_tf[convert]'. "
-            f"Received: no {', '.join(lost)}"
+            f"Received: no {', '.join(missing)}"
         )
 
 
@@ -64,7 +64,7 @@ def _load_onnx(path, threads):
     options.intra_op_num_threads = threads or 0
     try:
         session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
-    except Exception as error:  # its own are not public, and have no common class
+    except Exception as error:  # the runtime's classes of errors are not public, and have no common base
         raise _damaged(path, error) from error
     return lambda pixels: session.run(["embedding"], {"pixels": pixels})[0]
 

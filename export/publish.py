@@ -85,11 +85,11 @@ def newest_version(base: str) -> str:
     base = base.rstrip("/") if "://" in base else os.path.abspath(base)
     if gfile.exists(f"{base}/saved_model.pb"):
         return base
-    found = []
+    candidates = []
     if gfile.isdir(base):
         names = [name.rstrip("/") for name in gfile.listdir(base)]
-        found = [(versions([name])[0], name) for name in names if versions([name])]
-    for _, name in sorted(found, reverse=True):
+        candidates = [(versions([name])[0], name) for name in names if versions([name])]
+    for _, name in sorted(candidates, reverse=True):
         if gfile.exists(f"{base}/{name}/saved_model.pb"):
             return f"{base}/{name}"
     raise ValueError(f"There is no exported version under this path: export one first. Received: {base!r}")

@@ -24,9 +24,9 @@ def sample_pixels(source: ImageSource, count: int, version_dir: str) -> Iterator
         Pairs of up to 64 images' pixels, float32 [N, S, S, 3], and labels, int32 [N].
     """
     manifest = read_manifest(version_dir)
-    places = np.linspace(0, len(source) - 1, min(count or len(source), len(source))).round().astype(np.int64)
+    positions = np.linspace(0, len(source) - 1, min(count or len(source), len(source))).round().astype(np.int64)
     images = ImageInput(source, Crop(manifest["image_size"], manifest["resize_size"]), BadImages(source))
-    dataset = image_dataset(images, tf.data.Dataset.from_tensor_slices(places), training=False)
+    dataset = image_dataset(images, tf.data.Dataset.from_tensor_slices(positions), training=False)
     for batch in dataset.batch(_BATCH).as_numpy_iterator():
         good = batch["weight"] > 0
         yield batch["image"][good], batch["label"][good]

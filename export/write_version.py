@@ -3,6 +3,7 @@
 import os
 import tempfile
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import keras
 import numpy as np
@@ -80,7 +81,7 @@ def finish_version(
     write_manifest(directory, manifest)
     with tempfile.TemporaryDirectory(prefix="devise_tf-export-") as scratch:
         path = os.path.join(scratch, "expected.npz")
-        outputs = {
+        outputs: dict[str, Any] = {
             f"{number}/{name}": _plain(value.numpy())
             for number, answer in enumerate(expected)
             for name, value in answer.items()
@@ -102,14 +103,14 @@ def _without_xla(directory: str) -> None:
     path = os.path.join(directory, "saved_model.pb")
     with open(path, "rb") as file:
         saved = saved_model_pb2.SavedModel.FromString(file.read())
-    found = [
+    need_xla = [
         attributes
         for function in saved.meta_graphs[0].graph_def.library.function
         for attributes in (function.attr, *(node.attr for node in function.node_def))
         if XLA_ATTRIBUTE in attributes
     ]
-    for attributes in found:
+    for attributes in need_xla:
         del attributes[XLA_ATTRIBUTE]
-    if found:
+    if need_xla:
         with open(path, "wb") as file:
             file.write(saved.SerializeToString(deterministic=True))

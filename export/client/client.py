@@ -94,7 +94,7 @@ class ServingClient:
 
         Returns:
             Dict of NumPy arrays [N, M], the best label first: `"labels"` (str), `"scores"` float32, `"known"` bool,
-            and `"indices"` int32, the places of the labels in the list that was given. A label with a word that has no
+            and `"indices"` int32, the positions of the labels in the given list. A label with a word that has no
             vector is not known, and scores -1.
 
         Raises:

@@ -22,8 +22,8 @@ class RestTransport:
 
     def __init__(self, host: str, port: int, model_name: str, version: int | None):
         self._host, self._port = host, port
-        part = "" if version is None else f"/versions/{version}"
-        self._path = f"/v1/models/{urllib.parse.quote(model_name, safe='')}{part}:predict"
+        path_of_version = "" if version is None else f"/versions/{version}"
+        self._path = f"/v1/models/{urllib.parse.quote(model_name, safe='')}{path_of_version}:predict"
         self._idle: list[http.client.HTTPConnection] = []
         self._lock, self._closed = threading.Lock(), False
 
@@ -81,11 +81,11 @@ class RestTransport:
 
     def _exchange(self, connection: http.client.HTTPConnection, body: bytes, deadline: float) -> tuple[int, Any, bytes]:
         try:
-            connection.timeout = _left(deadline)
+            connection.timeout = _seconds_until(deadline)
             if connection.sock is None:
                 connection.connect()
             sock = connection.sock  # the connection drops it where the server will not keep it
-            sock.settimeout(_left(deadline))
+            sock.settimeout(_seconds_until(deadline))
             # A server that refuses a body before it has all of it says so in its answer.
             with contextlib.suppress(BrokenPipeError):
                 connection.request("POST", self._path, body, {"Content-Type": "application/json"})
@@ -93,7 +93,7 @@ class RestTransport:
             length, answer = response.length, bytearray()
             # Piece by piece, so that a slow answer cannot outlast the deadline.
             while length is None or len(answer) < length:
-                sock.settimeout(_left(deadline))
+                sock.settimeout(_seconds_until(deadline))
                 piece = response.read1(65536 if length is None else length - len(answer))
                 if not piece:
                     break
@@ -113,11 +113,11 @@ class RestTransport:
         return response.status, response.headers, bytes(answer)
 
 
-def _left(deadline: float) -> float:
-    left = deadline - time.monotonic()
-    if left <= 0:
+def _seconds_until(deadline: float) -> float:
+    seconds = deadline - time.monotonic()
+    if seconds <= 0:
         raise TimeoutError("timed out")
-    return left
+    return seconds
 
 
 def _json(value: Any) -> Any:

@@ -2,7 +2,8 @@
 
 import base64
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import numpy as np
 
@@ -36,6 +37,7 @@ def classify_answer(classes: np.ndarray, scores: np.ndarray) -> bytes:
 
 def _values(name: str, array: np.ndarray) -> list:
     """Nested lists of an output."""
+    convert: Callable[[Any], Any]
     if array.dtype == object:
         convert = _encode_base64 if name.endswith("_bytes") else _decode_text
     elif array.dtype == np.float32:

@@ -113,8 +113,8 @@ def _columns(instances, dtypes):
         )
     for number, instance in enumerate(instances):
         if _is_keyed(instance) != keyed:
-            expected, got = ("object", "value/list") if keyed else ("value/list", "object")
-            raise invalid(f"Expecting {expected} but got {got} at item {number} of input list")
+            expected, received = ("object", "value/list") if keyed else ("value/list", "object")
+            raise invalid(f"Expecting {expected} but got {received} at item {number} of input list")
         if keyed and instance.keys() != dtypes.keys():
             raise invalid(
                 f"Failed to process element: {number} of 'instances' list. JSON object: {_text(instance)} keys must "
@@ -180,13 +180,13 @@ def _check_numbers(values, dtype, name):
         )
     if dtype in _FLOAT_DIGITS:
         whole, limit = 2 ** _FLOAT_DIGITS[dtype], float(np.finfo(NUMPY_TYPES[dtype]).max)
-        lost = (v for v in values if not -whole < v < whole and _is_lossy(v, limit))
+        inexact = (v for v in values if not -whole < v < whole and _is_lossy(v, limit))
     elif dtype != types_pb2.DT_BOOL:
         bounds = np.iinfo(NUMPY_TYPES[dtype])
-        lost = (value for value in values if not bounds.min <= value <= bounds.max)
+        inexact = (value for value in values if not bounds.min <= value <= bounds.max)
     else:
         return
-    for value in lost:
+    for value in inexact:
         raise invalid(
             f"{name}: Cannot convert JSON value: {_text(value)} to {dtype_name(dtype)} without loss of precision."
         )
@@ -228,17 +228,17 @@ def _example(value):
     for name, content in value.items():
         values = content if isinstance(content, list) else [content]
         kinds = {dict: bytes, str: bytes, bool: int}
-        found = {kinds.get(type(item), type(item)) for item in values}
-        if len(found) > 1 or not found <= {bytes, int, float}:
+        types = {kinds.get(type(item), type(item)) for item in values}
+        if len(types) > 1 or not types <= {bytes, int, float}:
             raise invalid(f"Feature: {shorten(name)} has elements of unexpected or different types: {_text(content)}")
         try:
             feature = example.features.feature[name]
-            if found == {bytes}:
+            if types == {bytes}:
                 feature.bytes_list.value.extend(_bytes(item, shorten(name)) for item in values)
-            elif found == {float}:
+            elif types == {float}:
                 _check_numbers(values, types_pb2.DT_FLOAT, shorten(name))
                 feature.float_list.value.extend(values)
-            elif found == {int}:
+            elif types == {int}:
                 whole = [int(item) for item in values]
                 _check_numbers(whole, types_pb2.DT_INT64, shorten(name))
                 feature.int64_list.value.extend(whole)

@@ -1,7 +1,8 @@
 """One version of a model in memory."""
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -54,7 +55,7 @@ class LoadedVersion:
     def __init__(self, path: str, number: int):
         self.number, self.path, self.users = number, path, 0
         self._session = tf.compat.v1.Session(graph=tf.Graph())
-        self._callables = {}
+        self._callables: dict[tuple[int, tuple[str, ...]], Any] = {}
         try:
             meta_graph = tf.compat.v1.saved_model.load(self._session, [tf.saved_model.SERVING], path)
         except BaseException:
@@ -96,8 +97,8 @@ class LoadedVersion:
 
     def _callable(self, signature, outputs):
         key = (id(signature), outputs)
-        found = self._callables.get(key)
-        if found is None:
+        run = self._callables.get(key)
+        if run is None:
             options = config_pb2.CallableOptions()
             options.feed.extend(tensor.name for tensor in signature.inputs.values())
             options.fetch.extend(signature.outputs[name].name for name in outputs)
@@ -105,8 +106,8 @@ class LoadedVersion:
                 self._callables.clear()
             # `make_callable` and `run` look every feed and fetch up again, in Python, for as long as a small network
             # takes; and they add lines of Python to the errors.
-            found = self._callables[key] = self._session._make_callable_from_options(options)
-        return found
+            run = self._callables[key] = self._session._make_callable_from_options(options)
+        return run
 
     def close(self) -> None:
         """Frees what the version holds. Nothing may be running."""
@@ -114,7 +115,7 @@ class LoadedVersion:
         self._session.close()
 
 
-def check_input_names(signature: Signature, names: Sequence[str]) -> None:
+def check_input_names(signature: Signature, names: Iterable[str]) -> None:
     """Raises INVALID_ARGUMENT, in TF Serving's words, unless a request has the signature's inputs."""
     expected, received = signature.inputs.keys(), set(names)
     if received != expected:
@@ -143,7 +144,7 @@ def _check_input(name, tensor, array):
         raise invalid(f"Expects {name} to be {dtype_name(tensor.dtype)} but {_type_name(array)} is provided")
     fits = tensor.shape is None or (
         len(tensor.shape) == array.ndim
-        and all(size is None or size == got for size, got in zip(tensor.shape, array.shape, strict=True))
+        and all(size is None or size == actual for size, actual in zip(tensor.shape, array.shape, strict=True))
     )
     if not fits:
         shape = ",".join("?" if size is None else str(size) for size in tensor.shape)

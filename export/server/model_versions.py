@@ -61,7 +61,7 @@ class ModelVersions:
         self._retired: list[LoadedVersion] = []
         self._statuses: dict[int, VersionStatus] = {}
         self._failures: dict[int, tuple[int, float]] = {}  # how often, and when to try again
-        self._trouble = ""
+        self._problem = ""
         self._stopping = False
         self._thread = threading.Thread(target=self._watch, name="versions", daemon=True)
 
@@ -100,8 +100,8 @@ class ModelVersions:
         with self._changed:
             version = self._current
             if name != self.name or version is None or number not in (None, version.number):
-                asked = f"Latest({name})" if number is None else f"Specific({name}, {number})"
-                raise RequestError("NOT_FOUND", f"Servable not found for request: {asked}")
+                requested = f"Latest({name})" if number is None else f"Specific({name}, {number})"
+                raise RequestError("NOT_FOUND", f"Servable not found for request: {requested}")
             version.users += 1
         try:
             yield version
@@ -148,25 +148,25 @@ class ModelVersions:
             self._unload()
             try:
                 self._poll()
-                trouble = ""
+                problem = ""
             except Exception as error:  # of whatever file system it is
-                trouble = str(error)
-            if trouble and trouble != self._trouble:
-                logging.warning("The base path cannot be read, and what is served stays as it is: %s", trouble)
-            self._trouble = trouble
+                problem = str(error)
+            if problem and problem != self._problem:
+                logging.warning("The base path cannot be read, and what is served stays as it is: %s", problem)
+            self._problem = problem
 
     def _poll(self):
-        found = _find_versions(self.base)
-        self._failures = {number: failure for number, failure in self._failures.items() if number in found}
-        newest = max(found, default=None)
+        names = _find_versions(self.base)
+        self._failures = {number: failure for number, failure in self._failures.items() if number in names}
+        newest = max(names, default=None)
         if newest == self.served:
             return
         if newest is None:
             self._serve(None)
             return
-        times, again = self._failures.get(newest, (0, 0.0))
-        if times <= _LOAD_RETRIES and time.monotonic() >= again:
-            self._load(newest, f"{self.base.rstrip('/')}/{found[newest]}")
+        times, retry_at = self._failures.get(newest, (0, 0.0))
+        if times <= _LOAD_RETRIES and time.monotonic() >= retry_at:
+            self._load(newest, f"{self.base.rstrip('/')}/{names[newest]}")
 
     def _load(self, number, path):
         self._set_status(VersionStatus(number, "START"))
@@ -246,5 +246,5 @@ def _find_versions(base):
         )
     names = {name.partition("/")[0] for name in tf.io.gfile.listdir(base)}
     # Of `7` and `007`, which are one version, the same one each time.
-    found = {int(name): name for name in sorted(names) if re.fullmatch("[0-9]+", name, re.ASCII)}
-    return {number: name for number, name in found.items() if number <= _MAX_VERSION}
+    versions = {int(name): name for name in sorted(names) if re.fullmatch("[0-9]+", name, re.ASCII)}
+    return {number: name for number, name in versions.items() if number <= _MAX_VERSION}

@@ -1,6 +1,7 @@
 """Tensors of requests and answers: protocol messages to arrays and back. What a client sends is not trusted."""
 
 import math
+from typing import Any
 
 import numpy as np
 from tensorflow.core.framework import tensor_pb2, tensor_shape_pb2, types_pb2
@@ -74,7 +75,7 @@ def to_array(name: str, tensor: tensor_pb2.TensorProto, max_bytes: int) -> np.nd
     if len(values) > count:
         raise invalid(f"tensor parsing error: {name}: {len(values)} values do not fit into {shape}")
     if len(values) < count:
-        last = values[-1] if values else (b"" if strings else 0)
+        last: Any = values[-1] if values else (b"" if strings else 0)
         if strings and (count - len(values)) * len(last) > max_bytes:
             raise invalid(f"tensor parsing error: {name}: {shape} takes more than the limit of {max_bytes} bytes")
         values += [last] * (count - len(values))

@@ -13,6 +13,7 @@ from devise_tf.export.served_model import Batching, ServedModel
 from devise_tf.images.decode_image import decode_image, resize_and_crop
 from devise_tf.labels import LabelSet, make_label_vectors
 from devise_tf.text import load_vectors
+from tests.helpers.exports import unit
 from tests.helpers.tiny_model_dir import DIMENSION, IMAGE_SIZE, LABELS, RESIZE_SIZE, TERMS, photo
 
 PHOTOS = [
@@ -30,9 +31,8 @@ def served(tiny_export):
 
 
 @pytest.fixture(scope="module")
-def softmax(tiny_model_dir, tmp_path_factory):
-    base = str(tmp_path_factory.mktemp("softmax") / "base")
-    return tf.saved_model.load(export_model(tiny_model_dir, base, ExportSettings("softmax", k=3))).signatures
+def softmax(softmax_export):
+    return tf.saved_model.load(f"{softmax_export}/1").signatures
 
 
 def call(served, signature, **inputs):
@@ -42,10 +42,6 @@ def call(served, signature, **inputs):
 
 def pixels(images):
     return np.stack([resize_and_crop(decode_image(image), IMAGE_SIZE, RESIZE_SIZE) for image in images])
-
-
-def unit(vectors):
-    return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
 
 
 @pytest.fixture(scope="module")

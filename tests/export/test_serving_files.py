@@ -1,4 +1,4 @@
-"""The files for TensorFlow Serving: what it parses is parsed as it does, and what can be sent is sent."""
+"""The requests and documents for TensorFlow Serving fit the signatures, and are answered."""
 
 import base64
 import glob
@@ -13,7 +13,7 @@ import urllib.request
 import grpc
 import numpy as np
 import pytest
-from google.protobuf import descriptor_pb2, descriptor_pool, message_factory, text_format
+from google.protobuf import text_format
 from PIL import Image
 from tensorflow_serving.apis import (
     get_model_metadata_pb2,
@@ -22,13 +22,9 @@ from tensorflow_serving.apis import (
     predict_pb2,
     prediction_service_pb2_grpc,
 )
-from tensorflow_serving.config import model_server_config_pb2
 
-import devise_tf.export
 from devise_tf.export.signatures import SIGNATURES, signature_table
-
-FOLDER = os.path.join(os.path.dirname(devise_tf.export.__file__), "serving")
-README = os.path.join(FOLDER, "README.md")
+from tests.helpers.serving_files import FOLDER, README, code_blocks, text_of
 
 # The ranks of the inputs, and the names of the outputs; all inputs are strings.
 INPUTS = {
@@ -49,138 +45,6 @@ REST = {
 GRPC = {"predict": "serving_default", "classify": "classify", "embed_label": "embed_label"}
 
 
-def _text(name):
-    with open(os.path.join(FOLDER, name), encoding="utf-8") as file:
-        return file.read()
-
-
-def _code(language):
-    return re.findall(rf"^```{language}\n(.*?)^```", _text("README.md"), re.MULTILINE | re.DOTALL)
-
-
-def _model_config(text):
-    [config] = text_format.Parse(text, model_server_config_pb2.ModelServerConfig()).model_config_list.config
-    return config
-
-
-def test_models_config():
-    config = _model_config(_text("models.config"))
-    assert (config.name, config.base_path, config.model_platform) == ("devise", "/models/devise", "tensorflow")
-    assert not config.HasField("model_version_policy") and not config.version_labels
-
-
-def test_examples_in_models_config():
-    examples = re.findall(r"^#( {4}\w.*)$", _text("models.config"), re.MULTILINE)
-    latest, specific, *labels = examples
-    assert len(labels) == 2
-
-    def with_lines(*lines):
-        text = _text("models.config")
-        for line in lines:
-            text = text.replace(f"#{line}", line)
-        return _model_config(text)
-
-    assert with_lines(latest).model_version_policy.latest.num_versions == 2
-    config = with_lines(specific, *labels)
-    assert list(config.model_version_policy.specific.versions) == [1, 2]
-    assert dict(config.version_labels) == {"stable": 1, "canary": 2}
-
-
-@pytest.fixture(scope="module")
-def messages():
-    """The messages that the package of TensorFlow Serving's API lacks, as its `.proto` files declare them."""
-    field = descriptor_pb2.FieldDescriptorProto
-    file = descriptor_pb2.FileDescriptorProto(
-        name="configs.proto",
-        package="tensorflow.serving",
-        syntax="proto3",
-        dependency=["google/protobuf/wrappers.proto"],
-    )
-
-    def declare(name, **fields):
-        message = file.message_type.add(name=name)
-        for field_name, (number, kind, type_name, label) in fields.items():
-            message.field.add(name=field_name, number=number, type=kind, type_name=type_name, label=label)
-
-    def value(number, kind):
-        return number, field.TYPE_MESSAGE, f".google.protobuf.{kind}Value", field.LABEL_OPTIONAL
-
-    # tensorflow_serving/servables/tensorflow/session_bundle_config.proto
-    declare(
-        "BatchingParameters",
-        max_batch_size=value(1, "Int64"),
-        batch_timeout_micros=value(2, "Int64"),
-        max_enqueued_batches=value(3, "Int64"),
-        num_batch_threads=value(4, "Int64"),
-        thread_pool_name=value(5, "String"),
-        allowed_batch_sizes=(6, field.TYPE_INT64, None, field.LABEL_REPEATED),
-        pad_variable_length_inputs=(7, field.TYPE_BOOL, None, field.LABEL_OPTIONAL),
-    )
-    # tensorflow_serving/config/monitoring_config.proto
-    declare(
-        "PrometheusConfig",
-        enable=(1, field.TYPE_BOOL, None, field.LABEL_OPTIONAL),
-        path=(2, field.TYPE_STRING, None, field.LABEL_OPTIONAL),
-    )
-    declare(
-        "MonitoringConfig",
-        prometheus_config=(1, field.TYPE_MESSAGE, ".tensorflow.serving.PrometheusConfig", field.LABEL_OPTIONAL),
-    )
-    pool = descriptor_pool.DescriptorPool()
-    wrappers = descriptor_pb2.FileDescriptorProto()
-    descriptor_pool.Default().FindFileByName("google/protobuf/wrappers.proto").CopyToProto(wrappers)
-    pool.Add(wrappers)
-    pool.Add(file)
-
-    def message(name):
-        return message_factory.GetMessageClass(pool.FindMessageTypeByName(f"tensorflow.serving.{name}"))()
-
-    return message
-
-
-def test_batching_config(messages):
-    config = text_format.Parse(_text("batching.config"), messages("BatchingParameters"))
-    assert config.max_batch_size.value == 32
-    assert config.batch_timeout_micros.value == 1000
-    assert config.num_batch_threads.value == 4
-    assert config.max_enqueued_batches.value == 100
-    assert not config.pad_variable_length_inputs and not config.allowed_batch_sizes
-
-
-def test_monitoring_config(messages):
-    config = text_format.Parse(_text("monitoring.config"), messages("MonitoringConfig"))
-    assert config.prometheus_config.enable
-    assert config.prometheus_config.path == "/monitoring/prometheus/metrics"
-    assert config.prometheus_config.path in _text("README.md")
-
-
-def test_yaml_files():
-    """The lines that matter; the layout, by two spaces a level, is the only one that the files use."""
-    compose, kserve = _text("compose.yaml"), _text("kserve.yaml")
-    for text in (compose, kserve):
-        assert "\t" not in text
-        for line in text.splitlines():
-            assert (len(line) - len(line.lstrip())) % 2 == 0
-    [image] = re.findall(r"^    image: (\S+)$", compose, re.MULTILINE)
-    assert re.fullmatch(r"tensorflow/serving:\d+\.\d+\.\d+", image)
-    assert image in _text("README.md")
-    assert f'runtimeVersion: "{image.partition(":")[2]}"' in kserve
-    assert re.findall(r'^      - "(\S+)"', compose, re.MULTILINE) == ["127.0.0.1:8500:8500", "127.0.0.1:8501:8501"]
-    assert compose.count("read_only: true") == compose.count("type: bind") == 2
-    assert "    restart: unless-stopped\n" in compose
-    for path in re.findall(r"=/config/(\S+)", compose):
-        assert os.path.isfile(os.path.join(FOLDER, path))
-    assert f"target: {_model_config(_text('models.config')).base_path}\n" in compose
-    for line in (
-        "apiVersion: serving.kserve.io/v1beta1",
-        "kind: InferenceService",
-        "  name: devise",
-        "      modelFormat:\n        name: tensorflow",
-        "      storageUri: gs://",
-    ):
-        assert f"\n{line}" in kserve
-
-
 def _image_size(encoded):
     with Image.open(io.BytesIO(encoded)) as image:
         image.load()
@@ -194,7 +58,7 @@ def test_every_request_is_tested():
 
 @pytest.mark.parametrize("name", REST)
 def test_json_fits_the_signature(name):
-    body = json.loads(_text(f"requests/{name}.json"))
+    body = json.loads(text_of(f"requests/{name}.json"))
     signature = body.pop("signature_name", "serving_default")
     assert signature == REST[name][0]
     if signature == "classify_examples":
@@ -225,7 +89,7 @@ def test_json_fits_the_signature(name):
 
 @pytest.mark.parametrize("name", GRPC)
 def test_pbtxt_fits_the_signature(name):
-    text = _text(f"requests/{name}.pbtxt")
+    text = text_of(f"requests/{name}.pbtxt")
     assert "# proto-message: tensorflow.serving.PredictRequest\n" in text
     request = text_format.Parse(text, predict_pb2.PredictRequest())
     signature = GRPC[name]
@@ -242,15 +106,15 @@ def test_pbtxt_fits_the_signature(name):
 
 
 def test_pbtxt_about_the_model():
-    request = text_format.Parse(_text("requests/status.pbtxt"), get_model_status_pb2.GetModelStatusRequest())
+    request = text_format.Parse(text_of("requests/status.pbtxt"), get_model_status_pb2.GetModelStatusRequest())
     assert request.model_spec.name == "devise"
-    request = text_format.Parse(_text("requests/metadata.pbtxt"), get_model_metadata_pb2.GetModelMetadataRequest())
+    request = text_format.Parse(text_of("requests/metadata.pbtxt"), get_model_metadata_pb2.GetModelMetadataRequest())
     assert request.model_spec.name == "devise"
     assert list(request.metadata_field) == ["signature_def"]
 
 
 def test_readme():
-    text = _text("README.md")
+    text = text_of("README.md")
     assert len(text.splitlines()) < 120
     for name in os.listdir(FOLDER):
         assert name == "README.md" or f"`{name}" in text
@@ -278,7 +142,7 @@ def server(tiny_export):
 def test_json_is_answered(server, name):
     signature, key, rows = REST[name]
     url = f"{server.rest_address}/v1/models/devise:{'classify' if key == 'results' else 'predict'}"
-    body = _text(f"requests/{name}.json").encode()
+    body = text_of(f"requests/{name}.json").encode()
     with urllib.request.urlopen(urllib.request.Request(url, body), timeout=60) as response:
         answer = json.load(response)
     assert list(answer) == [key]
@@ -298,7 +162,7 @@ def test_json_is_answered(server, name):
 @pytest.mark.slow
 @pytest.mark.parametrize("name", GRPC)
 def test_pbtxt_is_answered(server, name):
-    request = text_format.Parse(_text(f"requests/{name}.pbtxt"), predict_pb2.PredictRequest())
+    request = text_format.Parse(text_of(f"requests/{name}.pbtxt"), predict_pb2.PredictRequest())
     with grpc.insecure_channel(server.grpc_address) as channel:
         response = prediction_service_pb2_grpc.PredictionServiceStub(channel).Predict(request, timeout=60)
     assert response.outputs.keys() == OUTPUTS[GRPC[name]]
@@ -306,8 +170,8 @@ def test_pbtxt_is_answered(server, name):
 
 @pytest.mark.slow
 def test_questions_about_the_model_are_answered(server):
-    status = text_format.Parse(_text("requests/status.pbtxt"), get_model_status_pb2.GetModelStatusRequest())
-    metadata = text_format.Parse(_text("requests/metadata.pbtxt"), get_model_metadata_pb2.GetModelMetadataRequest())
+    status = text_format.Parse(text_of("requests/status.pbtxt"), get_model_status_pb2.GetModelStatusRequest())
+    metadata = text_format.Parse(text_of("requests/metadata.pbtxt"), get_model_metadata_pb2.GetModelMetadataRequest())
     with grpc.insecure_channel(server.grpc_address) as channel:
         answer = model_service_pb2_grpc.ModelServiceStub(channel).GetModelStatus(status, timeout=60)
         assert [version.state for version in answer.model_version_status] == [30]  # AVAILABLE
@@ -322,7 +186,7 @@ def test_questions_about_the_model_are_answered(server):
 @pytest.mark.skipif(shutil.which("bash") is None, reason="there is no bash")
 def test_health_check(server, free_port):
     """The command of `compose.yaml`, at the ports of this server and of none."""
-    [command] = re.findall(r"- -c\n        - >-\n((?:          .*\n)+)", _text("compose.yaml"))
+    [command] = re.findall(r"- -c\n        - >-\n((?:          .*\n)+)", text_of("compose.yaml"))
     command = " ".join(line.strip() for line in command.splitlines())
     for port, status in ((server.rest_address.rpartition(":")[2], 0), (free_port, 1)):
         done = subprocess.run(["bash", "-c", command.replace("/8501", f"/{port}")], capture_output=True, timeout=60)
@@ -346,7 +210,7 @@ def test_curl_lines_of_the_readme(server, tmp_path):
 
     (tmp_path / "photo.jpg").write_bytes(photo(1))
     shutil.copytree(os.path.join(FOLDER, "requests"), tmp_path / "requests")
-    blocks = [block for block in _code("sh") if "curl" in block]
+    blocks = [block for block in code_blocks("sh") if "curl" in block]
     assert len(blocks) == 2
     for block in blocks:
         block = block.replace("127.0.0.1:8501", server.rest_address.removeprefix("http://"))
@@ -361,7 +225,7 @@ def test_curl_lines_of_the_readme(server, tmp_path):
 
 @pytest.mark.slow
 def test_python_of_the_readme(server, monkeypatch, capsys):
-    [code] = _code("python")
+    [code] = code_blocks("python")
     monkeypatch.chdir(FOLDER)
     exec(compile(code.replace("127.0.0.1:8500", server.grpc_address), README, "exec"), {})
     printed = capsys.readouterr().out

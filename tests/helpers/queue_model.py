@@ -3,7 +3,9 @@
 import os
 import uuid
 
+import numpy as np
 import tensorflow as tf
+from tensorflow_serving.apis import prediction_log_pb2
 
 from devise_tf.export.signatures import WARMUP_FILE
 
@@ -60,3 +62,21 @@ def make_version(base, number, warmup=(), prepare=None):
     if prepare:
         prepare(built)
     os.rename(built, os.path.join(base, str(number)))
+
+
+def warmup_log(signature):
+    """A warm-up request for `make_version`: `x` is 1."""
+    log = prediction_log_pb2.PredictionLog()
+    log.predict_log.request.model_spec.signature_name = signature
+    log.predict_log.request.inputs["x"].CopyFrom(tf.make_tensor_proto(np.array([1.0], np.float32)))
+    return log
+
+
+def cut(name, size):
+    """What cuts a file of a version off, as `prepare` for `make_version`."""
+
+    def prepare(directory):
+        with open(os.path.join(directory, name), "r+b") as file:
+            file.truncate(size)
+
+    return prepare

@@ -5,7 +5,6 @@ import time
 
 import numpy as np
 import pytest
-import tensorflow as tf
 from tensorflow_serving.apis import prediction_log_pb2
 
 from devise_tf.export.server.loaded_version import LoadedVersion
@@ -13,7 +12,7 @@ from devise_tf.export.server.model_versions import ModelVersions, VersionStatus
 from devise_tf.export.server.request_error import RequestError
 from devise_tf.export.signatures import WARMUP_FILE
 from tests.helpers.clients import until
-from tests.helpers.queue_model import make_version
+from tests.helpers.queue_model import cut, make_version, warmup_log
 
 X = np.array([1.0], np.float32)
 
@@ -108,35 +107,24 @@ def test_no_request_fails_while_versions_change(base, follow):
         assert sorted(set(mine)) == [2.0, 3.0, 4.0] and mine == sorted(mine)
 
 
-def _log(signature):
-    log = prediction_log_pb2.PredictionLog()
-    log.predict_log.request.model_spec.signature_name = signature
-    log.predict_log.request.inputs["x"].CopyFrom(tf.make_tensor_proto(X))
-    return log
-
-
-def _cut(name, size):
-    def prepare(directory):
-        with open(os.path.join(directory, name), "r+b") as file:
-            file.truncate(size)
-
-    return prepare
-
-
 @pytest.mark.parametrize(
     ("damage", "code", "message"),
     [
         (lambda base: os.mkdir(f"{base}/2"), "UNKNOWN", "SavedModel file does not exist at"),
         (lambda base: open(f"{base}/2", "w").close(), "UNKNOWN", "SavedModel file does not exist at"),
-        (lambda base: make_version(base, 2, prepare=_cut("saved_model.pb", 100)), "UNKNOWN", "Cannot parse file"),
+        (lambda base: make_version(base, 2, prepare=cut("saved_model.pb", 100)), "UNKNOWN", "Cannot parse file"),
         (
-            lambda base: make_version(base, 2, [_log("serving_default")], _cut(WARMUP_FILE, 40)),
+            lambda base: make_version(base, 2, [warmup_log("serving_default")], cut(WARMUP_FILE, 40)),
             "DATA_LOSS",
             "truncated",
         ),
-        (lambda base: make_version(base, 2, [_log("fail")]), "INVALID_ARGUMENT", "Warm-up request 1 of "),
-        (lambda base: make_version(base, 2, [_log("nothing")]), "FAILED_PRECONDITION", '"nothing" not found'),
-        (lambda base: make_version(base, 2, [_log("serving_default")] * 1001), "INVALID_ARGUMENT", "maximum (1000)"),
+        (lambda base: make_version(base, 2, [warmup_log("fail")]), "INVALID_ARGUMENT", "Warm-up request 1 of "),
+        (lambda base: make_version(base, 2, [warmup_log("nothing")]), "FAILED_PRECONDITION", '"nothing" not found'),
+        (
+            lambda base: make_version(base, 2, [warmup_log("serving_default")] * 1001),
+            "INVALID_ARGUMENT",
+            "maximum (1000)",
+        ),
     ],
     ids=["empty", "a file", "graph", "warm-up file", "warm-up request", "warm-up signature", "warm-up count"],
 )
@@ -162,11 +150,11 @@ def test_warmup_is_replayed_before_a_version_is_served(base, follow, monkeypatch
         return run(self, *arguments)
 
     monkeypatch.setattr(LoadedVersion, "run", note)
-    make_version(base, 1, [_log("serving_default"), _log("release"), prediction_log_pb2.PredictionLog()])
+    make_version(base, 1, [warmup_log("serving_default"), warmup_log("release"), prediction_log_pb2.PredictionLog()])
     versions = ModelVersions(base, "m", 0.02)
     versions.start()
     assert ran == [(1, None)] * 2  # a record of no known kind is passed over
-    make_version(base, 2, [_log("serving_default")])
+    make_version(base, 2, [warmup_log("serving_default")])
     until(lambda: versions.served == 2)
     assert ran == [(1, None)] * 2 + [(2, 1)]
     assert versions.stop(1.0)

@@ -1,8 +1,6 @@
 import os
 import shutil
 import socket
-import subprocess
-import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -65,15 +63,6 @@ class Both:
 @pytest.fixture(params=["grpc", "rest"])
 def both(request, connect):
     return lambda server: Both(server, connect, request.param)
-
-
-def test_importing_it_loads_nothing_else():
-    code = (
-        "import sys, devise_tf.serve, devise_tf.export.server.server as s; "
-        "s.Server('x'); print([m for m in ('tensorflow', 'keras', 'grpc', 'aiohttp', 'numpy') if m in sys.modules])"
-    )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout == "[]\n"
 
 
 def test_no_request_fails_while_versions_change(serve, base, both):
@@ -256,44 +245,6 @@ def test_waiting_for_a_version(serve, base, both):
     assert rest(client.server, "/v1/models/base")[:2] == (404, {"error": "Could not find any versions of model base"})
     os.rename(f"{base}/.tmp-1", f"{base}/1")
     until(lambda: client.ask() == [2.0])
-
-
-@pytest.mark.parametrize(
-    ("path", "name", "expected"),
-    [
-        ("/models/cats", None, "cats"),
-        ("/models/cats/", None, "cats"),
-        ("gs://bucket/models/cats/", None, "cats"),
-        ("/models/a:b", None, "devise"),
-        ("/", None, "devise"),
-        ("/models/cats", "my cats", "my cats"),
-    ],
-)
-def test_the_name_of_the_model(path, name, expected):
-    assert Server(path, name).model_name == expected
-
-
-@pytest.mark.parametrize(
-    ("settings", "message"),
-    [
-        ({"model_name": "a/b"}, "has no / and no : in it. Received: model_name='a/b'"),
-        ({"model_name": ""}, "Received: model_name=''"),
-        ({"poll_seconds": 0}, "Received: poll_seconds=0"),
-        ({"limits": {"max_request_mb": 0}}, "max_request_mb=0"),
-        ({"limits": {"max_in_flight": 0}}, "max_in_flight=0"),
-        ({"limits": {"grace_seconds": -1}}, "grace_seconds=-1"),
-    ],
-)
-def test_settings_out_of_range(settings, message):
-    with pytest.raises(ValueError, match=message):
-        Server("x", **{name: Limits(**value) if name == "limits" else value for name, value in settings.items()})
-
-
-@pytest.mark.parametrize(
-    ("host", "expected"), [("127.0.0.1", True), ("::1", True), ("localhost", True), ("0.0.0.0", False), ("::", False)]
-)
-def test_which_addresses_only_this_machine_reaches(host, expected):
-    assert Server("x", host=host).is_loopback is expected
 
 
 def test_an_address_that_is_none(base):
