@@ -49,7 +49,7 @@ def main(_: list[str], values: flags.FlagValues) -> None:
     names = ("export_dir", "model_name", "host", "rest_port", "grpc_port", "poll_seconds", "wait_for_version")
     with command.usage_errors():
         limits = Limits(values.max_request_mb, values.max_in_flight, values.grace_seconds)
-        server = Server(limits=limits, **{name: values[name].value for name in names})
+        server = Server(limits=limits, **{name: getattr(values, name) for name in names})
     # Set before the model is loaded, which takes seconds. A second signal ends the process at once.
     stop = threading.Event()
 

@@ -110,7 +110,7 @@ def check_flags(values: flags.FlagValues) -> str:
 
 def _conversions(values: flags.FlagValues) -> dict[str, str]:
     """The files to convert a version to, by form."""
-    return {form: values[form].value for form in ("litert", "int8", "onnx") if values[form].value}
+    return {form: getattr(values, form) for form in ("litert", "int8", "onnx") if getattr(values, form)}
 
 
 def _relabel(export_dir: str, values: flags.FlagValues) -> str:
