@@ -2,7 +2,7 @@ import importlib
 
 # Imported when they are used: the engine's tests and benchmarks do without TensorFlow.
 _LAZY = {
-    "Phase": "loop",
+    "Phase": "phase",
     "Run": "run",
     "is_chief": "strategy",
     "make_strategy": "strategy",

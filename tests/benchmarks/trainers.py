@@ -62,8 +62,8 @@ def _engine_steps(settings: dict, ids: np.ndarray, counts: np.ndarray):
 
     from devise_tf.models.skip_gram import SkipGram
     from devise_tf.text import SkipGramBlocks
-    from devise_tf.training.phases import skip_gram_phase
-    from devise_tf.training.skip_gram_engine import BLOCKS
+    from devise_tf.training.engine.skip_gram_engine import BLOCKS
+    from devise_tf.training.phases.skip_gram import skip_gram_phase
 
     keras.utils.set_random_seed(settings["seed"])
     tree = HuffmanTree.from_counts(counts)
@@ -85,7 +85,7 @@ def train_keras(settings: dict) -> dict:
     from devise_tf.models.skip_gram import SkipGram
     from devise_tf.text import SkipGramBlocks
     from devise_tf.training.loop import run_phase
-    from devise_tf.training.phases import skip_gram_phase
+    from devise_tf.training.phases.skip_gram import skip_gram_phase
     from devise_tf.training.strategy import make_strategy
 
     devices = settings.get("devices", 1)

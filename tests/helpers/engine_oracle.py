@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from devise_tf.training.skip_gram_engine import SkipGramEngine
+from devise_tf.training.engine.skip_gram_engine import SkipGramEngine
 from tests.helpers.word2vec_oracle import blocks_of_pairs, make_blocks, zipf_corpus
 
 

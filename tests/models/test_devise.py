@@ -10,7 +10,7 @@ from devise_tf.layers import HingeRankLoss, LabelDistanceLoss, LabelSoftmaxLoss,
 from devise_tf.models.devise import DeViSE, SoftmaxFusion, SpaceRecipe, fuse_softmax
 from devise_tf.models.skip_gram import SkipGram
 from devise_tf.text import HuffmanTree, SkipGramBlocks
-from devise_tf.training.phases import TrainedLabelVectors
+from devise_tf.training.phases.moving_label_vectors import TrainedLabelVectors
 
 LABELS, DIMENSION = 7, 5
 

@@ -6,7 +6,7 @@ import tensorflow as tf
 from devise_tf.images import ExampleOrder
 from devise_tf.models.skip_gram import SkipGram
 from devise_tf.text import HuffmanTree, SkipGramBlocks
-from devise_tf.training.phases import skip_gram_loss, skip_gram_phase
+from devise_tf.training.phases.skip_gram import skip_gram_loss, skip_gram_phase
 from tests.helpers.word2vec_oracle import topics_corpus
 
 SIZE, DIMENSION = 30, 6

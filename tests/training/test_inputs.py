@@ -233,7 +233,7 @@ def test_validation_labels_stand_in_the_unseen_ones_place(inputs, tmp_path, unse
         config["unseen_labels"] = ""
     run = open_run(config)
     seen = ["dog", "oak", "pine"] if unseen else ["dog", "fox", "oak", "pine"]
-    assert (run.seen, run.unseen) == (seen, ["rose", "cat"])
+    assert (run.inputs.seen, run.inputs.unseen) == (seen, ["rose", "cat"])
     assert run.inputs.labels.ids == [*seen, "rose", "cat"]
     assert (tmp_path / "run" / "unseen_labels.txt").read_text() == "rose\ncat\n"
     assert LabelSet.load(tmp_path / "run" / "labels.txt").ids == [*seen, "rose", "cat"]

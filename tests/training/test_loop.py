@@ -7,14 +7,17 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from devise_tf.images import BadImages, ExampleOrder, open_images
+from devise_tf.images import BadImages, Crop, ExampleOrder, ImageInput, open_images
 from devise_tf.layers import HingeRankLoss
 from devise_tf.model_dir import ModelDir
 from devise_tf.models.devise import DeViSE
 from devise_tf.models.skip_gram import SkipGram
 from devise_tf.models.visual import build_visual_model, representation_model
 from devise_tf.text import HuffmanTree, SkipGramBlocks
-from devise_tf.training import Phase, make_strategy, phases, run_phase
+from devise_tf.training import Phase, make_strategy, run_phase
+from devise_tf.training.phases.cnn import cnn_phase
+from devise_tf.training.phases.devise import DeviseUpdates, devise_phase
+from devise_tf.training.phases.moving_label_vectors import TrainedLabelVectors
 from tests.helpers import tiny_run
 from tests.helpers.tiny_run import SEEN, Interrupt, read_metrics
 
@@ -143,6 +146,11 @@ def source(tmp_path_factory):
     return open_images(tiny_run.make_inputs(directory)["images"], "train").select(SEEN)
 
 
+def images_of(source):
+    """The images and their order, as phases take them."""
+    return ImageInput(source, Crop(16, 18), BadImages(source)), ExampleOrder(len(source), BATCH, seed=0)
+
+
 def first_batches(phase):
     return list(phase.dataset(0, STEPS, None))
 
@@ -174,8 +182,7 @@ def test_the_cnn_phase_equals_fit(source, tmp_path):
     for _ in range(2):
         keras.utils.set_random_seed(1)
         models.append(build_visual_model("resnet_tiny", len(SEEN), 16))
-    bad = BadImages(source)
-    phase = phases.cnn_phase(models[0], source, STEPS * BATCH / len(source), BATCH, 16, 18, bad, 0.02, 0.0)
+    phase = cnn_phase(models[0], *images_of(source), STEPS * BATCH / len(source), 0.02, 0.0)
     phase.updates = [(keras.optimizers.SGD(0.02, momentum=0.9, nesterov=True), models[0].trainable_variables)]
     assert phase.steps == STEPS
     batches = first_batches(phase)
@@ -199,11 +206,8 @@ def test_the_devise_phase_equals_fit(source, tmp_path, frozen):
         visual = representation_model(build_visual_model("resnet_tiny", len(SEEN), 16))
         models.append(DeViSE(visual, vectors, HingeRankLoss(margin=0.3, violations="sum")))
         models[-1].freeze_visual_model(frozen)
-    bad = BadImages(source)
-    phase = phases.devise_phase(
-        "devise", models[0], source, STEPS * BATCH / len(source), BATCH, 16, 18, bad,
-        learning_rate=0.01, cnn_learning_rate=None if frozen else 0.01,
-    )  # fmt: skip
+    updates = DeviseUpdates(0.01, cnn_learning_rate=None if frozen else 0.01)
+    phase = devise_phase("devise", models[0], *images_of(source), STEPS * BATCH / len(source), updates)
     trained = [variable for _, group in phase.updates for variable in group]
     assert {v.path for v in trained} == {v.path for v in models[1].trainable_variables}
     phase.updates = [(keras.optimizers.Adagrad(0.01), trained)]
@@ -224,12 +228,11 @@ def test_trained_label_vectors_learn_from_every_image(source):
     skip_gram.embedding.embeddings.assign(rng.standard_normal((9, 8)))
     blocks = SkipGramBlocks(ids, counts, HuffmanTree.from_counts(counts))
     rows = np.array([[0, -1], [1, 2], [3, -1], [4, 5], [8, -1]])
-    trained = phases.TrainedLabelVectors(skip_gram, blocks, rows, learning_rate=0.1, weight=0.0)
+    trained = TrainedLabelVectors(skip_gram, blocks, rows, learning_rate=0.1, weight=0.0)
     visual = keras.Sequential([keras.Input((16, 16, 3)), keras.layers.GlobalAveragePooling2D()])
     model = DeViSE(visual, rng.standard_normal((len(SEEN), 8)), HingeRankLoss(margin=0.3, violations="sum"))
-    phase = phases.devise_phase(
-        "devise", model, source, 1.0, BATCH, 16, 18, BadImages(source), 0.01, cnn_learning_rate=0.01, text=trained
-    )
+    updates = DeviseUpdates(0.01, cnn_learning_rate=0.01)
+    phase = devise_phase("devise", model, *images_of(source), 1.0, updates, trained)
     batch = next(iter(phase.dataset(0, 1, None)))
     variables = [model.projection.kernel.value, skip_gram.embedding.embeddings.value]
     with tf.GradientTape() as tape:
@@ -251,7 +254,7 @@ def test_no_step_copies_the_label_table(source):
     many = 400
     visual = keras.Sequential([keras.Input((16, 16, 3)), keras.layers.GlobalAveragePooling2D()])
     model = DeViSE(visual, np.random.default_rng(0).standard_normal((many, 8)))
-    phase = phases.devise_phase("devise", model, source, 1.0, BATCH, 16, 18, BadImages(source), 0.01)
+    phase = devise_phase("devise", model, *images_of(source), 1.0, DeviseUpdates(0.01))
     spec = phase.dataset(0, 1, None).element_spec
     assert all(many not in part.shape for part in spec.values())
     step = tf.function(phase.loss).get_concrete_function(spec)

@@ -8,8 +8,8 @@ import pytest
 import tensorflow as tf
 
 from devise_tf.config import Config
-from devise_tf.training import make_strategy, phases, train
-from devise_tf.training.loop import _sum_rows
+from devise_tf.training import make_strategy, train
+from devise_tf.training.replica_steps import sum_rows
 from tests.helpers import tiny_run
 from tests.helpers.tiny_run import read_metrics, read_report, settings
 
@@ -106,7 +106,7 @@ def test_killed_at_every_file_of_the_text(tmp_path, monkeypatch):
 @pytest.mark.slow
 def test_killed_at_every_file_of_the_images(finished_run, tmp_path, monkeypatch):
     """In this process; the run that it equals had one of its own, so that a seed is all that a run depends on."""
-    monkeypatch.setattr(phases, "_EngineSteps", tiny_run.OneStepAtOnce)
+    tiny_run.one_step_at_once(monkeypatch.setattr)
     _, config = finished_run
     config = {**config, "model_dir": str(tmp_path / "run")}
     names = kill_at_files(config, monkeypatch)
@@ -140,7 +140,7 @@ def test_many_threads_sum_a_row_in_one_order():
 
     @tf.function
     def gradient():
-        return _sum_rows(tf.IndexedSlices(values, rows, tf.constant([500, 50])))
+        return sum_rows(tf.IndexedSlices(values, rows, tf.constant([500, 50])))
 
     first = gradient()
     assert len(set(first.indices.numpy().tolist())) == len(first.indices)

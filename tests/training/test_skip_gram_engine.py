@@ -15,9 +15,10 @@ import tensorflow as tf
 from devise_tf.config import Config
 from devise_tf.model_dir import ModelDir
 from devise_tf.models.skip_gram import SkipGram
-from devise_tf.training import make_strategy, run_phase, skip_gram_engine, train
-from devise_tf.training.phases import skip_gram_phase
-from devise_tf.training.skip_gram_engine import BLOCKS, SkipGramEngine, available_cores
+from devise_tf.training import make_strategy, run_phase, train
+from devise_tf.training.engine import engine_steps, skip_gram_engine
+from devise_tf.training.engine.skip_gram_engine import BLOCKS, SkipGramEngine, available_cores
+from devise_tf.training.phases.skip_gram import skip_gram_phase
 from tests.helpers import tiny_run
 from tests.helpers.engine_oracle import assert_engine_is_right, random_tables
 from tests.helpers.tiny_run import Interrupt, read_metrics
@@ -334,7 +335,7 @@ CHECK = "from tests.helpers.engine_oracle import assert_engine_is_right as check
 def test_importing_compiles_nothing(tmp_path):
     code = (
         "import sys\n"
-        "from devise_tf.training import skip_gram_engine, skip_gram_kernels\n"
+        "from devise_tf.training.engine import skip_gram_engine, skip_gram_kernels\n"
         "functions = [f for f in vars(skip_gram_kernels).values() if hasattr(f, 'signatures')]\n"
         "print(len(functions), [f.signatures for f in functions if f.signatures], 'tensorflow' in sys.modules)"
     )
@@ -374,7 +375,7 @@ def test_the_command_uses_the_engine(tmp_path, capsys, monkeypatch):
             super().__init__(*args, **kwargs)
             made.append(self)
 
-    monkeypatch.setattr(skip_gram_engine, "SkipGramEngine", Recorded)
+    monkeypatch.setattr(engine_steps, "SkipGramEngine", Recorded)
     config = tiny_run.settings(tiny_run.make_inputs(tmp_path), tmp_path / "run", phase="skip_gram", skip_gram_threads=2)
     train(Config(**config), make_strategy())
     (engine,) = made
@@ -388,7 +389,7 @@ def copy_of_the_package(directory):
     shutil.copy(os.path.join(ROOT, "setup.py"), directory)  # tells a checkout from an installed package
     for name in ("devise_tf", "models", "tests"):
         shutil.copytree(os.path.join(ROOT, name), directory / name, ignore=shutil.ignore_patterns("__pycache__"))
-    (directory / "devise_tf" / "training" / "__pycache__").write_text("")
+    (directory / "devise_tf" / "training" / "engine" / "__pycache__").write_text("")
 
 
 @pytest.mark.slow
@@ -432,8 +433,8 @@ def test_killed_while_compiling(tmp_path, when):
 def test_narrow_registers(tmp_path):
     """Code for a CPU without AVX-512."""
     code = (
-        "from devise_tf.training import skip_gram_kernels\n"
-        f"print(skip_gram_kernels.LANES)\n{CHECK}"
+        "from devise_tf.training.engine import matrix_tiles\n"
+        f"print(matrix_tiles.LANES)\n{CHECK}"
         "for dimension in (6, 16, 24, 100):\n"
         "    check(dimension, window=4, block_size=4, summed_updates=16.0)"
     )

@@ -5,7 +5,7 @@ import pytest
 import tensorflow as tf
 
 from devise_tf.images import ExampleOrder
-from devise_tf.training.phases import TermDraws
+from devise_tf.training.phases.moving_label_vectors import TermDraws
 
 COUNTS = (1, 2, 3, 7)
 # The vector of a label's term says which it is: (label, number of the term).

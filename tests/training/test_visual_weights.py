@@ -19,11 +19,14 @@ from devise_tf.models.presets import Preset
 from devise_tf.models.visual import build_visual_model, representation_model
 from devise_tf.models.visual_weights import load_visual_weights
 from devise_tf.models.weights_file import load_weights, save_weights
-from devise_tf.training import make_strategy, phases, train
+from devise_tf.packaged import models_folder
+from devise_tf.training import make_strategy, train
+from devise_tf.training.phases.devise import times_gradient
+from devise_tf.training.phases.image_batches import LOSS_SCALE
 from tests.helpers import tiny_run
 from tests.helpers.tiny_run import SEEN, UNSEEN, read_metrics, settings
 
-LITE0 = os.path.join(os.path.dirname(phases.__file__), "..", "..", "models", "efficientnet_lite")
+LITE0 = os.path.join(models_folder(), "efficientnet_lite")
 
 
 def start_run(config):
@@ -415,10 +418,10 @@ def test_gradients_in_half_precision_are_scaled_and_scaled_back():
     small = 2.0**-28
     x = tf.ones([4, 3], tf.float16)
     kernel = tf.Variable(tf.ones([3, 2]))
-    for factor, expected in ((1.0, 0.0), (phases._LOSS_SCALE, 4 * small)):
+    for factor, expected in ((1.0, 0.0), (LOSS_SCALE, 4 * small)):
         with tf.GradientTape() as tape:
             features = tf.cast(x @ tf.cast(kernel, tf.float16), tf.float32)
-            total = tf.reduce_sum(phases._times_gradient(features, factor)) * small
+            total = tf.reduce_sum(times_gradient(features, factor)) * small
         optimizer = keras.optimizers.SGD(1.0, loss_scale_factor=factor)
         variable = keras.Variable(np.zeros((3, 2)), dtype="float32")
         optimizer.apply([tape.gradient(total, kernel)], [variable])

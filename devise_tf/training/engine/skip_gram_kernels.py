@@ -1,34 +1,26 @@
 """The inner loops of `SkipGramEngine`, compiled by Numba for the CPU that they run on.
 
 Compiled code is kept beside this file, or in Numba's own cache folder where that cannot be written. Nothing is compiled
-before the first call.
-
-Products of small matrices take nearly all the time. LLVM does not keep their tiles in registers by itself, and a call
-of a BLAS costs much beside such a product, so the tiles are written down as vector instructions: `_dot_tile` and
-`_make_axpy_tile`. They take addresses, because the rows that they join lie scattered in large tables.
+before the first call. Products of small matrices take nearly all the time; their tiles are in `matrix_tiles`.
 """
 
 import math
 
 import numpy as np
-from llvmlite import ir
-from numba import njit, types
-from numba.core import cgutils
-from numba.core.registry import cpu_target
-from numba.extending import intrinsic
+from numba import njit
 
-# The CPU that Numba compiles for, which is also part of the key of its cache; features are "+avx2,-avx512f,...".
-_WIDE = "+avx512f" in cpu_target.target_context.codegen().magic_tuple()[2].split(",")
-# Floats a vector register, and the tiles that leave room in 32 of the wide registers or 16 of the others.
-LANES = 16 if _WIDE else 8
-_ROWS = 4
-_COLUMNS = 4 if _WIDE else 2
-_VECTORS = 4 if _WIDE else 2
-_BYTES = 4 * LANES
+from devise_tf.training.engine.matrix_tiles import (
+    BYTES,
+    COLUMNS,
+    ROWS,
+    VECTORS,
+    axpy_1,
+    axpy_2,
+    axpy_3,
+    axpy_4,
+    dot_tile,
+)
 
-_FLOAT, _INT32, _INT64 = ir.FloatType(), ir.IntType(32), ir.IntType(64)
-_VECTOR = ir.VectorType(_FLOAT, LANES)
-_ZERO = ir.Constant(_VECTOR, [0.0] * LANES)
 _FAST = {"nnan", "ninf", "nsz", "arcp", "contract", "reassoc"}
 
 
@@ -44,128 +36,13 @@ def _compiled(**options):
     return decorate
 
 
-def _const(value):
-    return ir.Constant(_INT64, value)
-
-
-def _pointer(builder, address, kind):
-    return builder.inttoptr(address, kind.as_pointer())
-
-
-def _load(builder, address, kind=_VECTOR):
-    value = builder.load(_pointer(builder, address, kind))
-    value.align = 8 if kind is _INT64 else 4
-    return value
-
-
-def _store(builder, address, value):
-    builder.store(value, _pointer(builder, address, value.type)).align = 4
-
-
-def _shuffle(builder, a, b, places):
-    return builder.shuffle_vector(a, b, ir.Constant(ir.VectorType(_INT32, len(places)), places))
-
-
-def _fma(builder, a, b, c):
-    kind = ir.FunctionType(_VECTOR, [_VECTOR] * 3)
-    # One instruction where the CPU has it, two where it has not; `llvm.fma` would call a function there.
-    return builder.call(cgutils.get_or_insert_function(builder.module, kind, f"llvm.fmuladd.v{LANES}f32"), [a, b, c])
-
-
-def _accumulators(builder, count):
-    slots = [cgutils.alloca_once(builder, _VECTOR) for _ in range(count)]
-    for slot in slots:
-        builder.store(_ZERO, slot)
-    return slots
-
-
-@intrinsic
-def _dot_tile(typing_context, rows, columns, column_stride, row_bytes, out, out_stride):
-    """out[r, c] = row r . column c, for 4 rows and `_COLUMNS` columns.
-
-    `rows` is the address of 4 addresses of float rows; columns lie `column_stride` bytes apart from `columns` on; rows
-    and columns are `row_bytes` long, a multiple of a register; rows of `out` lie `out_stride` bytes apart.
-    """
-
-    def codegen(context, builder, signature, arguments):
-        rows, columns, column_stride, row_bytes, out, out_stride = arguments
-        left = [_load(builder, builder.add(rows, _const(8 * r)), _INT64) for r in range(_ROWS)]
-        right = [builder.add(columns, builder.mul(column_stride, _const(c))) for c in range(_COLUMNS)]
-        sums = _accumulators(builder, _ROWS * _COLUMNS)
-        with cgutils.for_range_slice(builder, _const(0), row_bytes, _const(_BYTES), inc=True) as (offset, _):
-            a = [_load(builder, builder.add(address, offset)) for address in left]
-            b = [_load(builder, builder.add(address, offset)) for address in right]
-            for place, slot in enumerate(sums):
-                value = _fma(builder, a[place // _COLUMNS], b[place % _COLUMNS], builder.load(slot))
-                builder.store(value, slot)
-        # Adds the lanes of all sums at once: each round halves the lanes of a sum and puts two sums in one register.
-        vectors, lanes = [builder.load(slot) for slot in sums], LANES
-        while lanes > 1:
-            half = lanes // 2
-            low = [lane for start in range(0, 2 * LANES, lanes) for lane in range(start, start + half)]
-            high = [lane + half for lane in low]
-            vectors = [
-                builder.fadd(_shuffle(builder, a, b, low), _shuffle(builder, a, b, high))
-                for a, b in zip(vectors[::2], vectors[1::2], strict=True)
-            ]
-            lanes = half
-        for r in range(_ROWS):
-            vector, first = vectors[r * _COLUMNS // LANES], r * _COLUMNS % LANES
-            part = _shuffle(builder, vector, vector, list(range(first, first + _COLUMNS)))
-            _store(builder, builder.add(out, builder.mul(out_stride, _const(r))), part)
-        return context.get_dummy_value()
-
-    return types.void(*[types.int64] * 6), codegen
-
-
-def _make_axpy_tile(vectors):
-    @intrinsic
-    def axpy_tile(typing_context, rows, weights, row_stride, source_stride, sources, count, offset):
-        """row r += sum over the `count` sources s of weights[r, s] * source s, for 4 rows, from byte `offset` on.
-
-        `rows` and `sources` are addresses of addresses of float rows, of which `vectors` registers are added;
-        weights[r, s] lies `r * row_stride + s * source_stride` bytes behind `weights`.
-        """
-
-        def codegen(context, builder, signature, arguments):
-            rows, weights, row_stride, source_stride, sources, count, offset = arguments
-            sums = _accumulators(builder, _ROWS * vectors)
-            strides = [builder.mul(row_stride, _const(r)) for r in range(_ROWS)]
-            with cgutils.for_range(builder, count) as loop:
-                source = _load(builder, builder.add(sources, builder.mul(loop.index, _const(8))), _INT64)
-                source = builder.add(source, offset)
-                values = [_load(builder, builder.add(source, _const(_BYTES * v))) for v in range(vectors)]
-                weight = builder.add(weights, builder.mul(loop.index, source_stride))
-                for r in range(_ROWS):
-                    scalar = _load(builder, builder.add(weight, strides[r]), _FLOAT)
-                    spread = builder.insert_element(ir.Constant(_VECTOR, ir.Undefined), scalar, ir.Constant(_INT32, 0))
-                    spread = _shuffle(builder, spread, spread, [0] * LANES)
-                    for v in range(vectors):
-                        slot = sums[r * vectors + v]
-                        builder.store(_fma(builder, spread, values[v], builder.load(slot)), slot)
-            for r in range(_ROWS):
-                row = builder.add(_load(builder, builder.add(rows, _const(8 * r)), _INT64), offset)
-                for v in range(vectors):
-                    address = builder.add(row, _const(_BYTES * v))
-                    total = builder.fadd(_load(builder, address), builder.load(sums[r * vectors + v]))
-                    _store(builder, address, total)
-            return context.get_dummy_value()
-
-        return types.void(*[types.int64] * 7), codegen
-
-    return axpy_tile
-
-
-_axpy_1, _axpy_2, _axpy_3, _axpy_4 = (_make_axpy_tile(vectors) for vectors in (1, 2, 3, 4))
-
-
 @_compiled(inline="never")
 def _dot_products(rows, num_rows, columns, column_stride, num_columns, row_bytes, out):
     """out[r, c] = row r . column c; `num_rows` and `num_columns` are multiples of a tile's."""
-    for r in range(0, num_rows, _ROWS):
-        for c in range(0, num_columns, _COLUMNS):
+    for r in range(0, num_rows, ROWS):
+        for c in range(0, num_columns, COLUMNS):
             place = out + 4 * (r * num_columns + c)
-            _dot_tile(rows + 8 * r, columns + c * column_stride, column_stride, row_bytes, place, 4 * num_columns)
+            dot_tile(rows + 8 * r, columns + c * column_stride, column_stride, row_bytes, place, 4 * num_columns)
 
 
 @_compiled(inline="never")
@@ -174,18 +51,18 @@ def _add_products(rows, num_rows, weights, row_stride, source_stride, sources, n
     offset = 0
     while offset < row_bytes:
         # Panels of a few registers, so that all sources' parts stay in the first cache.
-        vectors = min((row_bytes - offset) // _BYTES, _VECTORS)
-        for r in range(0, num_rows, _ROWS):
+        vectors = min((row_bytes - offset) // BYTES, VECTORS)
+        for r in range(0, num_rows, ROWS):
             place, weight = rows + 8 * r, weights + r * row_stride
             if vectors == 4:
-                _axpy_4(place, weight, row_stride, source_stride, sources, num_sources, offset)
+                axpy_4(place, weight, row_stride, source_stride, sources, num_sources, offset)
             elif vectors == 3:
-                _axpy_3(place, weight, row_stride, source_stride, sources, num_sources, offset)
+                axpy_3(place, weight, row_stride, source_stride, sources, num_sources, offset)
             elif vectors == 2:
-                _axpy_2(place, weight, row_stride, source_stride, sources, num_sources, offset)
+                axpy_2(place, weight, row_stride, source_stride, sources, num_sources, offset)
             else:
-                _axpy_1(place, weight, row_stride, source_stride, sources, num_sources, offset)
-        offset += vectors * _BYTES
+                axpy_1(place, weight, row_stride, source_stride, sources, num_sources, offset)
+        offset += vectors * BYTES
 
 
 # SplitMix64, as in `text.skip_gram_blocks`, in uint64 throughout: Numba would make floats of mixed signs.
@@ -298,7 +175,7 @@ def train_chunks(
             low = max(first - reach, sentence_starts[first])
             high = min(last + 1 + reach, sentence_stops[last])
             num_contexts = high - low
-            n = (num_contexts + _ROWS - 1) // _ROWS * _ROWS
+            n = (num_contexts + ROWS - 1) // ROWS * ROWS
             # The distinct nodes of the block's paths, numbered as they come.
             sums[5] += 1
             stamp = np.int64(sums[5]) << 20
@@ -310,7 +187,7 @@ def train_chunks(
                         column_of[node] = stamp + num_nodes
                         node_rows[num_nodes] = node_base + node * stride
                         num_nodes += 1
-            rows = (num_nodes + _ROWS - 1) // _ROWS * _ROWS
+            rows = (num_nodes + ROWS - 1) // ROWS * ROWS
             for u in range(num_nodes, rows):  # tiles are whole: their weights here are 0
                 node_rows[u] = node_rows[0]
             # How often each node is in the path of a centre that a context reaches, and how often with code 0.

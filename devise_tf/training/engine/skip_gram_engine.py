@@ -6,7 +6,8 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 
 from devise_tf.text.skip_gram_blocks import SkipGramBlocks, draw_keys
-from devise_tf.training.skip_gram_kernels import LANES, train_chunks
+from devise_tf.training.engine.matrix_tiles import LANES
+from devise_tf.training.engine.skip_gram_kernels import train_chunks
 
 # The arguments of `SkipGramBlocks` that suit this engine: small steps learn a little more from each pair.
 BLOCKS = {"block_size": 4, "summed_updates": 32.0}
