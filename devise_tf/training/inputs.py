@@ -2,7 +2,7 @@
 
 from absl import logging
 
-from devise_tf import text
+from devise_tf import small_world, text
 from devise_tf.config import Config
 from devise_tf.images import ImageSource, open_images
 from devise_tf.labels import Hierarchy, LabelSet
@@ -14,14 +14,14 @@ class Inputs:
     """The opened inputs of a run.
 
     Args:
-        config: The run's settings.
-        text_needed: Whether phase 1 is still to be done, so that its text or vectors must be there.
+        config: `Config`. The run's settings.
+        text_needed: Boolean. Whether phase 1 is still to be done, so that its text or vectors must exist.
 
     Attributes:
         labels: `LabelSet` of the labels that images may have, or more; None without images.
-        seen: Ids of the labels that are trained, in order.
-        unseen: Ids of the labels that no phase may see images of.
-        vectors: Path of the vectors trained elsewhere, where phase 1 still needs them.
+        seen: Strings. Ids of the labels that are trained, in order.
+        unseen: Strings. Ids of the labels that no phase may see images of.
+        vectors: String. Path of the pretrained vectors, where phase 1 still needs them.
         hierarchy: `Hierarchy` of the seen and unseen labels, or None.
 
     Raises:
@@ -36,47 +36,57 @@ class Inputs:
         self.unseen: list[str] = []
         self.vectors = ""
         self._sources: dict[str, ImageSource] = {}
-        if text_needed and config.corpus:
-            self.corpus()
-        elif text_needed:
-            self.vectors = packaged_files("vectors").get(config.vectors) or existing_file(config.vectors, "vectors")
+        # Ids of labels that have no part in the run.
+        self._excluded: set[str] = set()
+        if text_needed:
+            self._open_text()
         if config.labels_file:
             self.labels = open_labels(config.labels_file)
         self._listed = self.labels
-        if config.unseen_labels:
-            self.unseen = open_ids(config.unseen_labels, "unseen_labels")
-        if config.images == "builtin":
-            from devise_tf import small_world
+        self._open_held_out()
+        if config.hierarchy:
+            self.hierarchy = open_hierarchy(config.hierarchy)
+        if config.images:
+            self._split_labels()
+        if config.images and config.phase in ("all", "devise"):
+            self._check_val()
 
+    def _open_text(self) -> None:
+        if self.config.corpus:
+            self.corpus()
+        else:
+            vectors = self.config.vectors
+            self.vectors = packaged_files("vectors").get(vectors) or existing_file(vectors, "vectors")
+
+    def _open_held_out(self) -> None:
+        if self.config.unseen_labels:
+            self.unseen = open_ids(self.config.unseen_labels, "unseen_labels")
+        if self.config.images == "builtin":
             world = small_world.world()
             self.labels, self.hierarchy, self.unseen = world.labels, world.hierarchy, list(world.unseen)
-        # Labels to choose by stand in the unseen ones' place; those have no part in such a run.
-        self._excluded: set[str] = set()
-        if config.validation_labels:
+        if self.config.validation_labels:
+            # Labels to choose by stand in the unseen ones' place.
             self._excluded = set(self.unseen)
-            self.unseen = open_ids(config.validation_labels, "validation_labels")
+            self.unseen = open_ids(self.config.validation_labels, "validation_labels")
             both = sorted(self._excluded & set(self.unseen))
             if both:
                 raise ValueError(
                     "`validation_labels` must be others than the unseen ones, by which nothing may be chosen. "
                     f"Received: {both[:10]}"
                 )
-        if config.hierarchy:
-            self.hierarchy = open_hierarchy(config.hierarchy)
-        if config.images:
-            self._open_images()
 
-    def _open_images(self) -> None:
+    def _split_labels(self) -> None:
+        """Splits the labels that have images into seen and unseen ones, and restricts everything to them."""
         config = self.config
         present = [label for label in self.source("train").present() if label not in self._excluded]
-        lost = set(self.unseen) - set(present)
-        if lost:
-            lost -= set(self.source("val").present())
-        if lost:
+        missing = set(self.unseen) - set(present)
+        if missing:
+            missing -= set(self.source("val").present())
+        if missing:
             raise ValueError(
-                f"{len(lost)} of the {len(self.unseen)} unseen labels have no images, neither for training nor for the "
-                "report, so that nothing is held out: correct or remove them. "
-                f"Received: {'validation' if config.validation_labels else 'unseen'}_labels with {sorted(lost)[:10]}"
+                f"{len(missing)} of the {len(self.unseen)} unseen labels have no images, neither for training nor for "
+                "the report, so that nothing is held out: correct or remove them. "
+                f"Received: {'validation' if config.validation_labels else 'unseen'}_labels with {sorted(missing)[:10]}"
             )
         self.seen = [label for label in present if label not in set(self.unseen)]
         if len(self.seen) < 2:
@@ -91,17 +101,18 @@ class Inputs:
             self.labels = self.labels.select(ids, origin=f"the images {config.images}")  # names the ids without terms
         if self.hierarchy is not None:
             self.hierarchy = self.hierarchy.restricted_to(ids)
-        if config.phase in ("all", "devise"):
-            # What is missing for the report is better known now than after the training.
-            shown = set(self.source("val").present())
-            if not shown & set(self.seen):
-                raise ValueError(
-                    "The report needs `val` images of labels that were trained. "
-                    f"Received: {config.images} whose `val` has {sorted(shown)[:10]}"
-                )
-            dark = [label for label in ids if label not in shown]
-            if dark:
-                logging.warning("No `val` images of %d labels, which stay candidates: %s", len(dark), dark[:20])
+
+    def _check_val(self) -> None:
+        """Checks what the report needs: what is missing is better known now than after the training."""
+        present = set(self.source("val").present())
+        if not present & set(self.seen):
+            raise ValueError(
+                "The report needs `val` images of labels that were trained. "
+                f"Received: {self.config.images} whose `val` has {sorted(present)[:10]}"
+            )
+        missing = [label for label in [*self.seen, *self.unseen] if label not in present]
+        if missing:
+            logging.warning("No `val` images of %d labels, which stay candidates: %s", len(missing), missing[:20])
 
     def source(self, split: str) -> ImageSource:
         """The images of a split, `"train"` or `"val"`."""
@@ -113,8 +124,6 @@ class Inputs:
         """The text of phase 1."""
         pattern, data_dir = self.config.corpus, self.config.data_dir or None
         if pattern == "builtin":
-            from devise_tf import small_world
-
             small_world.prepare(data_dir, "text")
             pattern = "tfds:small_world/text"
         return text.Corpus(pattern, data_dir)
