@@ -20,8 +20,8 @@ DECOMPRESSION_ERRORS = (EOFError, zlib.error, gzip.BadGzipFile, lzma.LZMAError)
 def open_compressed(path: str | os.PathLike) -> tuple[IO[bytes], IO[bytes]]:
     """Opens a plain, gzip or xz file for reading.
 
-    The first bytes of a file decide, and its suffix where they do not: a damaged `.gz` file is then an error and not
-    text.
+    The first bytes of a file decide, or its suffix if they do not tell: a damaged `.gz` file is then an error, and not
+    read as text.
 
     Args:
         path: Path of the file.
@@ -46,13 +46,13 @@ def open_compressed(path: str | os.PathLike) -> tuple[IO[bytes], IO[bytes]]:
 
 @contextlib.contextmanager
 def atomic_write(path: str | os.PathLike) -> Iterator[IO[bytes]]:
-    """Gives a binary handle; `path` appears, whole and on disk, only when the block ends without an error.
+    """Yields a binary handle; `path` appears, complete and on disk, only when the block ends without an error.
 
     Args:
         path: Path of the file. An existing file is replaced.
 
     Raises:
-        OSError: the file cannot be written; a file that was there before is left as it was.
+        OSError: The file cannot be written; an existing file is left unchanged.
     """
     path = os.fspath(path)
     temporary = f"{path}.{os.getpid()}.tmp"
@@ -72,7 +72,7 @@ def atomic_write(path: str | os.PathLike) -> Iterator[IO[bytes]]:
 
 @contextlib.contextmanager
 def atomic_path(path: str) -> Iterator[str]:
-    """Gives a temporary path beside `path`, which becomes `path` when the block ends without an error."""
+    """Yields a temporary path beside `path`, which becomes `path` when the block ends without an error."""
     directory = os.path.dirname(os.path.abspath(path))
     os.makedirs(directory, exist_ok=True)
     root, extension = os.path.splitext(os.path.basename(path))
@@ -96,13 +96,13 @@ def read_array(
     """Reads one array of an open `.npz` archive without pickle; no more is allocated than the archive holds.
 
     Args:
-        archive: The archive.
-        name: The array's name.
-        dtypes: The dtypes that it may have.
-        shape: Its shape; None stands for any length.
+        archive: zipfile.ZipFile. The open archive.
+        name: String. Name of the array.
+        dtypes: Sequence of dtypes. The array must have one of them.
+        shape: Sequence of integers or None, which stands for any length.
 
     Raises:
-        ValueError: the array is another one than that, or is not as long as its header says.
+        ValueError: The array has another dtype or shape, or is not as long as its header says.
     """
     entry = archive.getinfo(f"{name}.npy")
     if entry.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
@@ -112,20 +112,20 @@ def read_array(
         version = np.lib.format.read_magic(file)
         if version != (1, 0):
             raise ValueError(f"`{name}` has the unknown version {version} of NumPy's form.")
-        found, fortran, dtype = np.lib.format.read_array_header_1_0(file)
+        actual, fortran, dtype = np.lib.format.read_array_header_1_0(file)
         # The size is known from the archive; what the array's header says must not lead to an allocation.
         size = entry.file_size - file.tell()
         allowed = [np.dtype(allowed) for allowed in dtypes]
-        fits = len(found) == len(shape) and all(want in (None, have) for want, have in zip(shape, found, strict=True))
+        fits = len(actual) == len(shape) and all(want in (None, have) for want, have in zip(shape, actual, strict=True))
         if dtype not in allowed or not fits or fortran:
             order = " in Fortran order" if fortran else ""
             raise ValueError(
                 f"`{name}` must be {' or '.join(map(str, allowed))} of shape {tuple(shape)}, "
-                f"not {dtype} of shape {found}{order}."
+                f"not {dtype} of shape {actual}{order}."
             )
         expected = dtype.itemsize
-        for length in found:
+        for length in actual:
             expected *= length
         if expected != size:
-            raise ValueError(f"`{name}` of shape {found} needs {expected} bytes, but has {size}.")
-        return np.frombuffer(file.read(), dtype).reshape(found)
+            raise ValueError(f"`{name}` of shape {actual} needs {expected} bytes, but has {size}.")
+        return np.frombuffer(file.read(), dtype).reshape(actual)

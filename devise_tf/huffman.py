@@ -8,20 +8,19 @@ import numpy as np
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class HuffmanTree:
-    """A binary tree over the `V` terms of a vocabulary, stored as one root-to-leaf path a term.
+    """A binary tree over the `V` terms of a vocabulary, stored as one root-to-leaf path per term.
 
     The tree has `V - 1` inner nodes, numbered as word2vec numbers them: in the order in which they were merged, so
     that a node comes after its children and the root is inner node `V - 2`. Build one with `from_counts`.
 
     Args:
-        nodes: int32 array `[V, L]`; the inner nodes on each term's path, root first, padded with 0. `L` is the longest
-            path.
-        codes: int8 array `[V, L]`; the branch (0 or 1) taken at each of those nodes, padded with 0.
-        lengths: int32 array `[V]`; the number of inner nodes on each path.
+        nodes: int32 array `[V, L]`. The inner nodes on each term's path, root first, padded with 0. `L` is the longest
+            path's length.
+        codes: int8 array `[V, L]`. The branch (0 or 1) at each of those nodes, padded with 0.
+        lengths: int32 array `[V]`. The number of inner nodes on each path.
 
     Raises:
-        ValueError: if the shapes do not fit together, or a path is empty, leaves the tree or starts elsewhere than
-            at the root.
+        ValueError: The shapes do not fit together, or a path is empty, leaves the tree or does not start at the root.
 
     Example:
 
@@ -66,19 +65,19 @@ class HuffmanTree:
     def from_counts(cls, counts: Sequence[int] | np.ndarray) -> "HuffmanTree":
         """Builds the tree whose mean path length under `counts` is the smallest possible.
 
-        word2vec's construction: sort once, then merge from two queues, the terms and the inner nodes made so far. The
+        word2vec's construction: sort once, then merge from two queues, the terms and the inner nodes so far. The
         second of two merged nodes gets code 1. Among terms of equal count the later one is merged first. One thing
         differs from word2vec: a term goes before an inner node of equal count. The cost is the same and the longest
         path is the shortest possible, where word2vec's choice would string terms of count zero on a chain.
 
         Args:
-            counts: integers `[V]`, at least two, none negative, in any order. Zero is a count as good as any other.
+            counts: Integers >= 0 `[V]`, V >= 2, in any order.
 
         Returns:
             A `HuffmanTree`, its rows in the order of `counts`.
 
         Raises:
-            ValueError: if `counts` is not a one-dimensional array of at least two whole numbers `>= 0`.
+            ValueError: `counts` is not a one-dimensional array of at least two whole numbers `>= 0`.
         """
         counts = check_counts(counts)
         size = len(counts)
@@ -89,20 +88,20 @@ class HuffmanTree:
         inner = [infinity] * size
         first, second = [0] * (size - 1), [0] * (size - 1)
         next_term = next_inner = 0
-        for made in range(size - 1):
+        for merged in range(size - 1):
             if terms[next_term] <= inner[next_inner]:
-                total, first[made] = terms[next_term], next_term
+                total, first[merged] = terms[next_term], next_term
                 next_term += 1
             else:
-                total, first[made] = inner[next_inner], size + next_inner
+                total, first[merged] = inner[next_inner], size + next_inner
                 next_inner += 1
             if terms[next_term] <= inner[next_inner]:
-                total, second[made] = total + terms[next_term], next_term
+                total, second[merged] = total + terms[next_term], next_term
                 next_term += 1
             else:
-                total, second[made] = total + inner[next_inner], size + next_inner
+                total, second[merged] = total + inner[next_inner], size + next_inner
                 next_inner += 1
-            inner[made] = total
+            inner[merged] = total
         children = np.stack([first, second], axis=1)
         is_term = children < size
         children[is_term] = order[children[is_term]]
@@ -111,7 +110,7 @@ class HuffmanTree:
     @classmethod
     def _from_children(cls, children: np.ndarray) -> "HuffmanTree":
         size = len(children) + 1
-        parent = np.empty(2 * size - 1, np.int32)
+        parent: np.ndarray = np.empty(2 * size - 1, np.int32)
         code = np.empty(2 * size - 1, np.int8)
         for branch in (0, 1):
             parent[children[:, branch]] = np.arange(size - 1, dtype=np.int32)
@@ -128,12 +127,12 @@ class HuffmanTree:
             terms, at = terms[below], at[below]
         nodes = np.zeros((size, lengths.max()), np.int32)
         codes = np.zeros((size, lengths.max()), np.int8)
-        terms, at, place = np.arange(size), np.arange(size), lengths - 1
+        terms, at, depth = np.arange(size), np.arange(size), lengths - 1
         while len(terms):
-            nodes[terms, place] = parent[at]
-            codes[terms, place] = code[at]
-            below = place > 0
-            terms, at, place = terms[below], parent[at[below]] + size, place[below] - 1
+            nodes[terms, depth] = parent[at]
+            codes[terms, depth] = code[at]
+            below = depth > 0
+            terms, at, depth = terms[below], parent[at[below]] + size, depth[below] - 1
         return cls(nodes, codes, lengths)
 
     def children(self) -> np.ndarray:
@@ -145,30 +144,30 @@ class HuffmanTree:
         children = np.full((size - 1, 2), -1, np.int32)
         ends = np.arange(size), self.lengths - 1
         children[self.nodes[ends], self.codes[ends]] = np.arange(size)
-        for place in range(longest - 1):
-            terms = self.lengths > place + 1
-            children[self.nodes[terms, place], self.codes[terms, place]] = size + self.nodes[terms, place + 1]
+        for depth in range(longest - 1):
+            terms = self.lengths > depth + 1
+            children[self.nodes[terms, depth], self.codes[terms, depth]] = size + self.nodes[terms, depth + 1]
         return children
 
     def inner_counts(self, counts: Sequence[int] | np.ndarray) -> np.ndarray:
         """Returns how many term occurrences pass through each inner node.
 
         Args:
-            counts: integers `[V]`, the occurrences of each term.
+            counts: Integers `[V]`. The occurrences of each term.
 
         Returns:
             int64 array `[V - 1]`; the last entry, the root's, is the sum of `counts`.
 
         Raises:
-            ValueError: if `counts` is not a one-dimensional array of `V` whole numbers `>= 0`.
+            ValueError: `counts` is not a one-dimensional array of `V` whole numbers `>= 0`.
         """
         counts = check_counts(counts)
         if len(counts) != len(self):
             raise ValueError(f"`counts` must hold one count for each of {len(self)} terms. Received: {len(counts)}")
         totals = np.zeros(len(self) - 1, np.int64)
-        for place in range(self.nodes.shape[1]):
-            terms = self.lengths > place
-            np.add.at(totals, self.nodes[terms, place], counts[terms])
+        for depth in range(self.nodes.shape[1]):
+            terms = self.lengths > depth
+            np.add.at(totals, self.nodes[terms, depth], counts[terms])
         return totals
 
     def to_config(self) -> dict:
@@ -180,8 +179,8 @@ class HuffmanTree:
         """Builds the tree that `to_config` described.
 
         Raises:
-            ValueError: if `config["children"]` is not a tree: every term and every inner node but the root is the
-                child of exactly one inner node, of a higher number than its own.
+            ValueError: `config["children"]` is not a tree: every term and every inner node but the root is the
+                child of exactly one inner node, which has a higher number.
         """
         children = np.asarray(config["children"], np.int64).reshape(-1, 2)
         size = len(children) + 1

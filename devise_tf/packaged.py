@@ -1,4 +1,4 @@
-"""What comes with the package: recipes, presets, vectors, hierarchies and other files, by kind and name."""
+"""Files that come with the package: recipes, presets, vectors, hierarchies and label lists, by kind and name."""
 
 import os
 from pathlib import Path
@@ -11,24 +11,25 @@ _PATTERNS = {
     "preset": "*/*.json",
     "vectors": "skip_gram/*.npz",
     "hierarchy": "*/hierarchy.txt",
+    "labels": "imagenet/labels_*.txt",
 }
 
 
 def models_folder() -> Path:
-    """The folder of `devise_tf.models`, where all of this lies; nothing is imported."""
+    """Returns the folder of `devise_tf.models`, which holds all of these files, without importing it."""
     folders = (Path(folder, "models") for folder in devise_tf.__path__)
     return next(folder for folder in folders if folder.is_dir())
 
 
 def packaged_files(kind: str) -> dict[str, str]:
-    """The files of a kind that come with the package.
+    """Returns the files of a kind that come with the package.
 
     Args:
-        kind: `"recipe"` (flagfiles), `"preset"` (pretrained models), `"vectors"` or `"hierarchy"`.
+        kind: String. `"recipe"` (flagfiles), `"preset"` (pretrained models), `"vectors"`, `"hierarchy"` or
+            `"labels"`.
 
     Returns:
-        Paths by name, in the order of the names. A hierarchy has the name of its folder, other files their own without
-        its ending.
+        Paths by name, sorted by name: that of the folder for a hierarchy, else the file's without the extension.
     """
     paths = models_folder().glob(_PATTERNS[kind])
     by_name = {path.parent.name if kind == "hierarchy" else path.stem: str(path) for path in paths}
@@ -36,7 +37,7 @@ def packaged_files(kind: str) -> dict[str, str]:
 
 
 def packaged_path(path: str) -> str:
-    """The path itself, or that of the package's file where only the package has a file `models/...`."""
+    """Returns the path, or that of a file of the package if `models/...` exists there only."""
     path = os.path.expanduser(path)
     if path.startswith("models/") and not os.path.exists(path):
         in_package = models_folder() / path.removeprefix("models/")
@@ -46,10 +47,10 @@ def packaged_path(path: str) -> str:
 
 
 def existing_file(path: str, flag: str) -> str:
-    """The path of an input file; `models/...` also names files that come with the package.
+    """Returns the path of an input file; `models/...` also names files that come with the package.
 
     Raises:
-        ValueError: There is no such file.
+        ValueError: The file does not exist.
     """
     result = packaged_path(path)
     if not os.path.isfile(result):

@@ -1,3 +1,5 @@
+"""Images that cannot be used, counted and named."""
+
 import os
 import re
 import threading
@@ -10,18 +12,21 @@ from devise_tf.images.image_source import ImageSource
 
 
 class BadImages:
-    """Counts the images that cannot be read or decoded, names each once in a log, and stops a run that has too many.
+    """Counts images that cannot be read or decoded, logs the name of each once, and stops a run that has too many.
 
     Safe to use from several threads; one object serves one source.
 
     Args:
-        source: The `ImageSource`.
-        path: File to which a line a bad image is appended: its name, a tab, the reason. Names that it already holds
-            are not repeated. By default names go to the program's log only.
-        max_share: Share of the source's images, from 0 to 1, above which `record` raises.
+        source: ImageSource. The images.
+        path: String or None. File to which a line is appended for each bad image: name, tab, reason. A name that the
+            file already holds is not repeated. By default names go to the program's log only.
+        max_share: Float, 0 to 1. Share of bad images above which `record` raises.
 
     Attributes:
-        count: Number of bad images so far.
+        count: Integer. Number of bad images so far.
+
+    Raises:
+        ValueError: `max_share` is not between 0 and 1.
     """
 
     def __init__(self, source: ImageSource, path: str | None = None, max_share: float = 0.05):
@@ -31,8 +36,8 @@ class BadImages:
         self.path = path
         self.max_share = max_share
         self._lock = threading.Lock()
-        self._names = {}
-        self._written = set()
+        self._names: dict[int, str] = {}
+        self._written: set[str] = set()
         if path and os.path.exists(path):
             with open(path, encoding="utf-8", errors="surrogateescape") as file:
                 self._written = {line.split("\t")[0] for line in file}
@@ -42,7 +47,7 @@ class BadImages:
         return len(self._names)
 
     def record(self, index: int) -> None:
-        """Counts the image at `index`, if it is new, and logs why it is bad.
+        """Counts the image at `index` unless it was counted before, and logs why it is bad.
 
         Raises:
             ValueError: More than `max_share` of the source's images are bad.
@@ -57,7 +62,7 @@ class BadImages:
         self.check()
 
     def check(self) -> None:
-        """Raises the `ValueError` of `record` where too many images were bad; `tf.data` gives it as another error."""
+        """Raises the `ValueError` of `record` if too many images are bad; `tf.data` turns it into another error."""
         if self.count > self.max_share * len(self.source):
             first = "".join(f"\n  {name}" for name in list(self._names.values())[:5])
             log = f"All are listed in {self.path}." if self.path else "The log names all."
@@ -66,15 +71,15 @@ class BadImages:
                 f"allowed share of {self.max_share:g}. {log} The first:{first}"
             )
 
-    def _reason(self, index):
+    def _reason(self, index: int) -> str:
         try:
             decode_image(self.source.encoded(tf.constant(index, tf.int64)))
         except tf.errors.OpError as error:
             message = re.sub(r"{{.*?}}|assertion failed:|\[Op:.*", "", error.message, flags=re.DOTALL)
             return " ".join(message.split())
-        return "failed once, and could be read when tried again"
+        return "failed once, but could be read on the second try"
 
-    def _log(self, name, reason):
+    def _log(self, name: str, reason: str) -> None:
         logging.warning("Skipped the image %s: %s", name, reason)
         if self.path and name not in self._written:
             self._written.add(name)

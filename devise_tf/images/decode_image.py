@@ -1,3 +1,5 @@
+"""From the bytes of an image to pixels and crops, in TensorFlow's core operations."""
+
 import tensorflow as tf
 
 MAX_PIXELS = 2**26
@@ -6,23 +8,23 @@ MAX_SIDE = 16_384
 _MAX_GIF_BLOCKS = 65_536
 _MAX_GIF_EXTENSIONS = 64
 
-_GREY_PALETTE = bytes(byte for grey in range(256) for byte in (grey, grey, grey, 0))
+_GRAY_PALETTE = bytes(byte for gray in range(256) for byte in (gray, gray, gray, 0))
 
 
 def decode_image(encoded: tf.Tensor, max_pixels: int = MAX_PIXELS) -> tf.Tensor:
-    """Decodes one JPEG, PNG, GIF or BMP image into RGB, refusing before decoding what is too large.
+    """Decodes one JPEG, PNG, GIF or BMP image into RGB; an image that is too large is refused before it is decoded.
 
-    Height and width are read from the header first. Grey images are repeated over three channels, 16-bit PNGs are
-    scaled to 8 bits, CMYK JPEGs are converted, transparency is dropped (not blended) and of an animated GIF the first
-    frame is taken, as large as that frame. An orientation tag is not applied. Only TensorFlow's core ops are used, so
-    that the function can be part of an exported graph.
+    Height and width are read from the header first. Gray images are repeated over three channels, 16-bit PNGs are
+    scaled to 8 bits, CMYK JPEGs are converted and transparency is dropped, not blended. Of an animated GIF the result
+    is the first frame, in the size of that frame. An orientation tag is not applied. Only TensorFlow's core ops are
+    used, so that the function can be part of an exported graph.
 
     Args:
-        encoded: String scalar, the bytes of the image.
-        max_pixels: Largest height times width. No side may be over 16,384 pixels in any case.
+        encoded: String scalar tensor. The bytes of the image.
+        max_pixels: Integer. Largest height times width. No side may be longer than 16,384 pixels in any case.
 
     Returns:
-        uint8 tensor of shape `[height, width, 3]`.
+        uint8 tensor `[height, width, 3]`.
 
     Raises:
         tf.errors.InvalidArgumentError: Not one of the four formats, too large, or damaged.
@@ -47,7 +49,7 @@ def decode_image(encoded: tf.Tensor, max_pixels: int = MAX_PIXELS) -> tf.Tensor:
             )
         return decode(cut, size)
 
-    # A condition of its own for the usual kind: each costs as much as a good part of decoding a small image.
+    # A condition of its own for the usual kind: each costs as much as half of decoding a small image.
     image = tf.cond(
         _starts_with(encoded, b"\xff\xd8\xff"),
         lambda: decode(encoded, tf.image.extract_jpeg_shape(encoded)[:2]),
@@ -57,44 +59,44 @@ def decode_image(encoded: tf.Tensor, max_pixels: int = MAX_PIXELS) -> tf.Tensor:
 
 
 def resize_and_crop(image: tf.Tensor, image_size: int, resize_size: int) -> tf.Tensor:
-    """Resizes an image's shorter side and cuts out its centre, as done for evaluation.
+    """Resizes an image's shorter side and cuts out its center, as for evaluation.
 
     Args:
-        image: uint8 or float32 tensor of shape `[height, width, 3]`, any size.
-        image_size: Side of the square that is cut out.
-        resize_size: Length of the shorter side after resizing (bilinear, antialiased), at least `image_size`.
+        image: uint8 or float32 tensor `[height, width, 3]`, of any size.
+        image_size: Integer >= 1. Side of the square that is cut out.
+        resize_size: Integer >= `image_size`. Shorter side after resizing (bilinear, antialiased).
 
     Returns:
-        float32 tensor of shape `[image_size, image_size, 3]`, in the range of the input.
+        float32 tensor `[image_size, image_size, 3]`, in the range of the input.
     """
     return _crop_of_resized(image, image_size, resize_size, lambda room: room // 2)
 
 
 def augment(image: tf.Tensor, image_size: int, resize_size: int, seed: tf.Tensor) -> tf.Tensor:
-    """Resizes an image's shorter side, cuts a square at a random place and flips it left to right half of the time.
+    """Resizes an image's shorter side, cuts a square at a random position and flips it left to right half of the time.
 
     Args:
-        image: uint8 or float32 tensor of shape `[height, width, 3]`, any size.
-        image_size: Side of the square that is cut out.
-        resize_size: Length of the shorter side after resizing (bilinear, antialiased), at least `image_size`. The
-            difference is how far the picture can move.
-        seed: int32 tensor of shape `[2]`. The result is a pure function of the image and this.
+        image: uint8 or float32 tensor `[height, width, 3]`, of any size.
+        image_size: Integer >= 1. Side of the square that is cut out.
+        resize_size: Integer >= `image_size`. Shorter side after resizing (bilinear, antialiased). The difference of the
+            two is how far the square can move.
+        seed: int32 tensor `[2]`. The result is a pure function of the image and the seed.
 
     Returns:
-        float32 tensor of shape `[image_size, image_size, 3]`, in the range of the input.
+        float32 tensor `[image_size, image_size, 3]`, in the range of the input.
     """
     # The one op behind `tf.random.stateless_uniform`: for a small image the five around it take longer than decoding.
-    place = tf.raw_ops.StatelessRandomUniform(shape=[3], seed=seed)
+    position = tf.raw_ops.StatelessRandomUniform(shape=[3], seed=seed)
 
     def offset(room):
-        return tf.cast(place[:2] * tf.cast(room + 1, tf.float32), tf.int32)
+        return tf.cast(position[:2] * tf.cast(room + 1, tf.float32), tf.int32)
 
     crop = _crop_of_resized(image, image_size, resize_size, offset)
-    return tf.raw_ops.Reverse(tensor=crop, dims=tf.stack([False, place[2] < 0.5, False]))
+    return tf.raw_ops.Reverse(tensor=crop, dims=tf.stack([False, position[2] < 0.5, False]))
 
 
 def check_sizes(image_size: int, resize_size: int) -> None:
-    """Raises a `ValueError` where crops of that size cannot be cut."""
+    """Raises a `ValueError` if crops of that size cannot be cut."""
     if not 1 <= image_size <= resize_size:
         raise ValueError(
             "`image_size` must be at least 1 and at most `resize_size`. "
@@ -161,12 +163,12 @@ def _bmp_size(encoded):
     bits, compression = tf.unstack(_integers(encoded, 28, 2, tf.uint16))
     in_file = tf.cast(tf.strings.length(encoded), tf.int64) >= 14 + info_size
     palette_at = tf.where(in_file & (info_size >= 40), 14 + info_size, 0)
-    grey = tf.equal(tf.strings.substr(encoded, palette_at, len(_GREY_PALETTE)), _GREY_PALETTE)
-    # TensorFlow takes the palette of an 8-bit BMP for grey, whatever it holds, and does not know compression; 32-bit
+    gray = tf.equal(tf.strings.substr(encoded, palette_at, len(_GRAY_PALETTE)), _GRAY_PALETTE)
+    # TensorFlow takes the palette of an 8-bit BMP for gray, whatever it holds, and does not know compression; 32-bit
     # files often carry compression 3, which only names the order of their channels.
-    plain = tf.equal(compression, 0) & (tf.equal(bits, 24) | tf.equal(bits, 32) | (tf.equal(bits, 8) & grey))
+    plain = tf.equal(compression, 0) & (tf.equal(bits, 24) | tf.equal(bits, 32) | (tf.equal(bits, 8) & gray))
     plain |= tf.equal(compression, 3) & tf.equal(bits, 32)
-    message = "a BMP image must be uncompressed, 24-bit, 32-bit or 8-bit grey; bits and compression:"
+    message = "a BMP image must be uncompressed, 24-bit, 32-bit or 8-bit gray; bits and compression:"
     with tf.control_dependencies([_require(plain & (info_size >= 40), message, bits, compression)]):
         return tf.stack([tf.abs(height), width])
 
@@ -174,7 +176,7 @@ def _bmp_size(encoded):
 def _first_gif_frame(encoded):
     """Returns a GIF cut off after its first frame, and that frame's height and width.
 
-    The decoder unpacks every frame, each of a size of its own, even where only the first is asked for.
+    The decoder unpacks every frame, each of another size, even if only the first is wanted.
     """
     # Ends in zeros: a walk that leaves the file finds empty blocks.
     data = tf.cast(tf.io.decode_raw(encoded + b"\0" * 32, tf.uint8), tf.int32)
@@ -191,15 +193,15 @@ def _first_gif_frame(encoded):
         with tf.control_dependencies([_require(blocks < _MAX_GIF_BLOCKS, "a GIF image of too many blocks")]):
             return at + 1
 
-    def colours(flags):
+    def colors(flags):
         return tf.where(flags >= 128, 3 * tf.bitwise.left_shift(2, flags % 8), 0)
 
     frame, _ = tf.while_loop(
         lambda at, extensions: tf.equal(data[at], 0x21) & (extensions < _MAX_GIF_EXTENSIONS),
         lambda at, extensions: (tf.minimum(skip_blocks(at + 2), end), extensions + 1),
-        (tf.minimum(13 + colours(data[10]), end), 0),
+        (tf.minimum(13 + colors(data[10]), end), 0),
     )
     with tf.control_dependencies([_require(tf.equal(data[frame], 0x2C), "a GIF image without a frame")]):
         width, height = (data[frame + at] + 256 * data[frame + at + 1] for at in (5, 7))
-    cut = skip_blocks(frame + 10 + colours(data[frame + 9]) + 1)
+    cut = skip_blocks(frame + 10 + colors(data[frame + 9]) + 1)
     return tf.strings.substr(encoded, 0, cut) + b";", tf.cast(tf.stack([height, width]), tf.int64)

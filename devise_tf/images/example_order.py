@@ -1,12 +1,14 @@
+"""The order of examples, computed and not shuffled in a buffer."""
+
 import tensorflow as tf
 
 
 class ExampleOrder:
-    """Says which example stands at which place of which training step, as a pure function of the seed and the step.
+    """Says which example has which position in which training step, as a pure function of the seed and the step.
 
     Examples form one endless stream, epoch after epoch without gaps: number `n` of the stream belongs to epoch
     `n // num_examples`, and every epoch is a fresh permutation. Step `s` takes the numbers
-    `[s * global_batch_size, (s + 1) * global_batch_size)` and cuts them into one contiguous part a replica.
+    `[s * global_batch_size, (s + 1) * global_batch_size)` and cuts them into one contiguous piece per replica.
     Nothing is buffered, so a run resumes in the middle of an epoch from its step alone, and one device, several
     devices and several processes see the same global batches.
 
@@ -14,10 +16,13 @@ class ExampleOrder:
     `math.ceil(E * order.steps_per_epoch)` steps.
 
     Args:
-        num_examples: Number of examples in an epoch, at least 1.
-        global_batch_size: Number of examples in a step over all replicas, at least 1.
-        seed: Integer in `[0, 2**31)`. Each seed has its own permutations and example seeds.
-        shuffle: Whether to permute each epoch; otherwise every epoch runs from 0 to `num_examples - 1`.
+        num_examples: Integer >= 1. Number of examples in an epoch.
+        global_batch_size: Integer >= 1. Number of examples in a step over all replicas.
+        seed: Integer in `[0, 2**31)`. Permutations and example seeds depend on it.
+        shuffle: Bool. Whether to permute each epoch; otherwise every epoch runs from 0 to `num_examples - 1`.
+
+    Raises:
+        ValueError: An argument is out of its range.
 
     Example:
 
@@ -49,7 +54,7 @@ class ExampleOrder:
         return self.num_examples / self.global_batch_size
 
     def per_replica_batch_size(self, input_context: tf.distribute.InputContext | None = None) -> int:
-        """Returns how many examples of a step one replica gets, the size by which `dataset` is to be batched."""
+        """Returns how many examples of a step one replica gets: the batch size for `dataset`."""
         replicas = input_context.num_replicas_in_sync if input_context else 1
         if self.global_batch_size % replicas:
             raise ValueError(
@@ -64,11 +69,11 @@ class ExampleOrder:
         """Returns the examples of steps `[start_step, stop_step)` that this worker's replicas read.
 
         Args:
-            start_step: First step.
-            stop_step: The step after the last.
-            input_context: Which worker this is and how many replicas there are, as
-                `Strategy.distribute_datasets_from_function` hands it over. All workers have equally many replicas.
-                By default one worker with one replica.
+            start_step: Integer >= 0. The first step.
+            stop_step: Integer >= `start_step`. The step after the last.
+            input_context: tf.distribute.InputContext or None. Which worker this is and how many replicas there are, as
+                `Strategy.distribute_datasets_from_function` gives it. All workers have equally many replicas. By
+                default one worker with one replica.
 
         Returns:
             Unbatched `tf.data.Dataset` of `{"index": int64 scalar, "epoch": int64 scalar, "seed": int32 [2]}`: for
@@ -79,7 +84,7 @@ class ExampleOrder:
                 "`start_step` must be at least 0 and not after `stop_step`. "
                 f"Received: start_step={start_step}, stop_step={stop_step}"
             )
-        part = self.per_replica_batch_size(input_context)
+        batch_size = self.per_replica_batch_size(input_context)
         replicas, workers, worker = 1, 1, 0
         if input_context:
             replicas = input_context.num_replicas_in_sync
@@ -88,11 +93,12 @@ class ExampleOrder:
             raise ValueError(f"Workers must have equally many replicas. Received: {replicas} over {workers} workers")
         local = replicas // workers
 
-        def examples_of_part(number):
+        def examples_of_replica(number):
             step, replica = start_step + number // local, worker * local + number % local
-            return self.examples(step * self.global_batch_size + replica * part + tf.range(part, dtype=tf.int64))
+            first = step * self.global_batch_size + replica * batch_size
+            return self.examples(first + tf.range(batch_size, dtype=tf.int64))
 
-        return tf.data.Dataset.range((stop_step - start_step) * local).map(examples_of_part).unbatch()
+        return tf.data.Dataset.range((stop_step - start_step) * local).map(examples_of_replica).unbatch()
 
     def examples(self, numbers: tf.Tensor) -> dict[str, tf.Tensor]:
         """Returns the examples of these numbers of the stream, int64 [N]: `dataset`'s entries, batched."""

@@ -1,4 +1,7 @@
+"""Images in folders named after their labels."""
+
 import os
+from collections.abc import Iterator
 
 import numpy as np
 import tensorflow as tf
@@ -11,12 +14,15 @@ _SUFFIXES = (".jpg", ".jpeg", ".png", ".gif", ".bmp")
 class FolderImages(ImageSource):
     """Image files in folders named after their labels: `directory/split/label/**/*.jpg`.
 
-    Labels and files are sorted by name. Files are taken by their suffix (jpg, jpeg, png, gif, bmp, in capitals too),
-    hidden ones left out; label folders without images are labels still.
+    Labels and files are sorted by name. Files count as images by their suffix (jpg, jpeg, png, gif, bmp, in capitals
+    too); hidden files do not. A label folder without images is a label all the same.
 
     Args:
-        directory: The folder that holds the splits.
-        split: `"train"` or `"val"`.
+        directory: String. The folder that holds the splits.
+        split: String. `"train"` or `"val"`.
+
+    Raises:
+        ValueError: The folder, the split or images in it are missing.
     """
 
     def __init__(self, directory: str, split: str):
@@ -31,11 +37,12 @@ class FolderImages(ImageSource):
             )
         with os.scandir(root) as entries:
             label_ids = sorted(entry.name for entry in entries if entry.is_dir() and not entry.name.startswith("."))
-        paths, labels = [], []
+        paths: list[str] = []
+        labels: list[int] = []
         for label, label_id in enumerate(label_ids):
-            found = sorted(_image_files(os.path.join(root, label_id)))
-            paths += found
-            labels += [label] * len(found)
+            files = sorted(_image_files(os.path.join(root, label_id)))
+            paths += files
+            labels += [label] * len(files)
         if not paths:
             raise ValueError(
                 f"The image folder must hold images ({', '.join(_SUFFIXES)}) in folders named after their labels; "
@@ -46,14 +53,14 @@ class FolderImages(ImageSource):
             # As bytes: names that are not UTF-8 are names too.
             self._paths = tf.constant([os.fsencode(path) for path in paths])
 
-    def _read(self, row):
+    def _read(self, row: tf.Tensor) -> tf.Tensor:
         return tf.io.read_file(tf.gather(self._paths, row))
 
-    def _describe(self, row):
+    def _describe(self, row: int) -> str:
         return os.fsdecode(self._paths[row].numpy())
 
 
-def _image_files(directory):
+def _image_files(directory: str) -> Iterator[str]:
     with os.scandir(directory) as entries:
         for entry in entries:
             if entry.name.startswith("."):

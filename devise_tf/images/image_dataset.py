@@ -1,3 +1,5 @@
+"""From an order of examples to batches of pixels."""
+
 import tensorflow as tf
 
 from devise_tf.images.decode_image import augment, decode_image, resize_and_crop
@@ -8,16 +10,16 @@ _CHUNK = 32
 
 
 def image_dataset(images: ImageInput, examples: tf.data.Dataset, training: bool) -> tf.data.Dataset:
-    """Reads, decodes and crops the images of a dataset of indices, in its order.
+    """Reads, decodes and crops the images of a dataset of indices, in the same order.
 
-    An image that cannot be read or decoded keeps its place, as zeros of weight 0, and is reported to
-    `images.bad_images`; so every batch keeps its shape, whatever the files hold.
+    An image that cannot be read or decoded becomes zeros of weight 0 and is reported to `images.bad_images`, so that
+    the shape of a batch does not depend on what the files hold.
 
     Args:
-        images: The images, how they are cropped, and what is told of every bad one and may stop the run.
-        examples: Dataset of `{"index": int64 scalar, "seed": int32 [2]}`, as `ExampleOrder.dataset` gives it, or of
-            int64 scalars, such as `tf.data.Dataset.range(len(source))`, whose seeds are zeros.
-        training: Whether to crop at a random place and flip, by the example's seed; else the centre is cropped.
+        images: ImageInput. The images, how they are cropped, and what counts the bad ones and may stop the run.
+        examples: tf.data.Dataset of `{"index": int64 scalar, "seed": int32 [2]}`, as `ExampleOrder.dataset` gives it,
+            or of int64 scalars, such as `tf.data.Dataset.range(len(source))`, whose seeds are zeros.
+        training: Bool. Whether to crop at a random position and flip, by the example's seed, or to crop the center.
 
     Returns:
         Unbatched `tf.data.Dataset` of `{"image": float32 [image_size, image_size, 3] in 0..255, "label": int32 scalar,

@@ -1,3 +1,5 @@
+"""What travels together on the way to pixels."""
+
 import dataclasses
 
 from devise_tf.images.bad_images import BadImages

@@ -1,4 +1,4 @@
-"""A list of images, each with a label, read at random places."""
+"""A list of images, each with a label, read in any order."""
 
 import copy
 from collections.abc import Sequence
@@ -8,20 +8,18 @@ import tensorflow as tf
 
 
 class ImageSource:
-    """A list of encoded images, each with one label, read at random places.
+    """A list of encoded images, each with one label, read in any order.
 
-    A subclass reads its own store, by row: it implements `_read(row)`, which turns an int64 scalar tensor into a string
+    A subclass reads rows of a store: it implements `_read(row)`, which turns an int64 scalar tensor into a string
     scalar tensor and runs inside `tf.data`, and `_describe(row)`, which names the image. It may override `_read_many`.
 
     Args:
-        label_ids: The labels' ids, in the order of their numbers. At least two.
-        labels: int32 array of shape `[N]`, the label of each image as a place in `label_ids`. At least one image.
-        name: What the source is called in messages.
+        label_ids: Sequence of at least two strings. The labels' ids.
+        labels: int32 array `[N]`, N >= 1. The label of each image, as an index into `label_ids`.
+        name: String. Name of the source in messages.
 
-    Attributes:
-        label_ids: List of strings.
-        labels: int32 NumPy array of shape `[N]`.
-        name: String.
+    Raises:
+        ValueError: There are no images, or fewer than two labels.
     """
 
     def __init__(self, label_ids: Sequence[str], labels: np.ndarray, name: str):
@@ -32,11 +30,11 @@ class ImageSource:
         self.name = name
         self._set(label_ids, labels, np.arange(len(labels)))
 
-    def _set(self, label_ids, labels, rows):
+    def _set(self, label_ids: Sequence[str], labels: np.ndarray, rows: np.ndarray) -> None:
         self.label_ids = list(label_ids)
         self.labels = np.asarray(labels, "int32")
         self._rows = np.asarray(rows, "int64")
-        # Kept out of the graphs that read them, where they would be copied as constants.
+        # Not a constant of the graphs that read it: each would hold a copy.
         with tf.init_scope(), tf.device("CPU:0"):
             self._row_table = tf.constant(self._rows)
 
@@ -65,10 +63,13 @@ class ImageSource:
         return self._describe(int(self._rows[index]))
 
     def select(self, label_ids: Sequence[str]) -> "ImageSource":
-        """Returns a source of the images of these labels only, relabelled into the order of `label_ids`.
+        """Returns a source of the images of these labels only, numbered in the order of `label_ids`.
 
         Args:
-            label_ids: The labels' ids, each once. All must have images.
+            label_ids: Sequence of strings, each once. The labels' ids.
+
+        Raises:
+            ValueError: An id is repeated, or a label has no images.
         """
         label_ids = list(label_ids)
         if len(set(label_ids)) < len(label_ids):
@@ -82,11 +83,11 @@ class ImageSource:
                 f"`label_ids` must name labels that have images in {self.name}. "
                 f"Received: without images={missing[:10]}{more}"
             )
-        place = {label_id: place for place, label_id in enumerate(label_ids)}
-        relabelled = np.array([place.get(label_id, -1) for label_id in self.label_ids], "int32")[self.labels]
-        kept = np.flatnonzero(relabelled >= 0)
+        new_label = {label_id: label for label, label_id in enumerate(label_ids)}
+        labels = np.array([new_label.get(label_id, -1) for label_id in self.label_ids], "int32")[self.labels]
+        selected_rows = np.flatnonzero(labels >= 0)
         selected = copy.copy(self)
-        selected._set(label_ids, relabelled[kept], self._rows[kept])
+        selected._set(label_ids, labels[selected_rows], self._rows[selected_rows])
         return selected
 
     def _read(self, row):

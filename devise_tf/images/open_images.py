@@ -11,11 +11,13 @@ def open_images(spec: str, split: str, data_dir: str | None = None) -> ImageSour
     """Opens the images that a command line names.
 
     Args:
-        spec: `"folder:DIR"`, image files in `DIR/<split>/<label>/`; `"tfds:NAME"`, an image classification set of
-            TensorFlow Datasets, prepared first where it is not; or `"builtin"`, the small world that is drawn on
-            demand.
-        split: `"train"` or `"val"`.
-        data_dir: Where TensorFlow Datasets keeps its files; by default its own place.
+        spec: String. `"folder:DIR"`, image files in `DIR/<split>/<label>/`; `"tfds:NAME"`, an image classification set
+            of TensorFlow Datasets, which is prepared if necessary; or `"builtin"`, the small world, drawn on demand.
+        split: String. `"train"` or `"val"`.
+        data_dir: String or None. Folder of TensorFlow Datasets; by default `~/tensorflow_datasets`.
+
+    Raises:
+        ValueError: `spec` or `split` is not one of these, or there are no such images.
     """
     if split not in ("train", "val"):
         raise ValueError(f"`split` must be 'train' or 'val'. Received: split={split!r}")

@@ -38,20 +38,20 @@ def read_photo(source: str | os.PathLike | bytes, name: str = "") -> np.ndarray:
 
     JPEG, PNG, GIF and BMP go through `decode_image`, as in training and serving: transparency is dropped, 16 bits
     become 8, and of an animation the first frame counts. WebP and TIFF go through Pillow and are treated alike. Then an
-    EXIF orientation is applied; a broken EXIF block is passed over.
+    EXIF orientation is applied; a broken EXIF block is ignored.
 
     Sizes are read from the header: an image with a side of more than 16,384 pixels or of more than 67,108,864 pixels in
     all is not decoded. A file of more than 512 MiB is not read to its end.
 
     Args:
-        source: Path of the file, or its bytes.
-        name: What errors call it; the path by default.
+        source: Path of the file, or bytes.
+        name: String. Name of the photo in errors; by default the path.
 
     Returns:
         uint8 `[height, width, 3]`, RGB.
 
     Raises:
-        ValueError: It is empty, too large, damaged or of another format; the message begins with the name.
+        ValueError: The photo is empty, too large, damaged or of another format; the message begins with the name.
         OSError: The file cannot be read.
     """
     if isinstance(source, bytes):
@@ -83,14 +83,14 @@ def photo_of_pillow(image: Image.Image, name: str = "photo") -> np.ndarray:
     """The pixels of a Pillow image, upright and in RGB, as `read_photo` gives those of a file.
 
     Args:
-        image: An image of any mode but those of 32 bits a channel (`I`, `F`), whose range nothing says.
-        name: What errors call it.
+        image: PIL.Image.Image. Any mode but those of 32 bits per channel (`I`, `F`), whose range is unknown.
+        name: String. Name of the photo in errors.
 
     Returns:
         uint8 `[height, width, 3]`.
 
     Raises:
-        ValueError: It is too large, damaged, or has 32 bits a channel.
+        ValueError: The image is too large, damaged, or has 32 bits per channel.
     """
     width, height = image.size
     if not (1 <= min(image.size) and max(image.size) <= MAX_SIDE and width * height <= MAX_PIXELS):
@@ -138,7 +138,7 @@ def _orientation(encoded: bytes) -> int:
 
 
 def _reason(error: tf.errors.OpError) -> str:
-    """What an operation said, without its own name."""
+    """The message of an operation, without the operation's name."""
     message = re.sub(r"{{.*?}}|assertion failed:|\[Op:.*|[\[\]]", "", error.message, flags=re.DOTALL)
     return " ".join(message.split()).rstrip(".")
 

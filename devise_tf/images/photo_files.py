@@ -50,7 +50,7 @@ def _matching(pattern: str, argument: str, failures: list[tuple[str, str]]) -> l
 def _below(folder: str, failures: list[tuple[str, str]]) -> list[str]:
     """The photos of a folder and those below it, sorted."""
     paths: list[str] = []
-    for parent, folders, files in os.walk(folder, onerror=lambda e: failures.append((e.filename, e.strerror))):
+    for parent, folders, files in os.walk(folder, onerror=lambda e: failures.append((e.filename, str(e.strerror)))):
         folders[:] = [name for name in folders if not name.startswith(".")]
         paths += [os.path.join(parent, name) for name in files if not name.startswith(".") and _is_image(name)]
     if not paths:

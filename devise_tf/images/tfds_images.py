@@ -1,3 +1,7 @@
+"""Image classification sets of TensorFlow Datasets."""
+
+from typing import Any
+
 import numpy as np
 import tensorflow as tf
 
@@ -7,15 +11,18 @@ from devise_tf.images.image_source import ImageSource
 class TFDSImages(ImageSource):
     """The images of a TensorFlow Datasets builder that has features `image` and `label`.
 
-    Images stay encoded until they are used and are read at random places, for which the set must be prepared as
+    Images stay encoded until they are used, and are read in any order; for this the set must be prepared as
     `array_record`. All records are read once at the start, for their labels.
 
     Args:
-        builder: A prepared `tfds.core.DatasetBuilder`.
-        split: `"train"`, or `"val"`, which stands for the set's `validation`, or for its `test` where it has none.
+        builder: tfds.core.DatasetBuilder. It must be prepared.
+        split: String. `"train"`, or `"val"`, which stands for the set's `validation`, or `test` if there is none.
+
+    Raises:
+        ValueError: The set has no image and label, no such split, or another file format.
     """
 
-    def __init__(self, builder, split: str):
+    def __init__(self, builder: Any, split: str):
         import tensorflow_datasets as tfds
 
         name = builder.info.full_name
@@ -32,11 +39,11 @@ class TFDSImages(ImageSource):
         if self._split is None:
             splits = list(builder.info.splits)
             raise ValueError(f"The set must have a split {' or '.join(names)}. Received: {name}, {splits}")
-        # The records below `as_data_source`: its own parsing takes several times as long as TensorFlow's.
+        # The records below `as_data_source`, whose parsing takes several times as long as TensorFlow's.
         self._records = builder.as_data_source(self._split).data_source
         super().__init__(features["label"].names, self._read_labels(), f"{name}:{self._split}")
 
-    def _read_labels(self):
+    def _read_labels(self) -> np.ndarray:
         labels = np.zeros(len(self._records), "int32")
         for start in range(0, len(labels), 1024):
             serialized = self._records.__getitems__(range(start, min(start + 1024, len(labels))))
@@ -44,10 +51,10 @@ class TFDSImages(ImageSource):
             labels[start : start + 1024] = parsed["label"]
         return labels
 
-    def _read(self, row):
+    def _read(self, row: tf.Tensor) -> tf.Tensor:
         return self._read_many(row[tf.newaxis])[0]
 
-    def _read_many(self, rows):
+    def _read_many(self, rows: tf.Tensor) -> tf.Tensor:
         def records(rows):
             return np.array(self._records.__getitems__(rows.tolist()), object)
 
@@ -56,15 +63,15 @@ class TFDSImages(ImageSource):
         serialized = tf.ensure_shape(serialized, rows.shape)
         return tf.io.parse_example(serialized, {"image": tf.io.FixedLenFeature([], tf.string)})["image"]
 
-    def _describe(self, row):
+    def _describe(self, row: int) -> str:
         return f"{self.name}[{row}]"
 
 
-def _require_array_record(builder):
+def _require_array_record(builder: Any) -> None:
     file_format = builder.info.file_format.value
     if file_format != "array_record":
         raise ValueError(
-            "The set must be prepared as array_record, to be read at random places; prepare it again with "
+            "The set must be prepared as array_record, to be read in any order; prepare it again with "
             f"`tfds build {builder.info.full_name.rpartition('/')[0]} --file_format=array_record --overwrite "
             f"--data_dir={builder.data_dir_root}`. Received: file_format={file_format} in {builder.data_path}"
         )

@@ -3,8 +3,9 @@
 from devise_tf.labels.label_set import LabelSet
 from devise_tf.labels.open_labels import open_labels
 from devise_tf.labels.wordnet_labels import wordnet_labels
+from devise_tf.packaged import packaged_files
 
-LISTS = {"imagenet1k": "models/imagenet/labels_1k.txt", "imagenet21k": "models/imagenet/labels_21k.txt"}
+LISTS = {"imagenet1k": "labels_1k", "imagenet21k": "labels_21k"}
 
 
 def candidate_labels(name: str) -> LabelSet:
@@ -14,7 +15,7 @@ def candidate_labels(name: str) -> LabelSet:
         ValueError: There is no such list, or WordNet is not there or unsound.
     """
     if name in LISTS:
-        return open_labels(LISTS[name], "candidates")
+        return open_labels(packaged_files("labels")[LISTS[name]], "candidates")
     kind, _, folder = name.partition(":")
     if kind != "wordnet":
         names = ", ".join([*LISTS, "wordnet", "wordnet:DIR"])

@@ -6,6 +6,8 @@ import io
 import itertools
 import os
 import random
+from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import tensorflow_datasets as tfds
@@ -24,11 +26,14 @@ class SmallWorldConfig(tfds.core.BuilderConfig):
     """What of a small world to make, and how much.
 
     Args:
-        part: `"images"` or `"text"`.
-        seed: Integer from which all is drawn and written.
-        train_images: Training images of each seen label.
-        test_images: Test images of each label, seen or unseen.
-        sentences: Sentences about each label, seen or unseen.
+        part: String. `"images"` or `"text"`.
+        seed: Integer. All is drawn and written from it.
+        train_images: Integer >= 1. Training images per seen label.
+        test_images: Integer >= 1. Test images per label, seen or unseen.
+        sentences: Integer >= 1. Sentences about each label, seen or unseen.
+
+    Raises:
+        ValueError: An argument is none of these.
     """
 
     part: str
@@ -57,14 +62,13 @@ class SmallWorld(tfds.core.GeneratorBasedBuilder):
 
     - `small_world/images` (default): `{"image": uint8 [48, 48, 3], "label": int64}`.
       Split `train` has images of the 96 seen labels only, `test` of all 120.
-      The label's number is its place in `world().labels`.
+      Labels are numbered in the order of `world().labels`.
     - `small_world/text`: `{"text": string}`, split `train`, documents of 50
       lines, a sentence each, about all labels and other matters.
 
-    Looks and words come from the same traits of the labels, but neither the
-    drawing nor the writing code knows of the other. It is made on the spot,
-    without network: images in ArrayRecord files, which are read at random
-    (`as_data_source`), texts in TFRecord files (`as_dataset`).
+    Pictures and words come from the same traits of the labels, but the drawing code does not know of the writing code,
+    nor the other way round. The set is made on the spot, without network: images in ArrayRecord files, which are read
+    in any order (`as_data_source`), texts in TFRecord files (`as_dataset`).
 
     Example:
 
@@ -85,7 +89,7 @@ class SmallWorld(tfds.core.GeneratorBasedBuilder):
 
     # Nothing is downloaded. TFDS would look for a list of checksums, which in Python 3.9 and later needs a package that
     # TFDS 4.9.10 does not declare.
-    url_infos = {}
+    url_infos: dict[str, Any] = {}
 
     def _info(self) -> tfds.core.DatasetInfo:
         if self.builder_config.part == "text":
@@ -103,7 +107,7 @@ class SmallWorld(tfds.core.GeneratorBasedBuilder):
             disable_shuffling="text" in features,
         )
 
-    def download_and_prepare(self, *, download_config=None, file_format=None, **kwargs) -> None:
+    def download_and_prepare(self, *, download_config: Any = None, file_format: Any = None, **kwargs: Any) -> None:
         """Prepares the data set; TFDS's method with defaults that need no network and allow random access."""
         super().download_and_prepare(
             download_config=download_config or tfds.download.DownloadConfig(try_download_gcs=False),
@@ -112,15 +116,15 @@ class SmallWorld(tfds.core.GeneratorBasedBuilder):
             **kwargs,
         )
 
-    def _split_generators(self, dl_manager):
+    def _split_generators(self, dl_manager: Any) -> dict[str, Iterator[tuple[Any, dict[str, Any]]]]:
         del dl_manager  # nothing is downloaded
         splits = ["train"] if self.builder_config.part == "text" else ["train", "test"]
         return {split: self._generate_examples(split) for split in splits}
 
-    def _generate_examples(self, split: str):
+    def _generate_examples(self, split: str) -> Iterator[tuple[Any, dict[str, Any]]]:
         return self._texts() if self.builder_config.part == "text" else self._images(split)
 
-    def _images(self, split: str):
+    def _images(self, split: str) -> Iterator[tuple[str, dict[str, Any]]]:
         config = self.builder_config
         unseen = set(world(config.seed).unseen)
         for label, species in enumerate(world(config.seed).species):
@@ -133,7 +137,7 @@ class SmallWorld(tfds.core.GeneratorBasedBuilder):
                 file.seek(0)
                 yield f"{label}_{number}", {"image": file, "label": label}
 
-    def _texts(self):
+    def _texts(self) -> Iterator[tuple[int, dict[str, str]]]:
         sentences = write_sentences(world(self.builder_config.seed), self.builder_config.sentences)
         for number in itertools.count():
             lines = list(itertools.islice(sentences, _SENTENCES_PER_TEXT))
@@ -143,16 +147,15 @@ class SmallWorld(tfds.core.GeneratorBasedBuilder):
 
 
 def prepare(data_dir: str | os.PathLike | None = None, config: str | SmallWorldConfig = "images") -> SmallWorld:
-    """Makes the small world's files if they are not there yet; quiet and offline.
+    """Makes the small world's files if they do not exist yet; quiet and offline.
 
     Args:
-        data_dir: TFDS folder; None for TFDS's own default, `~/tensorflow_datasets`.
-        config: `"images"`, `"text"`, or a `SmallWorldConfig` of your own (with a
-            name of its own, for it names the folder).
+        data_dir: Path or None. Folder of TensorFlow Datasets; by default `~/tensorflow_datasets`.
+        config: String or SmallWorldConfig. `"images"`, `"text"`, or another configuration, whose name must differ from
+            these, because it becomes the name of the folder.
 
     Returns:
-        The prepared builder; use `as_data_source(split)` for images and
-        `as_dataset(split=…)` for texts.
+        The prepared builder; use `as_data_source(split)` for images and `as_dataset(split=…)` for texts.
     """
     data_dir = os.path.expanduser(data_dir) if data_dir else None
     builder = SmallWorld(data_dir=data_dir, config=config)

@@ -31,9 +31,8 @@ _CLOSE_COLORS = {
 class Traits:
     """What a species is like: all that drawing gets to know of it.
 
-    `limbs` are the same in a family; `shape`, `ornament` and `size` in a
-    genus; `habitat` in most of a genus; `color`, `second_color` and `pattern`
-    are a species' own, chosen from few that its genus knows.
+    A family shares `limbs`; a genus shares `shape`, `ornament` and `size`, and mostly `habitat`; `color`,
+    `second_color` and `pattern` differ between species, within the few that occur in a genus.
     """
 
     limbs: str
@@ -53,7 +52,7 @@ class Traits:
 
 @dataclass(frozen=True)
 class Species:
-    """A label with its place in the hierarchy and its traits."""
+    """A label with its position in the hierarchy and its traits."""
 
     id: str
     terms: tuple[str, ...]
@@ -67,9 +66,9 @@ class World:
     """Species in genera in families, a fifth of the species unseen.
 
     Attributes:
-        seed: Integer that the world was made from.
-        species: Tuple of `Species`, in the order of the labels.
-        unseen: Ids of the labels that are never drawn in training images.
+        seed: Integer. The world was made from it.
+        species: Tuple of Species, in the order of the labels.
+        unseen: List of strings. Ids of the labels that are never drawn in training images.
     """
 
     seed: int
@@ -98,7 +97,8 @@ class World:
 def world(seed: int = SEED) -> World:
     """Makes the small world of a seed: 120 labels, 30 genera, 6 families, 2 orders."""
     rng = random.Random(f"small world {seed}")
-    species, taken = [], set()
+    species: list[Species] = []
+    used_terms: set[str] = set()
     habitats = rng.sample(HABITATS, len(HABITATS))
     for limbs, family in zip(LIMBS, FAMILY_NAMES, strict=True):
         genera = GENUS_NAMES[family]
@@ -121,14 +121,14 @@ def world(seed: int = SEED) -> World:
                     second_color=next(c for c in second_colors if _contrast(c, color)),
                     pattern=pattern,
                 )
-                terms = name_label(rng, genus, traits, taken)
+                terms = name_label(rng, genus, (traits.habitat, color, pattern), used_terms)
                 species.append(Species(terms[0].replace(" ", "_"), tuple(terms), genus, family, traits))
     unseen = _choose_unseen(rng, species)
     return World(seed, tuple(species), [species[i].id for i in unseen])
 
 
 def _choose_unseen(rng: random.Random, species: list[Species]) -> list[int]:
-    """Places of the unseen: at most two of a genus, and no trait that no seen species has."""
+    """Indices of the unseen species: at most two per genus, and each of their traits occurs in a seen species."""
     while True:
         candidates = []
         for start in range(0, len(species), SPECIES_PER_GENUS):

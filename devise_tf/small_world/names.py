@@ -1,6 +1,7 @@
 """Names of the small world: some of their words tell something, some do not, like the names of real things."""
 
 import random
+from collections.abc import Sequence
 
 ROOT_NAME = "creature"
 GENUS_NAMES = {
@@ -22,7 +23,7 @@ ORDER_NAMES = {
 }
 
 # Words that a name may take from a trait.
-_TELLING = {
+_DESCRIPTIVE = {
     "marsh": ("marsh", "fen", "reed"),
     "desert": ("desert", "dune", "sand"),
     "snow": ("snow", "arctic", "glacier"),
@@ -65,35 +66,35 @@ def pseudo_word(rng: random.Random) -> str:
     return rng.choice(_ONSETS) + rng.choice(_VOWELS) + rng.choice(_CODAS) + middle + rng.choice(_ENDINGS)
 
 
-def name_label(rng: random.Random, genus: str, traits: object, taken: set[str]) -> list[str]:
-    """Makes one or two terms for a label that nothing in `taken` has, and adds them to it.
+def name_label(rng: random.Random, genus: str, traits: Sequence[str], used_terms: set[str]) -> list[str]:
+    """Makes one or two terms for a label that are not in `used_terms` yet, and adds them to it.
 
-    Of the first terms about 65 % are two words (a telling or an arbitrary word
-    before the genus), 15 % three words and 20 % a word of its own.
+    Of the first terms about 65 % are two words (a descriptive or an arbitrary word before the genus), 15 % three words
+    and 20 % a single word.
 
     Args:
-        rng: Source of chance.
-        genus: Name of the genus, the last word of most terms.
-        traits: The label's `Traits`, from which telling words come.
-        taken: Terms in use.
+        rng: random.Random. Source of chance.
+        genus: String. Name of the genus, the last word of most terms.
+        traits: Sequence of strings. Habitat, color and pattern, which descriptive words tell.
+        used_terms: Set of strings. Terms of other labels.
     """
-    telling = [w for t in (traits.habitat, traits.color, traits.pattern) for w in _TELLING[t]]
+    descriptive = [w for trait in traits for w in _DESCRIPTIVE[trait]]
 
     def propose() -> str:
         form = rng.random()
         if form < 0.38:
-            return f"{rng.choice(telling)} {genus}"
+            return f"{rng.choice(descriptive)} {genus}"
         if form < 0.65:
             return f"{rng.choice(_ARBITRARY)} {genus}"
         if form < 0.80:
-            return f"{rng.choice(_RANKS)} {rng.choice(telling)} {genus}"
+            return f"{rng.choice(_RANKS)} {rng.choice(descriptive)} {genus}"
         return pseudo_word(rng)
 
     terms = []
     for _ in range(2 if rng.random() < 0.25 else 1):
         term = propose()
-        while term in taken:
+        while term in used_terms:
             term = propose()
-        taken.add(term)
+        used_terms.add(term)
         terms.append(term)
     return terms

@@ -144,19 +144,19 @@ _SLIP = 0.06  # share of trait words that are wrong, for writers err
 def write_sentences(world: World, per_species: int = 300) -> Iterator[str]:
     """Writes the corpus of the small world, one sentence at a time.
 
-    All species, seen and unseen, get the same number of sentences about their
-    traits and their kin; half as many sentences speak of other matters, some
-    of them in the same words.
+    All species, seen and unseen, get the same number of sentences about their traits and their kin; half as many
+    sentences are about other matters, some of them in the same words.
 
     Args:
-        world: The world to write about.
-        per_species: Number of sentences about each species.
+        world: World. The world to write about.
+        per_species: Integer. Number of sentences about each species.
 
     Yields:
         Sentences, in an order drawn from the seed.
     """
     rng = random.Random(f"words of small world {world.seed}")
-    genera, families = {}, {}
+    genera: dict[str, list[Species]] = {}
+    families: dict[str, list[Species]] = {}
     for species in world.species:
         genera.setdefault(species.genus, []).append(species)
         families.setdefault(species.family, []).append(species)
