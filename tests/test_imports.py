@@ -16,7 +16,7 @@ FUNCTION_LEVEL_IMPORTS = 60  # of the package, for --help without TensorFlow and
 # What is not so yet. To shrink, never to grow.
 LEFT = {
     "rooms": set(),
-    "imports": {"training -> train", "labels -> models"},
+    "imports": {"training -> train"},
     "inside functions": 77,
     "arguments": {"devise_tf.training.phases.cnn_phase", "devise_tf.training.phases.devise_phase"},
     "files": set(
