@@ -1,6 +1,6 @@
 """Choices and defaults that settings, functions and models share, each listed once. Imports nothing."""
 
-# What a label's vector is made of; see `devise_tf.labels.make_label_vectors`.
+# What a label's vector is made of; see `devise_tf.labels.WordSpace`.
 LABEL_TERMS = ("first", "mean", "heads", "random")
 # What to do about labels without a vector.
 MISSING_LABELS = ("compose", "drop", "stop")

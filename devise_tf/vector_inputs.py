@@ -9,9 +9,10 @@ from absl import flags
 
 from devise_tf.labels.hierarchy import Hierarchy
 from devise_tf.labels.label_set import LabelSet
-from devise_tf.labels.label_vectors import LabelVectors, make_label_vectors
+from devise_tf.labels.label_table import LabelTable
 from devise_tf.labels.open_labels import open_labels
-from devise_tf.labels.wordnet_names import wordnet_names
+from devise_tf.labels.word_space import WordSpace
+from devise_tf.labels.wordnet import wordnet_names
 from devise_tf.model_dir import Entry, ModelDir
 from devise_tf.packaged import packaged_files
 from devise_tf.text.npz_vectors import find_vectors
@@ -62,12 +63,12 @@ def load_labels(values: flags.FlagValues, required: bool = True) -> LabelSet | N
     return None
 
 
-def label_columns(labels: LabelSet, values: flags.FlagValues) -> tuple[LabelVectors, dict[str, list[str]]]:
+def label_columns(labels: LabelSet, values: flags.FlagValues) -> tuple[LabelTable, dict[str, list[str]]]:
     """The vectors of the labels that have one, and columns of text about these labels."""
     vectors = load_source(values)
-    result = make_label_vectors(labels, vectors.terms, vectors.vectors, missing="drop")
-    if result.missing:
-        print(f"{len(result.missing)} of {len(labels)} labels have no vector and are ignored.", file=sys.stderr)
+    result = WordSpace(vectors.terms, vectors.vectors, missing="drop").table(labels)
+    if result.unknown:
+        print(f"{len(result.unknown)} of {len(labels)} labels have no vector and are ignored.", file=sys.stderr)
     columns = {"term": [labels.terms[labels.index[label]][0] for label in result.ids], "label": result.ids}
     source = values.hierarchy or _model_dir_file(values, Entry.HIERARCHY)
     return result, columns | (_group_columns(labels, result.ids, source, values) if source else {})

@@ -4,23 +4,17 @@ import dataclasses
 import os
 import tempfile
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
 
-import keras
-import numpy as np
 from absl import logging
 
 from devise_tf.choices import EXPORTED_ANSWERS
-from devise_tf.export.label_space import LabelSpace, TrainedLabels, WordVectorLabels
+from devise_tf.export.label_graph import label_graph
 from devise_tf.export.manifest import TERMS_FILE
 from devise_tf.export.publish import publish
 from devise_tf.export.served_model import Batching, ServedModel
 from devise_tf.export.write_version import write_version
-from devise_tf.labels import LabelSet, LabelVectors
-from devise_tf.models.devise import DeViSE
-from devise_tf.models.known_labels import term_columns, trained_columns
-from devise_tf.models.trained_run import TrainedRun, open_run
-from devise_tf.text import tokenize
+from devise_tf.labels import LabelSet, LabelTable
+from devise_tf.models.sources import open_run
 
 
 @dataclasses.dataclass(frozen=True)
@@ -37,7 +31,7 @@ class ExportSettings:
         k: Number of labels that `serving_default` answers.
         max_terms: Most terms that requests may name, those of the labels aside: the most frequent.
         batching: In-graph batching, or None.
-        missing_labels: What to do about labels without a vector, see `make_label_vectors`; by default what the run did.
+        missing_labels: What to do about labels without a vector, see `WordSpace`; by default what the run did.
     """
 
     model: str = ""
@@ -76,36 +70,30 @@ def export_model(model_dir: str, export_dir: str, settings: ExportSettings | Non
         VerificationError: What was written does not run as it should; nothing is published.
     """
     settings, run = settings or ExportSettings(), open_run(model_dir)
-    settings = dataclasses.replace(settings, model=settings.model or run.default_model)
-    network = _network(run, settings.model)
-    softmax = settings.model == "softmax"
-    if settings.labels:
-        labels = LabelSet.load(os.path.expanduser(settings.labels))
-    else:
-        labels = run.labels.select(run.seen) if softmax else run.labels
+    model = run.answering(settings.model)
+    labels = LabelSet.load(os.path.expanduser(settings.labels)) if settings.labels else model.labels
     texts = answer_texts(labels, settings.answers)
     if len(set(texts)) < len(texts):
         repeated = sorted(text for text, count in Counter(texts).items() if count > 1)
         logging.warning("Several labels answer the same; answers='ids' tells them apart: %s", repeated[:20])
 
     def build(directory):
+        space = model.open_space(missing=settings.missing_labels)
+        table = space.table(labels)
+        warn_of_unknown(table)
+        texts = answer_texts(table.labels, settings.answers)
         with tempfile.TemporaryDirectory(prefix="devise_tf-export-") as scratch:
             terms_file = os.path.join(scratch, os.path.basename(TERMS_FILE))
-            if softmax:
-                label_space, label_set, facts = _softmax_labels(run, labels, settings, terms_file)
-            else:
-                label_space, label_set, facts = _word_vector_labels(run, network, labels, settings, terms_file)
-            model = ServedModel(
-                network,
-                label_space,
-                softmax,
-                run.size("image_size"),
-                run.size("resize_size"),
+            served = ServedModel(
+                model.network,
+                label_graph(space, table, texts, terms_file, settings.max_terms),
+                run.crop.image_size,
+                run.crop.resize_size,
                 settings.k,
                 settings.batching,
             )
-            facts = {"model": settings.model, "answers": settings.answers, **facts}
-            write_version(model, label_set, directory, facts)
+            facts = {"model": model.name, "answers": settings.answers, **space.facts()}
+            write_version(served, table.labels, directory, facts)
 
     return publish(export_dir, build)
 
@@ -115,81 +103,7 @@ def answer_texts(labels: LabelSet, answers: str) -> list[str]:
     return list(labels.ids) if answers == "ids" else [terms[0] for terms in labels.terms]
 
 
-def _network(run: TrainedRun, name: str) -> keras.Model:
-    """The network from pixels to embeddings, or to a softmax's logits."""
-    # Random embeddings know no words: no request could name a label.
-    known = ["devise", "softmax", "conse", *(n for n in run.networks() if not n.startswith("random_"))]
-    if name not in known:
-        raise ValueError(f"`model` must be one of {list(dict.fromkeys(known))}. Received: model={name!r}")
-    if name != "conse":
-        return run.network(name)
-    return run.conse(run.network("softmax"))
-
-
-def _softmax_labels(run, labels, settings, terms_file) -> tuple[LabelSpace, LabelSet, dict[str, object]]:
-    """What labels are to a softmax, those that it answers, and facts for the manifest."""
-    columns = term_columns(run.labels.select(run.seen))
-    label_space = TrainedLabels(
-        answer_texts(labels, settings.answers),
-        columns_of(labels, run.seen, columns),
-        list(columns),
-        list(columns.values()),
-        len(run.seen),
-        terms_file,
-    )
-    return label_space, labels, {"outputs": run.seen}
-
-
-def _word_vector_labels(run, network, labels, settings, terms_file) -> tuple[LabelSpace, LabelSet, dict[str, object]]:
-    """What labels are to a model whose embeddings are in the space of words; see `_softmax_labels`."""
-    trained = network if isinstance(network, DeViSE) else None
-    label_terms = "first" if trained is None else trained.space_recipe.label_terms
-    missing = settings.missing_labels or run.flags.get("missing_labels", "compose")
-    found = run.label_vectors(settings.model, trained, labels, missing)
-    labels, label_vectors = with_vectors(labels, found)
-    terms, vectors = run.term_vectors(settings.model)
-    kept = usable_terms(terms, vectors, labels.names(), settings.max_terms)
-    label_space = WordVectorLabels(
-        answer_texts(labels, settings.answers),
-        label_vectors,
-        [terms[row] for row in kept],
-        vectors[kept],
-        terms_file,
-        label_terms == "heads",
-        found.profile,
-    )
-    facts = {"missing_labels": missing, "label_terms": label_terms}
-    if found.profile is not None:
-        facts["profile_temperature"] = found.profile.temperature
-    return label_space, labels, facts
-
-
-def usable_terms(terms: Sequence[str], vectors: np.ndarray, names: Collection[str], others: int) -> list[int]:
-    """Rows of the terms to export: those of `names`, and the first `others` beside them."""
-    # A term that no text can become, such as one in capitals, would never be found; a zero vector has no direction.
-    usable, kept = vectors.any(axis=1), []
-    for row, term in enumerate(terms):
-        wanted = term in names
-        if usable[row] and (wanted or others > 0) and "_".join(tokenize(term)) == term:
-            kept.append(row)
-            others -= not wanted
-    return kept
-
-
-def with_vectors(labels: LabelSet, found: LabelVectors) -> tuple[LabelSet, np.ndarray]:
-    """The labels that have a vector, and the vectors."""
-    if found.missing:
-        logging.warning("%d labels without a vector are left out: %s", len(found.missing), found.missing[:20])
-    return labels.select(found.ids), found.vectors
-
-
-def columns_of(labels: LabelSet, outputs: Sequence[str], columns: Mapping[str, int]) -> list[int]:
-    """The softmax's output of each label, all of which must have one."""
-    found = trained_columns(labels, outputs, columns)
-    lost = [label for label, column in zip(labels.ids, found, strict=True) if column is None]
-    if lost:
-        raise ValueError(
-            f"{len(lost)} of {len(labels)} labels are not among those that the softmax was trained on, and it knows no "
-            f"others. Received: {lost[:20]}"
-        )
-    return found
+def warn_of_unknown(table: LabelTable) -> None:
+    """Logs which labels are left out."""
+    if table.unknown:
+        logging.warning("%d labels without a vector are left out: %s", len(table.unknown), table.unknown[:20])

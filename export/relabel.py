@@ -7,13 +7,12 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import tensorflow as tf
 
-from devise_tf.export.build import answer_texts, columns_of, usable_terms, with_vectors
+from devise_tf.export.build import answer_texts, warn_of_unknown
 from devise_tf.export.manifest import TERMS_FILE, checksums, read_manifest
 from devise_tf.export.publish import newest_version, publish
 from devise_tf.export.warmup import warmup_inputs
 from devise_tf.export.write_version import finish_version
-from devise_tf.labels import LabelSet, make_label_vectors
-from devise_tf.labels.similarity_profile import SimilarityProfile
+from devise_tf.labels import LabelSet, OutputSpace, SimilarityProfile, WordSpace
 from devise_tf.packaged import packaged_files
 from devise_tf.text import load_vectors
 
@@ -27,7 +26,7 @@ def relabel(export_dir: str, labels_file: str, vectors: str = "", missing: str =
         vectors: Vector file, or name of packaged vectors, of the space that the model was trained in, for terms that
             the export has not. By default the packaged ones where they are of that space. A softmax has no vectors:
             its labels are among those that it was trained on.
-        missing: What to do about labels without a vector, see `make_label_vectors`; by default what the export did.
+        missing: What to do about labels without a vector, see `WordSpace`; by default what the export did.
 
     Returns:
         The path of the new version.
@@ -47,34 +46,20 @@ def relabel(export_dir: str, labels_file: str, vectors: str = "", missing: str =
         prefix = os.path.join(directory, "variables", "variables")
         checkpoint = tf.train.load_checkpoint(prefix)
         names = {key.split("/")[1]: key for key in checkpoint.get_variable_to_shape_map() if key.startswith("labels/")}
-        if manifest["model"] == "softmax":
-            if vectors:
-                raise ValueError(f"A softmax has no label vectors: leave `vectors` out. Received: {vectors=}")
-            columns = dict(zip(terms, checkpoint.get_tensor(names["term_columns"]).tolist(), strict=True))
-            found = columns_of(labels, manifest["outputs"], columns)
-            kept, changed = labels, {names["label_columns"]: np.array(found, np.int32)}
-        else:
-            own_vectors = checkpoint.get_tensor(names["term_vectors"])
-            space = _space((terms, own_vectors), vectors, labels)
-            profile = None
-            if "references" in names:
-                references = checkpoint.get_tensor(names["references"])
-                profile = SimilarityProfile(references, manifest["profile_temperature"])
-            label_terms = manifest["label_terms"]
-            kept, label_vectors = with_vectors(
-                labels,
-                make_label_vectors(labels, *space, missing or manifest["missing_labels"], label_terms, profile),
-            )
-            # What is answered can be asked for, too.
-            known = set(terms)
-            new = [row for row in usable_terms(*space, labels.names(), 0) if space[0][row] not in known]
+        tensors = {name: checkpoint.get_tensor(key) for name, key in names.items() if name != "texts"}
+        space = _space_of(manifest, terms, tensors, labels, vectors, missing)
+        table = space.table(labels)
+        warn_of_unknown(table)
+        kept = table.labels
+        changed = {names.get("label_vectors") or names["label_columns"]: table.values}
+        # What is answered can be asked for, too.
+        known = set(terms)
+        new = [row for row in space.term_rows(labels.names(), 0) if space.terms[row] not in known]
+        if new:
             with open(terms_file, "a", encoding="utf-8", newline="\n") as file:
-                file.writelines(f"{space[0][row]}\n" for row in new)
-            manifest["terms"] = len(terms) + len(new)
-            changed = {
-                names["label_vectors"]: label_vectors,
-                names["term_vectors"]: np.concatenate([own_vectors, space[1][new]]),
-            }
+                file.writelines(f"{space.terms[row]}\n" for row in new)
+            changed[names["term_vectors"]] = np.concatenate([tensors["term_vectors"], space.vectors[new]])
+        manifest["terms"] = len(terms) + len(new)
         changed[names["texts"]] = _encoded(answer_texts(kept, manifest["answers"]))
         _rewrite(checkpoint, prefix, changed)
         requests = warmup_inputs([terms[0] for terms in kept.terms], manifest["image_size"])
@@ -86,7 +71,21 @@ def relabel(export_dir: str, labels_file: str, vectors: str = "", missing: str =
     return publish(base, build)
 
 
-def _space(own, vectors, labels):
+def _space_of(manifest, terms, tensors, labels, vectors, missing) -> OutputSpace | WordSpace:
+    """What labels are to the model of a version; with terms of `vectors` that the version does not have."""
+    if "outputs" in manifest:
+        if vectors:
+            raise ValueError(f"A softmax has no label vectors: leave `vectors` out. Received: {vectors=}")
+        columns = dict(zip(terms, tensors["term_columns"].tolist(), strict=True))
+        return OutputSpace(manifest["outputs"], columns, missing="stop")
+    profile = None
+    if "references" in tensors:
+        profile = SimilarityProfile(tensors["references"], manifest["profile_temperature"])
+    terms, rows = _extended((terms, tensors["term_vectors"]), vectors, labels)
+    return WordSpace(terms, rows, manifest["label_terms"], profile, missing or manifest["missing_labels"])
+
+
+def _extended(own, vectors, labels):
     """The terms and vectors that new labels are looked up in: of the space that the model was trained in."""
     # Beside the labels' own, some that both have, to compare.
     needed = labels.names() | set(own[0][:2000])

@@ -6,12 +6,11 @@ from collections.abc import Callable
 import keras
 import tensorflow as tf
 
-from devise_tf.export.label_space import (
+from devise_tf.export.label_graph import (
     MAX_REQUEST_LABELS,
     MAX_REQUEST_SCORES,
-    LabelSpace,
+    LabelGraph,
     at_most,
-    unit_norm,
 )
 from devise_tf.export.signatures import SIGNATURES, Signature
 from devise_tf.images.decode_image import decode_image, resize_and_crop
@@ -59,7 +58,6 @@ class ServedModel(tf.Module):
     Args:
         network: Keras model from pixels float32 [N, S, S, 3] in 0..255: a DeViSE model, or one that gives logits.
         labels: What its labels are.
-        probabilities: Whether `network` gives the logits of a softmax.
         image_size: S.
         resize_size: Shorter side of the image that the centre is cut from, pixels.
         k: Number of labels that `serving_default` answers; fewer where there are fewer.
@@ -72,8 +70,7 @@ class ServedModel(tf.Module):
     def __init__(
         self,
         network: keras.Model,
-        labels: LabelSpace,
-        probabilities: bool,
+        labels: LabelGraph,
         image_size: int,
         resize_size: int,
         k: int = 5,
@@ -83,7 +80,6 @@ class ServedModel(tf.Module):
         if k < 1:
             raise ValueError(f"`k` must be at least 1. Received: k={k}")
         self.labels = labels
-        self.probabilities = probabilities
         self.image_size, self.resize_size, self.k = image_size, resize_size, k
         self.max_request_images = max(64, _MAX_REQUEST_PIXEL_BYTES // (12 * image_size**2))
         spec = tf.TensorSpec([None, image_size, image_size, 3], tf.float32, name="pixels")
@@ -113,7 +109,7 @@ class ServedModel(tf.Module):
 
         self._prepare = prepare
         # For converters, which want no branches.
-        self.embed = tf.function(lambda pixels: self._brought_to_scale(run(pixels))[0], input_signature=[spec])
+        self.embed = tf.function(lambda pixels: labels.embedding(run(pixels))[0], input_signature=[spec])
 
     def signatures(self) -> dict[str, Callable]:
         """The signatures as functions, by name, for `tf.saved_model.save`."""
@@ -141,7 +137,7 @@ class ServedModel(tf.Module):
         ]
 
     def _serving_default(self, image_bytes: tf.Tensor) -> dict[str, tf.Tensor]:
-        labels, scores = self._answers(self._embedding(self._prepare(image_bytes))[0])
+        labels, scores = self.labels.answers(self._embedding(self._prepare(image_bytes))[0], self.k)
         return {"labels": labels, "scores": scores}
 
     def _embed_image(self, image_bytes: tf.Tensor) -> dict[str, tf.Tensor]:
@@ -162,18 +158,7 @@ class ServedModel(tf.Module):
         return {"classes": answer["labels"], "scores": answer["scores"]}
 
     def _embedding(self, pixels, run=None):
-        return self._brought_to_scale((run or self._run)(pixels))
-
-    def _brought_to_scale(self, outputs):
-        if self.probabilities:
-            embedding = tf.nn.softmax(outputs)
-            return embedding, tf.norm(embedding, axis=1)
-        return unit_norm(outputs)
-
-    def _answers(self, embedding):
-        scores = self.labels.answer_scores(embedding)
-        scores, places = tf.math.top_k(scores, tf.minimum(self.k, tf.shape(scores)[1]))
-        return tf.gather(self.labels.texts, places), scores
+        return self.labels.embedding((run or self._run)(pixels))
 
     def _classify(self, image_bytes: tf.Tensor, labels: tf.Tensor) -> dict[str, tf.Tensor]:
         images, rows, columns = tf.shape(image_bytes)[0], tf.shape(labels)[0], tf.shape(labels)[1]

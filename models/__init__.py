@@ -30,6 +30,6 @@ def load(name_or_model_dir: str = DEFAULT_PRESET, model: str | None = None) -> "
     >>> predictor.predict_labels("photo.jpg", labels=["tabby cat", "sports car", "snow leopard"])
     """
     from devise_tf.models.predictor import Predictor
-    from devise_tf.models.trained_run import open_run
+    from devise_tf.models.sources import open_run
 
     return Predictor(open_run(name_or_model_dir), model)

@@ -1,23 +1,22 @@
 """Labels for photos, from a model directory or a preset."""
 
-import os
+import dataclasses
+import threading
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
-import keras
 import numpy as np
 import tensorflow as tf
 from absl import logging
-from PIL import Image
 
-from devise_tf.images.decode_image import resize_and_crop
-from devise_tf.images.photo import photo_of_pillow, read_photo
-from devise_tf.labels import LabelSet
-from devise_tf.models.known_labels import KnownLabels, LabelTables
-from devise_tf.models.trained_run import TrainedRun
+from devise_tf.images.photo_batches import PhotoBatches, listed_images
+from devise_tf.labels import LabelSet, LabelTable
+from devise_tf.models.label_model import LabelModel
+from devise_tf.models.sources import ModelSource
 
 _BATCH = 64
+# Lists of labels whose tables are kept.
+_LISTS = 3
 
 
 class Answer(NamedTuple):
@@ -54,15 +53,17 @@ class Predictor:
     threads.
 
     Args:
-        run: What the model comes from.
-        model: `"softmax"`, `"devise"`, `"conse"` or another one that `run` has, random embeddings aside. By default
-            what a preset says, else `"devise"`.
+        run: ModelSource. What the model comes from.
+        model: str or None. One of `run.models()`: `"softmax"`, `"devise"`, `"conse"` or another one. By default what a
+            preset says, else `"devise"`.
 
     Attributes:
-        run: As given.
-        model: The model's name.
-        labels: `LabelSet` of its own labels: of a softmax the trained ones, of others the unseen ones, too.
-        image_size: Side of the images that it sees, pixels.
+        run: ModelSource. As given.
+        model: str. The model's name.
+        network: keras.Model. From pixels, float32 `[B, image_size, image_size, 3]` in 0..255, to embeddings that are
+            not normalized; of a softmax to logits.
+        labels: LabelSet. Its own labels: of a softmax the trained ones, of others the unseen ones, too.
+        image_size: int. Side of the images that it sees, pixels.
 
     Raises:
         ValueError: There is no such model, or `run` lacks something.
@@ -74,21 +75,14 @@ class Predictor:
     [[Answer(label='snow leopard', score=0.53, id='snow leopard')]]
     """
 
-    def __init__(self, run: TrainedRun, model: str | None = None):
-        networks = run.networks()
-        known = [name for name in networks if not name.startswith("random_")]
-        known += ["conse"] if "softmax" in networks else []
-        self.run, self.model = run, model or run.default_model
-        if self.model not in known:
-            raise ValueError(f"`model` must be one of {known}, the models of the run. Received: model={self.model!r}")
-        # Kept: graphs do not keep the variables that they read.
-        self._network = run.conse(run.network("softmax")) if self.model == "conse" else run.network(self.model)
-        softmax = self.model == "softmax"
-        self.labels = run.labels.select(run.seen) if softmax else run.labels
-        self.image_size = run.size("image_size")
-        self._tables = LabelTables(run, self.model, self._network, self.labels)
-        self._embed, self._answer = _forward_pass(self._network, softmax, self.image_size)
-        self._crop = {kind: _crop(kind, self.image_size, run.size("resize_size")) for kind in ("uint8", "float32")}
+    def __init__(self, run: ModelSource, model: str | None = None):
+        self.run, self._model = run, run.answering(model)
+        self.model, self.network, self.labels = self._model.name, self._model.network, self._model.labels
+        self.image_size = run.crop.image_size
+        self._tables: list[tuple[object, LabelTable]] = []
+        self._lock = threading.Lock()
+        self._embed, self._answer = _forward_pass(self._model, self.image_size)
+        self._prepare = PhotoBatches(run.crop)
 
     def predict_labels(
         self, images: object, labels: LabelSet | Sequence[str] | None = None, k: int = 5
@@ -111,10 +105,10 @@ class Predictor:
             ValueError: An image cannot be read, a label is empty, or the model knows none of them.
             OSError: A file cannot be read.
         """
-        found, new = self._tables.find(labels)
-        if new and found.unknown:
-            shown = ", ".join(found.unknown[:20]) + (", …" if len(found.unknown) > 20 else "")
-            logging.warning("%s does not know %d of the labels: %s", self.model, len(found.unknown), shown)
+        table, is_new = self._table(labels)
+        if is_new and table.unknown:
+            shown = ", ".join(table.unknown[:20]) + (", …" if len(table.unknown) > 20 else "")
+            logging.warning("%s does not know %d of the labels: %s", self.model, len(table.unknown), shown)
         answers = []
         for pixels in self._pixels(images):
             answers += self.predict_pixels(pixels, labels, k)[0]
@@ -132,13 +126,28 @@ class Predictor:
         embeddings = [self._embed(tf.constant(pixels)).numpy() for pixels in self._pixels(images)]
         return np.concatenate([np.zeros((0, self._embed.output_shapes[-1]), np.float32), *embeddings])
 
-    def known(self, labels: LabelSet | Sequence[str] | None = None) -> KnownLabels:
+    def known(self, labels: LabelSet | Sequence[str] | None = None) -> LabelTable:
         """What the model knows of a list of labels; see `predict_labels`.
 
         Raises:
             ValueError: A label is empty, or the model knows none of them.
         """
-        return self._tables.find(labels)[0]
+        return self._table(labels)[0]
+
+    def _table(self, labels: LabelSet | Sequence[str] | None) -> tuple[LabelTable, bool]:
+        """The table of a list, its values a tensor, and whether the list is new; those of the last few are kept."""
+        if labels is None:
+            labels = self.labels
+        elif not isinstance(labels, (LabelSet, str)):
+            labels = list(labels)  # a list can change: what is kept is a copy
+        with self._lock:
+            for earlier, table in self._tables:
+                if earlier is labels or earlier == labels:
+                    return table, False
+            table = self._model.space.table(labels)
+            table = dataclasses.replace(table, values=tf.constant(table.values))
+            self._tables = [*self._tables[1 - _LISTS :], (labels, table)]
+        return table, True
 
     def prepared(
         self, images: Sequence[object], batch_size: int = _BATCH, names: Sequence[str] | None = None
@@ -154,24 +163,7 @@ class Predictor:
             For each batch, in order, a list of float32 arrays `[image_size, image_size, 3]`, and for images that cannot
             be read of the `ValueError` or `OSError` that says why.
         """
-
-        def prepare(place):
-            try:
-                photo = _photo(images[place], names[place] if names else "", f"images[{place}]")
-                return self._crop[photo.dtype.name](photo).numpy()
-            except (ValueError, OSError) as error:
-                return error
-
-        pool, ahead = ThreadPoolExecutor(os.cpu_count()), []
-        try:
-            for start in range(0, len(images), batch_size):
-                ahead.append(pool.map(prepare, range(start, min(start + batch_size, len(images)))))
-                if len(ahead) == 2:
-                    yield list(ahead.pop(0))
-            for batch in ahead:
-                yield list(batch)
-        finally:
-            pool.shutdown(cancel_futures=True)
+        return self._prepare(images, batch_size, names)
 
     def predict_pixels(
         self, pixels: np.ndarray, labels: LabelSet | Sequence[str] | None = None, k: int = 5
@@ -188,95 +180,33 @@ class Predictor:
         """
         if not isinstance(k, (int, np.integer)) or k < 1:
             raise ValueError(f"`k` must be an integer >= 1. Received: k={k!r}")
-        found = self.known(labels)
+        table = self.known(labels)
         # Before it is a tensor: integers of Python have no bounds.
-        k = min(k, len(found.labels))
-        inputs = tf.constant(pixels, tf.float32), found.table, tf.constant(k, tf.int32)
-        embeddings, scores, places = (value.numpy() for value in self._answer(*inputs))
-        ids, terms = found.labels.ids, found.labels.terms
+        k = min(k, len(table))
+        inputs = tf.constant(pixels, tf.float32), table.values, tf.constant(k, tf.int32)
+        embeddings, scores, entries = (value.numpy() for value in self._answer(*inputs))
+        ids, terms = table.ids, table.labels.terms
         answers = [
-            [Answer(terms[place][0], score, ids[place]) for score, place in zip(*row, strict=True)]
-            for row in zip(scores.tolist(), places.tolist(), strict=True)
+            [Answer(terms[entry][0], score, ids[entry]) for score, entry in zip(*row, strict=True)]
+            for row in zip(scores.tolist(), entries.tolist(), strict=True)
         ]
         return answers, embeddings
 
     def _pixels(self, images: object) -> Iterator[np.ndarray]:
         """Batches of prepared images; raises the error of the first that cannot be read."""
-        for batch in self.prepared(_listed(images)):
+        for batch in self.prepared(listed_images(images)):
             for image in batch:
                 if isinstance(image, Exception):
                     raise image
             yield np.stack(batch)
 
 
-def _forward_pass(network: keras.Model, softmax: bool, image_size: int) -> tuple[Callable, Callable]:
-    """The network up to the embeddings, and up to the best labels, each one graph for any number of images."""
+def _forward_pass(model: LabelModel, image_size: int) -> tuple[Callable, Callable]:
+    """The way up to the embeddings, and up to the best labels, each one graph for any number of images."""
     pixels = tf.TensorSpec([None, image_size, image_size, 3], tf.float32)
-
-    @tf.function(input_signature=[pixels])
-    def embed(pixels):
-        outputs = tf.cast(network(pixels, training=False), tf.float32)
-        if softmax:
-            return tf.nn.softmax(outputs)
-        return tf.math.divide_no_nan(outputs, tf.norm(outputs, axis=1, keepdims=True))
-
-    embed = embed.get_concrete_function()
-    table = tf.TensorSpec([None], tf.int32) if softmax else tf.TensorSpec([None, embed.output_shapes[-1]], tf.float32)
-
-    @tf.function(input_signature=[pixels, table, tf.TensorSpec([], tf.int32)])
-    def answer(pixels, table, k):
-        embeddings = embed(pixels)
-        if softmax:
-            scores = tf.gather(embeddings, table, axis=1)
-        else:
-            scores = tf.matmul(embeddings, table, transpose_b=True)
-        # Of equal scores it takes the first.
-        scores, places = tf.math.top_k(scores, k)
-        return embeddings, scores, places
-
+    embed = tf.function(model.embed, input_signature=[pixels]).get_concrete_function()
+    shape, dtype = model.value_spec(embed.output_shapes[-1])
+    inputs = [pixels, tf.TensorSpec(shape, dtype), tf.TensorSpec([], tf.int32)]
+    answer = tf.function(lambda *arguments: model.answer(*arguments, embed), input_signature=inputs)
     # Called as it is, a function looks for the right one of its graphs first, which takes half a millisecond.
     return embed, answer.get_concrete_function()
-
-
-def _crop(kind: str, image_size: int, resize_size: int) -> Callable:
-    """The crop of evaluation as a graph, for images of a dtype; on the CPU, where they are."""
-
-    @tf.function(input_signature=[tf.TensorSpec([None, None, 3], kind)])
-    def crop(image):
-        with tf.device("CPU:0"):
-            return resize_and_crop(image, image_size, resize_size)
-
-    return crop
-
-
-def _listed(images: object) -> Sequence[object]:
-    """The images, of which there may be one alone, as a sequence."""
-    if isinstance(images, (str, bytes, os.PathLike, Image.Image)) or len(getattr(images, "shape", ())) in (2, 3):
-        return [images]
-    return images if isinstance(images, (Sequence, np.ndarray)) else list(images)
-
-
-def _photo(image: object, name: str, place: str) -> np.ndarray:
-    """The pixels of an image of any kind, uint8 or float32."""
-    if isinstance(image, (str, os.PathLike)):
-        return read_photo(image, name)
-    name = name or place
-    if isinstance(image, bytes):
-        return read_photo(image, name)
-    if isinstance(image, Image.Image):
-        return photo_of_pillow(image, name)
-    pixels = np.asarray(image)
-    numbers = pixels.dtype == np.uint8 or pixels.dtype.kind == "f"
-    if not numbers or pixels.ndim != 3 or pixels.shape[2] != 3 or not pixels.size:
-        raise ValueError(
-            f"{name}: an image must be a path, bytes, an image of Pillow, or an array [height, width, 3] of uint8 or "
-            f"floats in 0..255. Received: {type(image).__name__}, shape {pixels.shape}, dtype={pixels.dtype}"
-        )
-    if pixels.dtype == np.uint8:
-        return pixels
-    low, high = pixels.min(), pixels.max()
-    # Values that end at 1 are hardly ever meant to be black.
-    if not (low >= 0 and high <= 255) or 0 < high <= 1:
-        hint = "; multiply it by 255" if 0 <= low and high <= 1 else ""
-        raise ValueError(f"{name}: an image of floats must be in 0..255{hint}. Received: values {low:g} to {high:g}")
-    return np.asarray(pixels, np.float32)

@@ -141,7 +141,7 @@ def _write(
     shown = [first_of_name[name] for name in models_of_samples(scorer.name for scorer in scorers)]
     neighbors = None if inputs.hierarchy is None else inputs.hierarchy.neighbors
     samples = sample_answers(shown, inputs.images, measurement, neighbors, settings.samples, settings.seed)
-    labels = (inputs.labels, inputs.found, inputs.coverage, inputs.seen, inputs.hierarchy)
+    labels = (inputs.labels, inputs.vectors, inputs.coverage, inputs.seen, inputs.hierarchy)
     details = report_details(measurement, samples, *labels, settings.seed)
     tables = write_report(inputs.report_dir, report, details)
     print(tables, flush=True)

@@ -7,12 +7,12 @@ from collections.abc import Collection, Sequence
 from devise_tf.evaluation.label_list_sizes import about_label_list
 from devise_tf.evaluation.measure.measurement import Setting, standard_settings
 from devise_tf.evaluation.settings import EvaluationSettings
-from devise_tf.images import BadImages, Crop, ImageInput, ImageSource, open_images
+from devise_tf.images import BadImages, ImageInput, ImageSource, open_images
 from devise_tf.labels import Hierarchy, LabelSet
 from devise_tf.labels.coverage import label_coverage
 from devise_tf.labels.open_labels import open_hierarchy, open_ids, open_labels
 from devise_tf.model_dir import Entry, ReportFile
-from devise_tf.models.trained_run import PretrainedRun, TrainedRun, open_run
+from devise_tf.models.sources import ModelSource, PretrainedRun, open_run
 
 # Flags of training in which the seeds of one run may differ: they shape nothing, or lead to labels that are compared.
 _FREE = {"seed", "model_dir", "phase", "strategy", "data_dir", "log_every", "checkpoint_seconds", "verbose"} | {
@@ -30,11 +30,11 @@ class EvaluationInputs:
         settings: EvaluationSettings. What is evaluated.
 
     Attributes:
-        runs: List of `TrainedRun`. One run, or several that differ in their seeds.
+        runs: List of `ModelSource`. One run, or several that differ in their seeds.
         labels: LabelSet. All labels that may be candidates.
         seen: List of str. Ids of the trained labels.
         unseen: List of str. Ids of the labels that count as unseen.
-        found: LabelVectors. The labels' vectors; the others are left out of all that is measured.
+        vectors: LabelTable. The labels' vectors; the others are left out of all that is measured.
         coverage: LabelCoverage. How the vectors were found.
         settings: List of `Setting`. What is measured.
         images: ImageInput. The images of the measured labels.
@@ -53,7 +53,7 @@ class EvaluationInputs:
         self.runs = [open_run(directory) for directory in settings.model_dirs]
         for run in self.runs[1:]:
             _check_seeds(self.run, run)
-        self.report_dir = os.path.expanduser(settings.report_dir) or self.run.path(Entry.REPORT)
+        self.report_dir = os.path.expanduser(settings.report_dir) or os.path.join(self.run.directory, Entry.REPORT)
         if os.path.exists(self.report_dir) and not os.path.isdir(self.report_dir):
             raise ValueError(f"`report_dir` must be a folder, or be made. Received: report_dir={self.report_dir!r}")
         self.notes: list[str] = []
@@ -66,11 +66,12 @@ class EvaluationInputs:
         source = _open_source(self.run, settings)
         self._check_images(source, may_have_others=bool(settings.unseen_labels) or has_validation)
         self.notes += [about for ids in (self.seen, self.unseen) if (about := about_label_list(len(ids), ids))]
-        self.found = self.run.label_vectors("conse", None, self.labels, MISSING_LABELS)
-        self.coverage = label_coverage(self.labels, self.run.term_vectors("conse", self.labels)[0])
-        if self.found.missing:
+        space = self.run.word_space(labels=self.labels, missing=MISSING_LABELS)
+        self.vectors = space.table(self.labels)
+        self.coverage = label_coverage(self.labels, space.terms)
+        if self.vectors.unknown:
             self.notes.append(
-                f"{len(self.found.missing)} labels without a vector are left out of all that is measured."
+                f"{len(self.vectors.unknown)} labels without a vector are left out of all that is measured."
             )
         self.settings = self._settings(source, settings.ks)
         measured = {label for setting in self.settings for label in setting.label_ids}
@@ -80,12 +81,11 @@ class EvaluationInputs:
         self.penalties = _penalties(self.penalties_from) if self.penalties_from else {}
         # A preset has no directory: what is written about its images lies with its report.
         folder = self.report_dir if isinstance(self.run, PretrainedRun) else self.run.directory
-        crop = Crop(self.run.size("image_size"), self.run.size("resize_size"))
         bad_images = BadImages(source, os.path.join(folder, Entry.BAD_IMAGES), settings.max_bad_images)
-        self.images = ImageInput(source, crop, bad_images)
+        self.images = ImageInput(source, self.run.crop, bad_images)
 
     @property
-    def run(self) -> TrainedRun:
+    def run(self) -> ModelSource:
         """The first of the runs, which stands for all where they are equal."""
         return self.runs[0]
 
@@ -126,7 +126,7 @@ class EvaluationInputs:
             self.notes.append(f"No images of {len(absent)} labels, which stay candidates: {', '.join(absent[:5])}, …")
 
     def _settings(self, source: ImageSource, ks: Sequence[int] | None) -> list[Setting]:
-        known = set(self.found.ids)
+        known = set(self.vectors.ids)
         seen, unseen = ([label for label in ids if label in known] for ids in (self.seen, self.unseen))
         settings = standard_settings(seen, unseen, measured=source.present())
         if not settings:
@@ -140,7 +140,7 @@ class EvaluationInputs:
         return settings
 
     def _hierarchy(self, name: str, required: bool) -> Hierarchy | None:
-        known = set(self.found.ids)
+        known = set(self.vectors.ids)
         ids = [label for label in self.labels.ids if label in known]
         if name:
             return open_hierarchy(name).restricted_to(ids)
@@ -160,7 +160,7 @@ class EvaluationInputs:
         return whole.restricted_to(ids) if isinstance(self.run, PretrainedRun) else whole
 
 
-def _check_seeds(first: TrainedRun, run: TrainedRun) -> None:
+def _check_seeds(first: ModelSource, run: ModelSource) -> None:
     """Raises a `ValueError` unless two runs differ in their seeds only."""
     names = {*run.flags, *first.flags} - _FREE
     different = sorted(name for name in names if run.flags.get(name) != first.flags.get(name))
@@ -187,7 +187,7 @@ def _unseen_labels(path: str, seen: Collection[str]) -> list[str]:
     return unseen
 
 
-def _open_source(run: TrainedRun, settings: EvaluationSettings) -> ImageSource:
+def _open_source(run: ModelSource, settings: EvaluationSettings) -> ImageSource:
     name = settings.images or run.flags.get("images", "")
     try:
         return open_images(name, "val", settings.data_dir or run.flags.get("data_dir") or None)

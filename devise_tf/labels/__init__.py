@@ -2,15 +2,21 @@
 
 from devise_tf.labels.hierarchy import Hierarchy
 from devise_tf.labels.label_set import LabelSet, load_ids
-from devise_tf.labels.label_vectors import LabelVectors, make_label_vectors, random_label_vectors
+from devise_tf.labels.label_space import LabelSpace
+from devise_tf.labels.label_table import LabelTable
+from devise_tf.labels.output_space import OutputSpace
+from devise_tf.labels.random_space import RandomSpace
 from devise_tf.labels.similarity_profile import SimilarityProfile
+from devise_tf.labels.word_space import WordSpace
 
 __all__ = [
     "Hierarchy",
     "LabelSet",
-    "LabelVectors",
+    "LabelSpace",
+    "LabelTable",
+    "OutputSpace",
+    "RandomSpace",
     "SimilarityProfile",
+    "WordSpace",
     "load_ids",
-    "make_label_vectors",
-    "random_label_vectors",
 ]

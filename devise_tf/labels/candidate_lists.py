@@ -2,7 +2,7 @@
 
 from devise_tf.labels.label_set import LabelSet
 from devise_tf.labels.open_labels import open_labels
-from devise_tf.labels.wordnet_labels import wordnet_labels
+from devise_tf.labels.wordnet import wordnet_labels
 from devise_tf.packaged import packaged_files
 
 LISTS = {"imagenet1k": "labels_1k", "imagenet21k": "labels_21k"}

@@ -9,13 +9,13 @@ from devise_tf.text.term_vectors import term_rows
 
 @dataclasses.dataclass(frozen=True)
 class LabelCoverage:
-    """How the vectors of labels are found; ids by case, in the order of the labels.
+    """What labels get their vectors from; ids by case, in the order of the labels.
 
     Attributes:
-        first_whole: The first term has a vector of its own.
-        other_whole: Not the first, but another term has one.
-        composed: No term has one, but all words of a term have.
-        missing: The rest.
+        first_whole: List of str. The first term has a vector.
+        other_whole: List of str. Not the first, but another term has one.
+        composed: List of str. No term has one, but all words of a term have.
+        missing: List of str. The rest.
     """
 
     first_whole: list[str]
@@ -27,7 +27,7 @@ class LabelCoverage:
         """The numbers and shares as a Markdown table.
 
         Args:
-            images: Number of images of each label; adds a column of those that each case touches.
+            images: Mapping from str to int. Number of images of each label; adds a column of the images of each case.
         """
         cases = [
             ("first term whole", self.first_whole),
@@ -41,12 +41,12 @@ class LabelCoverage:
         lines = [f"| {name:<19} | {len(ids):>6} | {100 * len(ids) / total:>5.1f} % |" for name, ids in cases]
         if images is not None:
             head, rule = head + " images    |", rule + " --------: |"
-            touched = [sum(images.get(label, 0) for label in ids) for _, ids in cases]
-            lines = [f"{line} {count:>9,} |" for line, count in zip(lines, touched, strict=True)]
+            counts = [sum(images.get(label, 0) for label in ids) for _, ids in cases]
+            lines = [f"{line} {count:>9,} |" for line, count in zip(lines, counts, strict=True)]
         return "\n".join([head, rule, *lines])
 
     def listing(self, labels: LabelSet, most: int = 20) -> str:
-        """Lines that name the labels that are not found whole, the first `most` of each case; empty if all are."""
+        """Lines that name the composed and the missing labels, the first `most` of each; empty if there are none."""
         lines = []
         for case, ids in (("Composed from words", self.composed), ("Missing", self.missing)):
             if ids:
@@ -55,13 +55,18 @@ class LabelCoverage:
         return "\n".join(lines)
 
     def cases(self) -> dict[str, str]:
-        """How each label was found: `"whole"`, `"other term"`, `"composed"` or `"missing"`, by id."""
+        """What each label's vector comes from, by id: `"whole"`, `"other term"`, `"composed"` or `"missing"`."""
         names = (("whole", self.first_whole), ("other term", self.other_whole), ("composed", self.composed))
         return {label: case for case, ids in (*names, ("missing", self.missing)) for label in ids}
 
 
 def label_coverage(labels: LabelSet, terms: Collection[str]) -> LabelCoverage:
-    """Counts how labels are found among terms that have vectors, by the rule of `make_label_vectors`."""
+    """What labels get their vectors from, by the rule of `WordSpace`.
+
+    Args:
+        labels: LabelSet. The labels.
+        terms: Collection of str. Terms that have vectors.
+    """
     index = {term: row for row, term in enumerate(terms)}
     coverage = LabelCoverage([], [], [], [])
     for label, names in zip(labels.ids, labels.normalized_terms(), strict=True):

@@ -8,29 +8,28 @@ from absl import logging
 
 from devise_tf.files import atomic_write
 from devise_tf.labels.label_set import read_lines
-from devise_tf.labels.wordnet_files import WORDNET_VERSION, find_wordnet, wordnet_version
+from devise_tf.labels.wordnet import WORDNET_VERSION, find_wordnet, noun_synsets, wordnet_version
 from devise_tf.packaged import packaged_files
 
 
 class Hierarchy:
     """A directed acyclic graph of ids, from children to their parents.
 
-    Its nodes are labels and whatever lies between and above them. An id may
-    have several parents (WordNet's do), and several roots are fine.
+    Its nodes are labels and whatever lies between and above them. An id may have several parents (WordNet's do), and
+    several roots are fine.
 
     Args:
-        parents: Dict from an id to the list of its parents' ids, `[]` or
-            absent for a root. Ids that only appear as parents become nodes.
-        source: Where it comes from, for messages.
+        parents: Mapping from str to strs. For an id its parents' ids; a root has none, or is left out. Ids that only
+            appear as parents become nodes.
+        source: str. Where it comes from, for messages.
 
     Attributes:
         parents: Dict from each id to the sorted list of its parents.
-        neighbors: Dict from each id to the sorted list of the ids one hop
-            away, up or down: the undirected graph of hierarchical precision.
+        neighbors: Dict from each id to the sorted list of the ids one hop away, up or down: the undirected graph of
+            hierarchical precision.
 
-    Errors:
-        `ValueError` for a hierarchy without nodes, and for a cycle, which is
-        named.
+    Raises:
+        ValueError: There are no nodes, or there is a cycle, which is named.
 
     Example:
 
@@ -67,22 +66,22 @@ class Hierarchy:
 
     @cached_property
     def neighbors(self) -> dict[str, list[str]]:
-        found = {label: set(above) for label, above in self.parents.items()}
+        result = {label: set(above) for label, above in self.parents.items()}
         for child, above in self.parents.items():
             for parent in above:
-                found[parent].add(child)
-        return {label: sorted(around) for label, around in found.items()}
+                result[parent].add(child)
+        return {label: sorted(around) for label, around in result.items()}
 
     def ancestors(self, label: str) -> set[str]:
         """All ids above `label`; it is not its own ancestor."""
         if label not in self.parents:
             raise ValueError(f"`label` must be an id of the hierarchy. Received: label={label!r}")
-        found, edge = set(), [label]
+        result, edge = set(), [label]
         while edge:
-            above = [p for p in self.parents[edge.pop()] if p not in found]
-            found.update(above)
+            above = [p for p in self.parents[edge.pop()] if p not in result]
+            result.update(above)
             edge += above
-        return found
+        return result
 
     def restricted_to(self, ids: Iterable[str]) -> "Hierarchy":
         """The part of the hierarchy that holds `ids` and all their ancestors."""
@@ -91,14 +90,14 @@ class Hierarchy:
         return Hierarchy({i: above for i, above in self.parents.items() if i in keep}, self.source)
 
     def within(self, ids: Iterable[str], hops: int) -> list[str]:
-        """All ids at most `hops` links, up or down, from one of `ids`: these and others, sorted."""
+        """All ids at most `hops` links, up or down, from one of `ids`: these and others, in order."""
         if hops < 0:
             raise ValueError(f"`hops` must not be negative. Received: hops={hops}")
-        found = edge = set(self._known(ids))
+        result = edge = set(self._known(ids))
         for _ in range(hops):
-            edge = {near for label in edge for near in self.neighbors[label]} - found
-            found = found | edge
-        return sorted(found)
+            edge = {near for label in edge for near in self.neighbors[label]} - result
+            result = result | edge
+        return sorted(result)
 
     def _known(self, ids: Iterable[str]) -> list[str]:
         ids = list(dict.fromkeys(ids))
@@ -117,13 +116,13 @@ class Hierarchy:
         """Opens the hierarchy that a command line names.
 
         Args:
-            spec: A file of `parent child` lines, `"wordnet"`, `"wordnet:DIR"`, or the name of a hierarchy that comes
-                with the package (`"imagenet"`). Where there is such a file too, the file is opened.
-            wordnet_dir: The folder of WordNet's `data.noun`, for `"wordnet"`.
+            spec: str or path. A file of `parent child` lines, `"wordnet"`, `"wordnet:DIR"`, or the name of a hierarchy
+                that comes with the package (`"imagenet"`). If there is a file of that name, too, it is opened.
+            wordnet_dir: Path or None. The folder of WordNet's `data.noun`, for `"wordnet"`.
 
         Raises:
-            ValueError: There is no such hierarchy, or its file is not in order.
-            FileNotFoundError: There are no files of WordNet.
+            ValueError: There is no such hierarchy, or its file is malformed.
+            FileNotFoundError: WordNet's files are missing.
         """
         spec = os.path.expanduser(os.fspath(spec))
         kind, _, directory = spec.partition(":")
@@ -159,18 +158,18 @@ class Hierarchy:
 
     @classmethod
     def from_wordnet(cls, directory: str | os.PathLike | None = None) -> "Hierarchy":
-        """The nouns of WordNet 3.0, ids as ImageNet writes them (`n02084071`).
+        """The nouns of WordNet, ids as ImageNet writes them (`n02084071`).
 
-        Links are hypernyms and instance hypernyms. WordNet 3.0 it must be for
-        ImageNet's ids: other versions number their synsets differently. In a
-        folder that is named another one is opened, with a warning.
+        Links are hypernyms and instance hypernyms. ImageNet's ids are those of WordNet 3.0: other versions number their
+        synsets differently. In a folder that is named another version is opened, with a warning.
 
         Args:
-            directory: Folder of the file `data.noun`, or that of WordNet, which
-                has it in `dict`; None to look where `find_wordnet` says.
+            directory: Path or None. Folder of the file `data.noun`, or that of WordNet, which has it in `dict`; None to
+                look where `find_wordnet` says.
 
-        Reference:
-            - [WordNet file formats](https://wordnet.princeton.edu/documentation/wndb5wn)
+        Raises:
+            FileNotFoundError: There is no such file.
+            ValueError: The file is not WordNet's.
         """
         path = find_wordnet(directory)
         version = wordnet_version(path) or WORDNET_VERSION
@@ -178,24 +177,10 @@ class Hierarchy:
         if version != WORDNET_VERSION:
             source += f", whose ids are not those of WordNet {WORDNET_VERSION} and of ImageNet"
             logging.warning("%s is %s: labels that are numbered by the latter have other meanings there", path, source)
-        parents = {}
-        with open(path, encoding="utf-8") as file:
-            for number, line in enumerate(file, 1):
-                if line.startswith(" "):  # the licence
-                    continue
-                try:
-                    offset, above = _noun_line(line)
-                except (ValueError, IndexError):
-                    raise ValueError(
-                        f"{path}, line {number}: not a line of WordNet's `data.noun`. Received: {line[:80]!r}"
-                    ) from None
-                parents[offset] = above
-        if not parents:
-            raise ValueError(f"{path} holds no synsets. Received: directory={directory!r}")
-        return cls(parents, source)
+        return cls({synset.id: synset.parents for synset in noun_synsets(path)}, source)
 
     def save(self, path: str | os.PathLike) -> None:
-        """Writes `parent child` lines that `from_file` reads back. Atomic.
+        """Writes `parent child` lines that `from_file` reads back, atomically.
 
         Ids without any link have no line in such a file.
         """
@@ -207,19 +192,8 @@ class Hierarchy:
                 file.writelines(f"{parent} {child}\n".encode() for parent in above)
 
 
-def _noun_line(line: str) -> tuple[str, list[str]]:
-    # offset, file number, type, count of words (hexadecimal), words with a number each, count of pointers,
-    # pointers of four fields (symbol, offset, part of speech, source and target), `|`, gloss
-    fields = line.split(" | ", 1)[0].split()
-    if fields[2] != "n":
-        raise ValueError(fields[2])
-    at = 4 + 2 * int(fields[3], 16)
-    pointers = [fields[i : i + 4] for i in range(at + 1, at + 1 + 4 * int(fields[at]), 4)]
-    return f"n{int(fields[0]):08d}", [f"n{int(p[1]):08d}" for p in pointers if p[0] in ("@", "@i") and p[2] == "n"]
-
-
 def _find_cycle(parents: Mapping[str, list[str]]) -> list[str]:
-    # Depth-first with a stack of its own: chains may be longer than Python's recursion limit.
+    # Depth-first with an explicit stack: chains may be longer than Python's recursion limit.
     done = set()
     for start in parents:
         if start in done:

@@ -12,23 +12,21 @@ from devise_tf.text.tokenizer import normalize_term
 class LabelSet:
     """An ordered set of labels, each an id and one or more terms.
 
-    The place of a label in the set is its integer label id everywhere else:
-    in batches, in the label table, in score matrices.
+    The position of a label in the set is its integer label id everywhere else: in batches, tables and score matrices.
 
     Args:
-        ids: List of N distinct strings, e.g. synset ids such as `"n02128757"`.
-        terms: List of N non-empty lists of strings, as people write them
-            (`["snow leopard", "ounce"]`). The first term of a label is the one
-            whose vector it is trained with. Two labels may share a term.
+        ids: List of N str. Distinct ids, such as the synset id `"n02128757"`.
+        terms: List of N non-empty lists of str. Terms as people write them (`["snow leopard", "ounce"]`). The first
+            term of a label is the one whose vector it is trained with. Two labels may share a term.
 
     Attributes:
-        ids: List of N strings.
-        terms: List of N lists of strings.
-        index: Dict from id to place, 0 to N - 1.
+        ids: List of N str.
+        terms: List of N lists of str.
+        index: Dict from id to position, 0 to N - 1.
 
-    Errors:
-        `ValueError` for no labels at all, duplicate or empty ids, labels
-        without terms, terms without a letter or digit.
+    Raises:
+        ValueError: There are no labels, an id is empty or a duplicate, a label has no terms, or a term has neither a
+            letter nor a digit.
 
     Example:
 
@@ -49,9 +47,9 @@ class LabelSet:
                 f"`terms` must hold one list for each id. Received: len(ids)={len(ids)}, len(terms)={len(terms)}"
             )
         seen = {}
-        for i, (label, its_terms) in enumerate(zip(ids, terms, strict=True)):
-            if problem := _problem(label, its_terms):
-                raise ValueError(f"{problem}. Received: ids[{i}]={label!r}, terms[{i}]={its_terms!r}")
+        for i, (label, label_terms) in enumerate(zip(ids, terms, strict=True)):
+            if problem := _problem(label, label_terms):
+                raise ValueError(f"{problem}. Received: ids[{i}]={label!r}, terms[{i}]={label_terms!r}")
             if label in seen:
                 raise ValueError(
                     f"`ids` must be distinct; {label!r} stands at {seen[label]} and {i}. Received: ids[{i}]={label!r}"
@@ -84,7 +82,7 @@ class LabelSet:
     def from_ids(cls, ids: Iterable[str]) -> "LabelSet":
         """Labels whose only term is what their id says: `Siamese_cat` and `n02123597-Siamese_cat` are a "Siamese cat".
 
-        `_` is read as a space; a synset id or a number of three digits (`001.`) before the name is left out.
+        `_` is read as a space; a synset id or a three-digit number (`001.`) before the name is left out.
         """
         ids = list(ids)
         return cls(ids, [[_term_of_id(label)] for label in ids])
@@ -93,29 +91,32 @@ class LabelSet:
     def load(cls, path: str | os.PathLike) -> "LabelSet":
         """Reads a label file.
 
-        Lines are `id<TAB>term, term two, …`, or an id, whose term is then that
-        of `from_ids`. Empty lines and lines that start with `#` are skipped.
+        Lines are `id<TAB>term, term two, …`, or an id, whose term is then that of `from_ids`. Empty lines and lines
+        that start with `#` are skipped.
 
-        A file whose name ends in `.csv` has columns separated by commas. A
-        first row with a cell `id` (or `label`) names the columns: that one has
-        the ids, all others terms; without such a row it is the first one. A
-        cell may hold several terms, separated by `;` or, in quotes, by commas;
-        empty cells are skipped. A row without terms is an id alone.
+        A file whose name ends in `.csv` has columns separated by commas. A first row with a cell `id` (or `label`)
+        names the columns: that one has the ids, all others terms; without such a row the ids are in the first column. A
+        cell may hold several terms, separated by `;` or, in quotes, by commas; empty cells are skipped. A row without
+        terms is an id alone.
 
-        Errors name the file and the line.
+        Args:
+            path: str or path. The file.
+
+        Raises:
+            ValueError: The file is malformed; file and line are named.
         """
         rows = _csv_rows(path) if os.fspath(path).lower().endswith(".csv") else _tab_rows(path)
         ids, terms, lines = [], [], {}
-        for number, row, label, its_terms in rows:
-            its_terms = its_terms or [_term_of_id(label)]
-            problem = _problem(label, its_terms)
+        for number, row, label, label_terms in rows:
+            label_terms = label_terms or [_term_of_id(label)]
+            problem = _problem(label, label_terms)
             if not problem and label in lines:
                 problem = f"label {label!r} is a duplicate: it stands at line {lines[label]} already"
             if problem:
                 raise ValueError(f"{path}, line {number}: {problem}. Received: {row!r}")
             lines[label] = number
             ids.append(label)
-            terms.append(its_terms)
+            terms.append(label_terms)
         if not ids:
             raise ValueError(_empty(path, "`id<TAB>term, another term` or just `id` a line, or rows of CSV"))
         return cls(ids, terms)
@@ -129,8 +130,11 @@ class LabelSet:
         """The labels with these ids, in that order.
 
         Args:
-            ids: Ids, each of them in this set.
-            origin: Where the ids come from (a flag or file), for the error.
+            ids: Iterable of str. Ids, each of them in this set.
+            origin: str. Where the ids come from (a flag or file), for the error.
+
+        Raises:
+            ValueError: An id is not in this set.
         """
         ids = list(ids)
         unknown = [i for i in ids if i not in self.index]
@@ -152,12 +156,12 @@ class LabelSet:
         return [list(dict.fromkeys(normalize_term(t) for t in terms)) for terms in self.terms]
 
     def names(self) -> set[str]:
-        """All that the labels' vectors may be made of: the normalized terms, and the words of these."""
+        """All that the labels' vectors may be made of: the normalized terms and their words."""
         names = {name for names in self.normalized_terms() for name in names}
         return names | {word for name in names for word in name.split("_")}
 
     def save(self, path: str | os.PathLike) -> None:
-        """Writes `id<TAB>term, term two` lines that `load` reads back. Atomic."""
+        """Writes `id<TAB>term, term two` lines that `load` reads back, atomically."""
         for label, terms in zip(self.ids, self.terms, strict=True):
             if re.search(r"^#|^\s|[\t\n\r]|\s$", label) or any(re.search(r"^\s|[,\n\r]|\s$", t) for t in terms):
                 raise ValueError(
@@ -172,9 +176,13 @@ class LabelSet:
 def load_ids(path: str | os.PathLike) -> list[str]:
     """Reads a list of label ids, one a line.
 
-    Text from a `#` (at the start or after a space) to the end of the line is a
-    comment. Errors name the file and the line: duplicates, terms
-    behind the id, no ids at all.
+    Text from a `#` (at the start or after a space) to the end of the line is a comment.
+
+    Args:
+        path: str or path. The file.
+
+    Raises:
+        ValueError: An id is a duplicate or is followed by terms, or there are no ids; file and line are named.
     """
     lines = {}
     for number, line in read_lines(path):

@@ -13,13 +13,13 @@ class SimilarityProfile:
 
     `profile_j(t) = exp(t . reference_j / temperature)`, brought to unit norm; t of unit norm
 
-    An image is seen as what it has in common with labels that were trained, and so is a label that was not: what
-    separates trained labels has a place of its own, and directions of the words' space that say nothing about them
+    An image is described by what it has in common with labels that were trained, and so is a label that was not: every
+    difference between trained labels has a dimension, and directions of the words' space that say nothing about them
     have none.
 
     Args:
-        references: float [A, D], vectors of unit norm.
-        temperature: float, `> 0`. The smaller, the more the most similar references stand out.
+        references: float array, shape `[A, D]`. Vectors of unit norm.
+        temperature: float, above 0. The smaller, the more the most similar references stand out.
 
     Raises:
         ValueError: An argument is not as above.

@@ -5,35 +5,75 @@ import numpy as np
 from keras import ops
 
 
+def search_labels(queries, values, k, candidates=None, recall_target=None):
+    """The best entries of a table for each query: exhaustive search.
+
+    Everything in the package that ranks labels does it here: `LabelIndex`, prediction, evaluation and exports. A
+    search that is faster than exhaustive belongs here, too.
+
+    Args:
+        queries: float tensor `[B, D]`.
+        values: float tensor `[N, D]`, whose dot products with a query are the scores; or integer tensor `[N]`, the
+            positions in a query that hold the scores, as for the outputs of a softmax.
+        k: integer, or integer tensor where the backend takes one. How many entries to return.
+        candidates: bool tensor `[N]` or `[B, N]`, the entries to choose from, or None for all.
+        recall_target: None: the search is exact. Nothing else is supported yet.
+
+    Returns:
+        Scores `[B, min(k, N)]`, the best first; and rows of `values`, int32, -1 where there are no more candidates.
+        Among equal scores the first row comes first, wherever the backend's `top_k` is stable (TensorFlow, JAX).
+        Scores that are not numbers are never among the best.
+    """
+    if recall_target is not None:
+        raise ValueError(f"Only exact search is supported: leave `recall_target` out. Received: {recall_target=}")
+    if len(values.shape) == 1:
+        scores = ops.take(queries, values, axis=1)
+    else:
+        scores = ops.matmul(queries, ops.transpose(values))
+    searched = ops.logical_not(ops.isnan(scores))
+    if candidates is not None:
+        searched = ops.logical_and(searched, candidates)
+    scores = ops.where(searched, scores, ops.cast(-np.inf, scores.dtype))
+    total = ops.shape(scores)[-1]
+    both_static = isinstance(k, int) and isinstance(total, int)
+    scores, rows = ops.top_k(scores, min(k, total) if both_static else ops.minimum(k, total))
+    return scores, ops.where(scores == -np.inf, -1, ops.cast(rows, "int32"))
+
+
 @keras.saving.register_keras_serializable(package="devise_tf")
 class LabelIndex(keras.layers.Layer):
-    """The `k` labels whose vectors have the largest dot products with a query, by exhaustive search.
+    """The `k` labels whose vectors have the largest dot products with a query.
 
     `score_j = query . vector_j`
 
     Vectors and ids are weights that are not trained, so that saved and exported models carry them; the config holds
-    only their size. Scores are computed in the variable dtype, float32 under mixed precision. Nothing is normalised.
+    only their size. Scores are computed in the variable dtype, float32 under mixed precision. Nothing is normalized.
     Among equal scores the label indexed first comes first, wherever the backend's `top_k` is stable (TensorFlow, JAX).
 
     Args:
-        k: integer, how many labels to return.
-        num_labels: integer, the number of indexed labels; with `dimension`, makes room for them, which loading a saved
+        k: integer. How many labels to return.
+        recall_target: None. The search is exhaustive, and so exact; nothing else is supported yet.
+        num_labels: integer. The number of indexed labels; with `dimension`, makes room for them, which loading a saved
             layer needs. `index` sets both.
-        dimension: integer, the dimension of the vectors.
+        dimension: integer. The dimension of the vectors.
         **kwargs: `name`, `dtype` of `keras.layers.Layer`.
 
     Call arguments:
         queries: float tensor `[B, D]`.
+        k: integer, or integer tensor in TensorFlow graphs. How many labels to return, in place of the layer's `k`.
+        candidates: The labels to choose from: integer tensor `[M]` of their ids, or bool tensor `[N]` or `[B, N]` over
+            the indexed labels. All by default.
 
     Input shape:
         `[B, D]`.
 
     Output shape:
-        `[B, k]` scores, float32, the best first; and `[B, k]` label ids, int32.
+        `[B, k]` scores, float32, the best first; and `[B, k]` label ids, int32. Where there are fewer candidates than
+        `k`, the scores of the rest are minus infinity, and the ids -1.
 
     Raises:
-        ValueError: if `k` is below 1 or above the number of labels, only one of `num_labels` and `dimension` is given,
-            or the layer is called before `index`.
+        ValueError: `k` is below 1 or above the number of labels, only one of `num_labels` and `dimension` is given, or
+            the layer is called before `index`.
 
     Example:
 
@@ -41,11 +81,14 @@ class LabelIndex(keras.layers.Layer):
     >>> index.index(np.array([[1.0, 0.0], [0.0, 1.0]]), labels=[7, 9])
     >>> index(np.array([[0.2, 0.8]]))
     ([[0.8]], [[9]])
+    >>> index(np.array([[0.2, 0.8]]), candidates=[7])
+    ([[0.2]], [[7]])
     """
 
-    def __init__(self, k=10, num_labels=None, dimension=None, **kwargs):
-        if not isinstance(k, (int, np.integer)) or k < 1:
-            raise ValueError(f"`k` must be an integer >= 1. Received: k={k}")
+    def __init__(self, k=10, recall_target=None, num_labels=None, dimension=None, **kwargs):
+        _check_k(k)
+        if recall_target is not None:
+            raise ValueError(f"Only exact search is supported: leave `recall_target` out. Received: {recall_target=}")
         if (num_labels is None) != (dimension is None):
             raise ValueError(
                 "`num_labels` and `dimension` must be given together. "
@@ -53,6 +96,7 @@ class LabelIndex(keras.layers.Layer):
             )
         super().__init__(autocast=False, **kwargs)
         self.k = int(k)
+        self.recall_target = recall_target
         self.num_labels = None
         self.dimension = None
         self.vectors = None
@@ -61,36 +105,34 @@ class LabelIndex(keras.layers.Layer):
             self._make_room(num_labels, dimension)
 
     def _make_room(self, num_labels, dimension):
-        if self.k > num_labels:
-            raise ValueError(
-                f"`k` must not exceed the number of indexed labels. Received: k={self.k}, num_labels={num_labels}"
-            )
+        if self.vectors is not None:
+            self._untrack_variable(self.vectors)
+            self._untrack_variable(self.labels)
+        self._tracker.unlock()
         self.num_labels = int(num_labels)
         self.dimension = int(dimension)
-        self.vectors = self.add_weight(
-            name="vectors",
-            shape=(self.num_labels, self.dimension),
-            initializer="zeros",
-            trainable=False,
-            autocast=False,
-        )
-        self.labels = self.add_weight(
-            name="labels", shape=(self.num_labels,), initializer="zeros", dtype="int32", trainable=False, autocast=False
-        )
+        arguments = {"initializer": "zeros", "trainable": False, "autocast": False}
+        self.vectors = self.add_weight(name="vectors", shape=(self.num_labels, self.dimension), **arguments)
+        self.labels = self.add_weight(name="labels", shape=(self.num_labels,), dtype="int32", **arguments)
+        if self.built:
+            self._tracker.lock()
 
     def index(self, vectors, labels=None):
-        """Takes over the labels to search, in place of those indexed before.
+        """Takes over the labels to search, in place of those indexed before, of which there may be another number.
+
+        Functions that were compiled before, such as that of `Model.predict`, see the change only if the number of
+        labels is the same; else compile them again.
 
         Args:
             vectors: float array `[N, D]`, finite.
-            labels: integers `[N]` to return for them; `0 … N - 1` by default.
+            labels: integers `[N]` to return for them, not negative; `0 … N - 1` by default.
 
         Returns:
             The layer itself.
 
         Raises:
-            ValueError: if the shapes do not fit, `k > N`, a vector is not finite, an id is no int32, or the layer
-                already holds labels of another number or dimension: weights keep their shape, make a new layer then.
+            ValueError: The shapes do not fit, a vector is not finite, an id is no int32, or the layer was called with
+                queries of another dimension.
         """
         vectors = np.asarray(vectors)
         labels = np.arange(len(vectors)) if labels is None else np.asarray(labels)
@@ -104,13 +146,13 @@ class LabelIndex(keras.layers.Layer):
             raise ValueError(f"`vectors` must be finite. Received: other values in rows {bad[:20].tolist()}")
         if labels.dtype.kind not in "iu" or np.any(labels != labels.astype(np.int32)):
             raise ValueError(f"`labels` must be 32-bit integers. Received: {labels[:5]}…, dtype={labels.dtype}")
-        if self.vectors is None:
-            self._make_room(*vectors.shape)
-        elif vectors.shape != (self.num_labels, self.dimension):
+        if self.built and vectors.shape[1] != self.dimension:
             raise ValueError(
-                f"`vectors` must keep the shape [{self.num_labels}, {self.dimension}] of the labels indexed before; "
-                f"make a new `LabelIndex` for others. Received: vectors.shape={vectors.shape}"
+                f"`vectors` must keep the dimension {self.dimension} of the queries that the layer was called with. "
+                f"Received: vectors.shape={vectors.shape}"
             )
+        if vectors.shape != (self.num_labels, self.dimension):
+            self._make_room(*vectors.shape)
         self.vectors.assign(vectors)
         self.labels.assign(labels.astype(np.int32))
         return self
@@ -124,22 +166,54 @@ class LabelIndex(keras.layers.Layer):
                 f"Received: queries.shape={queries_shape}"
             )
 
-    def call(self, queries):
-        scores = ops.matmul(ops.cast(queries, self.variable_dtype), ops.transpose(self.vectors))
-        best, places = ops.top_k(ops.cast(scores, "float32"), self.k)
-        return best, ops.take(self.labels, places, axis=0)
+    def call(self, queries, k=None, candidates=None):
+        k = self._count(k)
+        if candidates is not None:
+            candidates = self._mask(ops.convert_to_tensor(candidates))
+        queries = ops.cast(queries, self.variable_dtype)
+        scores, rows = search_labels(queries, self.vectors, k, candidates, self.recall_target)
+        ids = ops.take(self.labels, ops.maximum(rows, 0), axis=0)
+        return ops.cast(scores, "float32"), ops.where(rows < 0, -1, ids)
 
-    def compute_output_shape(self, queries_shape):
-        return (queries_shape[0], self.k), (queries_shape[0], self.k)
+    def _count(self, k):
+        """`k`, or the layer's; checked if it is a number."""
+        k = self.k if k is None else k
+        if isinstance(k, (int, np.integer)):
+            _check_k(k)
+            if k > self.num_labels:
+                raise ValueError(
+                    f"`k` must not exceed the number of indexed labels. Received: k={k}, num_labels={self.num_labels}"
+                )
+            k = int(k)
+        return k
 
-    def compute_output_spec(self, queries):
-        scores_shape, ids_shape = self.compute_output_shape(queries.shape)
+    def _mask(self, candidates):
+        """Which of the indexed labels are candidates."""
+        if keras.backend.standardize_dtype(candidates.dtype) == "bool":
+            return candidates
+        candidates = ops.sort(ops.cast(candidates, "int32"))
+        positions = ops.searchsorted(candidates, self.labels)
+        last = ops.shape(candidates)[0] - 1
+        return ops.take(candidates, ops.minimum(positions, last), axis=0) == self.labels
+
+    def compute_output_shape(self, queries_shape, k=None, candidates=None):
+        k = self.k if k is None else k
+        return (queries_shape[0], k), (queries_shape[0], k)
+
+    def compute_output_spec(self, queries, k=None, candidates=None):
+        scores_shape, ids_shape = self.compute_output_shape(queries.shape, self._count(k))
         return keras.KerasTensor(scores_shape, dtype="float32"), keras.KerasTensor(ids_shape, dtype="int32")
 
     def get_config(self):
         return {
             **super().get_config(),
             "k": self.k,
+            "recall_target": self.recall_target,
             "num_labels": self.num_labels,
             "dimension": self.dimension,
         }
+
+
+def _check_k(k):
+    if not isinstance(k, (int, np.integer)) or k < 1:
+        raise ValueError(f"`k` must be an integer >= 1. Received: k={k}")

@@ -83,7 +83,7 @@ class Run(RunContext):
     def _show_labels(self) -> None:
         """Prints what was found for the labels, and raises where one must not be without a vector."""
         self.say(f"\n{self.labels.coverage()}")
-        self.labels.vectors(self.config)
+        self.labels.space(self.config).table(self.inputs.labels)
 
     def _report(self) -> str:
         """Measures the run's models and writes the report; returns the tables."""

@@ -1,4 +1,4 @@
-"""The vectors of a run's labels."""
+"""What labels are to the models of a run."""
 
 import functools
 
@@ -6,15 +6,14 @@ import numpy as np
 
 from devise_tf import text
 from devise_tf.config import Settings
-from devise_tf.labels import LabelVectors, make_label_vectors
+from devise_tf.labels import WordSpace
 from devise_tf.labels.coverage import LabelCoverage, label_coverage
-from devise_tf.labels.similarity_profile import SimilarityProfile
 from devise_tf.model_dir import Entry, ModelDir
 from devise_tf.training.inputs import Inputs
 
 
 class RunLabels:
-    """The vectors of a run's labels, made of the terms that phase 1 left; they are read once.
+    """What labels are to the models of a run, made of the term vectors of phase 1; they are read once.
 
     Args:
         inputs: `Inputs`. Labels and images.
@@ -28,16 +27,14 @@ class RunLabels:
     def _terms(self) -> tuple[list[str], np.ndarray]:
         return text.load_vectors(self.model_dir.needed(Entry.VECTORS), terms=self.inputs.labels.names())
 
-    def vectors(self, config: Settings) -> LabelVectors:
-        """The vectors of all labels, as these settings have them."""
-        arguments = (*self._terms, config.missing_labels, config.label_terms)
-        plain = make_label_vectors(self.inputs.labels, *arguments)
+    def space(self, config: Settings) -> WordSpace:
+        """What labels are to a model of these settings."""
+        space = WordSpace(*self._terms, config.label_terms, missing=config.missing_labels)
         if not config.label_profiles:
-            return plain
-        vectors = plain.by_label()
-        references = np.stack([vectors[label] for label in self.inputs.seen if label in vectors])
-        profile = SimilarityProfile(references, config.profile_temperature)
-        return make_label_vectors(self.inputs.labels, *arguments, profile)
+            return space
+        known = set(space.table(self.inputs.labels).ids)
+        trained = self.inputs.labels.select([label for label in self.inputs.seen if label in known])
+        return space.with_profile(trained, config.profile_temperature)
 
     def coverage(self) -> str:
         """What was found for the labels, as a table and a list."""

@@ -8,7 +8,7 @@ import numpy as np
 from devise_tf.choices import LABEL_TERMS
 from devise_tf.labels.similarity_profile import SimilarityProfile
 
-# What a model may say, beside what `make_label_vectors` takes: that its label vectors are of no terms.
+# What a model may say, beside what `WordSpace` takes: that its label vectors are of no terms.
 NO_TERMS = "none"
 
 
@@ -18,7 +18,7 @@ class SpaceRecipe:
 
     Args:
         label_terms: String. `"first"`, `"mean"`, `"heads"` or `"random"`, as in
-            `devise_tf.labels.make_label_vectors`; or `"none"`, of no terms, such as random vectors.
+            `devise_tf.labels.WordSpace`; or `"none"`, of no terms, such as random vectors.
         profile: `SimilarityProfile`. Where label vectors are profiles of similarities; None where they are of words.
 
     Raises:

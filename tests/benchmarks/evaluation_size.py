@@ -124,28 +124,27 @@ def drawn_images(vectors: np.ndarray, label_ids: Sequence[str], count: int, nois
     return DrawnImages()
 
 
-def scorers_of(names: Sequence[str], answers: str, found, seen_ids: Sequence[str]) -> list:
+def scorers_of(names: Sequence[str], answers: str, space, labels, seen_ids: Sequence[str]) -> list:
     """Models that take a drawn image for its embedding, as `run_scorers` makes them of trained ones.
 
     Args:
         names: Some of `MODELS`. The random one has the same vectors; it is there for its time.
         answers: `"terms"` or `"labels"`.
-        found: `LabelVectors` of all labels.
+        space: `WordSpace`.
+        labels: All labels.
         seen_ids: Ids of the trained labels, which the softmax answers.
     """
-    import functools
 
     import keras
     import tensorflow as tf
 
-    from devise_tf.evaluation.measure.candidates import Candidates
     from devise_tf.evaluation.measure.measurement import Scorer
+    from devise_tf.labels import OutputSpace
 
-    by_label = found.by_label()
-    table = np.stack([by_label[label] for label in seen_ids])
-    by_terms = functools.partial(Candidates.of_terms, vectors=found.term_vectors)
-    by_labels = functools.partial(Candidates.of_labels, vectors=by_label)
-    by_outputs = functools.partial(Candidates.of_outputs, outputs=seen_ids)
+    by_labels = space.table(labels)
+    by_answers = by_labels if answers == "labels" else space.table(labels, "terms")
+    by_outputs = OutputSpace(seen_ids, {}).table(labels)
+    table = by_labels.select(seen_ids).values
 
     def network(pixels):
         return keras.ops.normalize((tf.reshape(pixels, [-1, _SIDE * _SIDE * 3]) - 128.0) / _SCALE, axis=-1)
@@ -156,11 +155,9 @@ def scorers_of(names: Sequence[str], answers: str, found, seen_ids: Sequence[str
     made = []
     for name in names:
         if name == "softmax":
-            made.append(Scorer(name, network, logits, by_outputs))
+            made.append(Scorer(name, network, logits, by_outputs.select))
         else:
-            made.append(
-                Scorer(name, network, tf.identity, by_terms if answers == "terms" and name != "random" else by_labels)
-            )
+            made.append(Scorer(name, network, tf.identity, (by_labels if name == "random" else by_answers).select))
     return made
 
 
@@ -184,7 +181,7 @@ def main(_: list[str], values: flags.FlagValues) -> None:
     from devise_tf.evaluation.report.details import report_details
     from devise_tf.evaluation.report.write_report import write_report
     from devise_tf.images import BadImages, Crop, ImageInput
-    from devise_tf.labels import Hierarchy, LabelSet, make_label_vectors
+    from devise_tf.labels import Hierarchy, LabelSet, WordSpace
     from devise_tf.labels.coverage import label_coverage
     from devise_tf.packaged import packaged_path
     from devise_tf.text import load_vectors
@@ -195,17 +192,18 @@ def main(_: list[str], values: flags.FlagValues) -> None:
         ids = [*ilsvrc.ids, *(label for label in listed.ids if label not in ilsvrc)][: values.candidates]
         labels = listed.merged_with(ilsvrc).select(ids)
         terms, vectors = load_vectors("label_terms_300", terms=labels.names())
-        found = make_label_vectors(labels, terms, vectors, "drop")
+        space = WordSpace(terms, vectors, missing="drop")
+        found = space.table(labels)
         hierarchy = Hierarchy.open(values.hierarchy).restricted_to(found.ids)
     with_vector = set(found.ids)
     seen_ids = [label for label in ids[: values.seen] if label in with_vector]
     unseen_ids = [label for label in ids[values.seen :] if label in with_vector]
-    source = drawn_images(found.vectors, found.ids, values.images, values.noise)
+    source = drawn_images(found.values, found.ids, values.images, values.noise)
     with stages.timed("correct sets of all labels, once"):
         CorrectSets(hierarchy.neighbors, found.ids, found.ids, found.ids, ks)
     images, memory = ImageInput(source, Crop(_SIDE, _SIDE), BadImages(source)), Memory()
     with stages.timed("evaluate"), memory:
-        scorers = scorers_of(values.models, values.answers, found, seen_ids)
+        scorers = scorers_of(values.models, values.answers, space, labels, seen_ids)
         measurement = measure_models(
             *(scorers, images, standard_settings(seen_ids, unseen_ids, source.present())),
             *(hierarchy.neighbors, ks, values.batch_size),

@@ -51,7 +51,7 @@ def made_run(directory: str, values: flags.FlagValues) -> None:
     """Writes the model directory of a run of untrained weights, whose labels hang in groups of ten below a root."""
     import keras
 
-    from devise_tf.labels import LabelSet, make_label_vectors
+    from devise_tf.labels import LabelSet, WordSpace
     from devise_tf.models.devise import DeViSE
     from devise_tf.models.visual import build_visual_model, representation_model
     from devise_tf.text import save_vectors
@@ -75,7 +75,7 @@ def made_run(directory: str, values: flags.FlagValues) -> None:
     keras.utils.set_random_seed(0)
     network = build_visual_model(values.visual_model, values.seen, values.image_size)
     network.save(os.path.join(directory, "cnn.keras"))
-    table = make_label_vectors(labels.select(ids[: values.seen]), terms, vectors).vectors
+    table = WordSpace(terms, vectors).table(labels.select(ids[: values.seen])).values
     # Weights of its own, as after training: the networks of softmax and DeViSE are two.
     network = build_visual_model(values.visual_model, values.seen, values.image_size)
     DeViSE(representation_model(network), table).save(os.path.join(directory, "devise.keras"))
@@ -101,7 +101,7 @@ def rounds(run, hierarchy, source, models: Sequence[str], batch_size: int, count
     """Images a second by round: of the bare networks, of `evaluate`, and of reading and decoding alone.
 
     Args:
-        run: `TrainedRun`.
+        run: `ModelSource`.
         hierarchy: `Hierarchy` of the labels.
         source: The images.
         models: Names of the models that are measured at once.
@@ -112,12 +112,12 @@ def rounds(run, hierarchy, source, models: Sequence[str], batch_size: int, count
     from devise_tf.evaluation.measure.measure_models import measure_models
     from devise_tf.evaluation.measure.measurement import standard_settings
     from devise_tf.evaluation.measure.run_scorers import run_scorers
-    from devise_tf.images import BadImages, Crop, ImageInput, image_dataset
+    from devise_tf.images import BadImages, ImageInput, image_dataset
 
     scorers = run_scorers(run, run.labels, only=models)
     networks = list({id(scorer.network): scorer.network for scorer in scorers}.values())
     forward = tf.function(lambda pixels: [network(pixels) for network in networks])
-    crop = Crop(run.size("image_size"), run.size("resize_size"))
+    crop = run.crop
 
     def images():
         every = tf.data.Dataset.range(len(source))
@@ -169,7 +169,7 @@ def main(_: list[str], values: flags.FlagValues) -> None:
         raise command.UsageError(f"--batch_sizes must hold numbers from 1. Received: {','.join(values.batch_sizes)}")
 
     from devise_tf.images import open_images
-    from devise_tf.models.trained_run import open_run
+    from devise_tf.models.sources import open_run
 
     measured = {}
     with tempfile.TemporaryDirectory(prefix="devise_tf-benchmark-") as folder:

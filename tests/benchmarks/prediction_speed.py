@@ -58,8 +58,7 @@ def bare_network(predictor) -> Callable:
     """
     import tensorflow as tf
 
-    run, model = predictor.run, predictor.model
-    network = run.network("softmax" if model == "conse" else model)
+    network = getattr(predictor.network, "classifier", predictor.network)
     shape = [None, predictor.image_size, predictor.image_size, 3]
     forward = tf.function(lambda pixels: network(pixels, training=False))
     concrete = forward.get_concrete_function(tf.TensorSpec(shape, tf.float32))
@@ -144,7 +143,7 @@ def main(_: list[str], values: flags.FlagValues) -> None:
 
     from devise_tf.labels.open_labels import open_labels
     from devise_tf.models.predictor import Predictor
-    from devise_tf.models.trained_run import open_run
+    from devise_tf.models.sources import open_run
     from devise_tf.packaged import packaged_files
 
     listed = open_labels(values.labels_file, "labels_file")
@@ -153,10 +152,7 @@ def main(_: list[str], values: flags.FlagValues) -> None:
     measured: dict[int, dict] = {int(size): {} for size in values.batch_sizes}
     for name in values.model_dir or packaged_files("preset"):
         run = open_run(name)
-        # All but random embeddings, which know no words.
-        known = [model for model in run.networks() if not model.startswith("random_")]
-        known += ["conse"] if "softmax" in known else []
-        for model in values.models or known:
+        for model in values.models or run.models():
             predictor = Predictor(run, model)
             asked = None if model == "softmax" else labels
             for batch_size, models in measured.items():

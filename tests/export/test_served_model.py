@@ -8,10 +8,10 @@ import pytest
 import tensorflow as tf
 
 from devise_tf.export.build import ExportSettings, export_model
-from devise_tf.export.label_space import MAX_REQUEST_LABELS, WordVectorLabels
+from devise_tf.export.label_graph import MAX_REQUEST_LABELS, VectorGraph
 from devise_tf.export.served_model import Batching, ServedModel
 from devise_tf.images.decode_image import decode_image, resize_and_crop
-from devise_tf.labels import LabelSet, make_label_vectors
+from devise_tf.labels import LabelSet, WordSpace
 from devise_tf.text import load_vectors
 from tests.helpers.exports import unit
 from tests.helpers.tiny_model_dir import DIMENSION, IMAGE_SIZE, LABELS, RESIZE_SIZE, TERMS, photo
@@ -49,7 +49,7 @@ def evaluated(tiny_model_dir):
     """What the evaluation path gives: embeddings of the photos, and the labels' vectors."""
     model = keras.models.load_model(f"{tiny_model_dir}/devise.keras", compile=False)
     labels = LabelSet(list(LABELS), list(LABELS.values()))
-    vectors = make_label_vectors(labels, *load_vectors(f"{tiny_model_dir}/vectors.bin")).vectors
+    vectors = WordSpace(*load_vectors(f"{tiny_model_dir}/vectors.bin")).table(labels).values
     return model(pixels(PHOTOS), training=False).numpy(), vectors
 
 
@@ -222,8 +222,8 @@ def test_unknown_labels_come_last_even_behind_an_opposite_one(tmp_path):
     image = photo(7)
     outputs = network(np.stack([resize_and_crop(decode_image(image), 4, 4)])).numpy()
     opposite = (-outputs).astype(np.float32)
-    labels = WordVectorLabels(["cat"], unit(opposite), ["cat"], opposite, str(tmp_path / "terms.txt"))
-    model = ServedModel(network, labels, False, 4, 4)
+    labels = VectorGraph(["cat"], unit(opposite), ["cat"], opposite, str(tmp_path / "terms.txt"))
+    model = ServedModel(network, labels, 4, 4)
     result = model.signatures()["classify"](tf.constant([image]), tf.constant([["zzz", "cat", "zzz"]]))
     assert result["labels"].numpy().tolist() == [[b"cat", b"zzz", b"zzz"]]
     assert result["known"].numpy().tolist() == [[True, False, False]]

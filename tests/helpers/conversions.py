@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from devise_tf.export.label_space import TrainedLabels, WordVectorLabels
+from devise_tf.export.label_graph import OutputGraph, VectorGraph
 from devise_tf.export.served_model import ServedModel
 from devise_tf.models.devise import DeViSE
 from devise_tf.models.visual import build_visual_model, representation_model
@@ -47,11 +47,11 @@ def save_version(family, directory):
     terms_file = f"{os.path.dirname(directory)}/terms.txt"
     if family == "softmax":
         columns = np.arange(len(LABELS))
-        labels = TrainedLabels(LABELS, columns, terms, columns, len(LABELS), terms_file)
+        labels = OutputGraph(LABELS, columns, terms, columns, len(LABELS), terms_file)
     else:
         network = DeViSE(representation_model(network), vectors)
-        labels = WordVectorLabels(LABELS, vectors, terms, vectors, terms_file)
-    model = ServedModel(network, labels, family == "softmax", size, size + 4, k=3)
+        labels = VectorGraph(LABELS, vectors, terms, vectors, terms_file)
+    model = ServedModel(network, labels, size, size + 4, k=3)
     tf.saved_model.save(model, directory, model.signatures())
 
 

@@ -7,11 +7,11 @@ import pytest
 import tensorflow as tf
 
 from devise_tf.evaluation.measure import measure_models as measuring
-from devise_tf.evaluation.measure.candidates import Candidates
 from devise_tf.evaluation.measure.measure_models import measure_models
 from devise_tf.evaluation.measure.measurement import GeneralizedOutcomes, Measurement, Outcomes, Scorer, Setting
 from devise_tf.images import BadImages, Crop, ImageInput, ImageSource
 from tests.helpers.image_files import encode
+from tests.helpers.label_tables import table_of_labels, table_of_outputs, table_of_terms
 
 SIZE = 4
 NOT_A_NUMBER = 255  # a pixel of this value
@@ -93,9 +93,9 @@ class World:
 
     def scorers(self, network=network):
         return [
-            Scorer("softmax", network, logits, functools.partial(Candidates.of_outputs, outputs=self.outputs)),
-            Scorer("devise", network, embedding, functools.partial(Candidates.of_labels, vectors=self.label_vectors)),
-            Scorer("terms", network, embedding, functools.partial(Candidates.of_terms, vectors=self.term_vectors)),
+            Scorer("softmax", network, logits, functools.partial(table_of_outputs, outputs=self.outputs)),
+            Scorer("devise", network, embedding, functools.partial(table_of_labels, vectors=self.label_vectors)),
+            Scorer("terms", network, embedding, functools.partial(table_of_terms, vectors=self.term_vectors)),
         ]
 
 

@@ -6,8 +6,7 @@ import keras
 import numpy as np
 from PIL import Image
 
-from devise_tf.labels import LabelSet, load_ids, make_label_vectors
-from devise_tf.labels.similarity_profile import SimilarityProfile
+from devise_tf.labels import LabelSet, WordSpace, load_ids
 from devise_tf.models import visual
 from devise_tf.models.devise import DeViSE, SpaceRecipe
 from devise_tf.models.visual import build_visual_model, representation_model
@@ -64,13 +63,12 @@ def add_devise(directory, name, label_terms="first", profile_temperature=None):
     labels = LabelSet.load(directory / "labels.txt")
     unseen = load_ids(directory / "unseen_labels.txt")
     seen = labels.select([label for label in labels.ids if label not in unseen])
-    arguments = (*load_vectors(directory / "vectors.bin"), "compose", label_terms)
-    found = make_label_vectors(seen, *arguments)
+    space = WordSpace(*load_vectors(directory / "vectors.bin"), label_terms)
     if profile_temperature is not None:
-        found = make_label_vectors(seen, *arguments, SimilarityProfile(found.vectors, profile_temperature))
+        space = space.with_profile(seen, profile_temperature)
     network = representation_model(keras.models.load_model(directory / "cnn.keras", compile=False))
-    recipe = SpaceRecipe(label_terms, found.profile)
-    DeViSE(network, found.vectors, space_recipe=recipe).save(directory / f"{name}.keras")
+    recipe = SpaceRecipe(label_terms, space.profile)
+    DeViSE(network, space.table(seen).values, space_recipe=recipe).save(directory / f"{name}.keras")
 
 
 def photo(seed=0, size=(48, 40), form="JPEG", mode="RGB"):

@@ -6,8 +6,7 @@ from pathlib import Path
 import pytest
 
 from devise_tf.labels.hierarchy import Hierarchy
-from devise_tf.labels.wordnet_files import find_wordnet, wordnet_version
-from devise_tf.labels.wordnet_names import wordnet_names
+from devise_tf.labels.wordnet import find_wordnet, wordnet_names, wordnet_version
 from devise_tf.packaged import packaged_files
 
 # A diamond: "dog" is both a canine and a pet.
@@ -36,7 +35,7 @@ def noun_file(folder, version=None):
 @pytest.fixture
 def bare_machine(tmp_path, monkeypatch):
     """A machine without WordNet; the working directory is empty and deep."""
-    monkeypatch.setattr("devise_tf.labels.wordnet_files.SYSTEM_WORDNET", tmp_path / "absent")
+    monkeypatch.setattr("devise_tf.labels.wordnet.SYSTEM_WORDNET", tmp_path / "absent")
     for name in ("WNHOME", "WNSEARCHDIR", "NLTK_DATA"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
@@ -251,7 +250,7 @@ def test_wordnet_errors(tmp_path):
     with pytest.raises(FileNotFoundError, match="apt install.*--hierarchy=wordnet:DIR.*Received: directory="):
         Hierarchy.from_wordnet(tmp_path)
     (tmp_path / "data.noun").write_text("n1\tcat\n")
-    with pytest.raises(ValueError, match="data.noun, line 1: not a line of WordNet"):
+    with pytest.raises(ValueError, match="data.noun, line 1: expected a synset as in WordNet"):
         Hierarchy.from_wordnet(tmp_path)
     (tmp_path / "data.noun").write_text("")
     with pytest.raises(ValueError, match="holds no synsets"):

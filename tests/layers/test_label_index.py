@@ -4,6 +4,7 @@ import pytest
 import tensorflow as tf
 
 from devise_tf.layers import LabelIndex
+from devise_tf.layers.label_index import search_labels
 from tests.helpers.run_layer_test import run_layer_test
 
 RNG = np.random.default_rng(0)
@@ -33,13 +34,73 @@ def test_ties_go_to_the_label_indexed_first():
     np.testing.assert_array_equal(labels, [[0, 1, 2, 3]] * 2)
 
 
-def test_index_again_replaces_the_labels():
+def test_index_again_replaces_any_number_of_labels():
     index = LabelIndex(1).index(np.eye(2))
     index(np.eye(2, dtype="float32"))
     index.index(np.eye(2)[::-1], [8, 9])
     np.testing.assert_array_equal(index(np.eye(2, dtype="float32"))[1], [[9], [8]])
-    with pytest.raises(ValueError, match=r"must keep the shape \[2, 2\]"):
-        index.index(np.eye(3)[:, :2])
+    index.index(np.array([[1.0, 1.0], [0.0, 1.0], [2.0, 0.0]]), [5, 6, 7])
+    np.testing.assert_array_equal(index(np.eye(2, dtype="float32"))[1], [[7], [5]])
+    assert [weight.shape for weight in index.weights] == [(3, 2), (3,)]
+    assert index.get_config()["num_labels"] == 3
+    with pytest.raises(ValueError, match="must keep the dimension 2"):
+        index.index(np.eye(3))
+
+
+def test_other_number_of_labels_is_saved_and_loaded(tmp_path):
+    inputs = keras.Input((4,))
+    index = LabelIndex(3).index(VECTORS[:5])
+    model = keras.Model(inputs, index(inputs))
+    index.index(VECTORS, np.arange(100, 130))
+    expected = model(QUERIES)
+    np.testing.assert_array_equal(expected[1], LabelIndex(3).index(VECTORS, np.arange(100, 130))(QUERIES)[1])
+    model.save(tmp_path / "model.keras")
+    for output, value in zip(keras.saving.load_model(tmp_path / "model.keras")(QUERIES), expected, strict=True):
+        np.testing.assert_array_equal(output, value)
+
+
+def test_k_of_a_call():
+    index = LabelIndex(3).index(VECTORS)
+    scores, labels = index(QUERIES, k=7)
+    full = LabelIndex(30).index(VECTORS)(QUERIES)
+    np.testing.assert_array_equal(labels, full[1][:, :7])
+    np.testing.assert_array_equal(scores, full[0][:, :7])
+    with pytest.raises(ValueError, match="Received: k=31, num_labels=30"):
+        index(QUERIES, k=31)
+
+
+def test_candidates_are_ids_or_a_mask():
+    ids = RNG.permutation(1000 + np.arange(30))
+    index = LabelIndex(4).index(VECTORS, ids)
+    order = ids[np.argsort(-(QUERIES @ VECTORS.T), axis=1, kind="stable")]
+    allowed = RNG.choice(ids, 6, replace=False)
+    expected = np.array([[label for label in row if label in allowed] for row in order])
+    for candidates in (allowed, np.isin(ids, allowed), np.tile(np.isin(ids, allowed), (5, 1))):
+        np.testing.assert_array_equal(index(QUERIES, candidates=candidates)[1], expected[:, :4])
+    scores, labels = index(QUERIES, k=8, candidates=[*allowed.tolist(), 7])  # 7 is not indexed
+    np.testing.assert_array_equal(labels, np.pad(expected, ((0, 0), (0, 2)), constant_values=-1))
+    assert np.isneginf(scores[:, 6:]).all() and np.isfinite(scores[:, :6]).all()
+
+
+@pytest.mark.parametrize("columns", [False, True])
+def test_search_in_a_graph_of_any_size(columns):
+    """One graph for any number of queries, entries and answers; of the outputs of a softmax, positions are entries."""
+    values = tf.TensorSpec([None], tf.int32) if columns else tf.TensorSpec([None, 4], tf.float32)
+    signature = [tf.TensorSpec([None, 4], tf.float32), values, tf.TensorSpec([], tf.int32)]
+    search = tf.function(search_labels, input_signature=signature)
+    for size, k in ((1, 1), (3, 2), (30, 7), (5, 9)):
+        table = RNG.integers(0, 4, size).astype("int32") if columns else VECTORS[:size]
+        expected = QUERIES[:, table] if columns else QUERIES @ table.T
+        order = np.argsort(-expected, axis=1, kind="stable")[:, :k]
+        scores, rows = search(QUERIES, table, k)
+        np.testing.assert_array_equal(rows, order)
+        np.testing.assert_allclose(scores, np.take_along_axis(expected, order, axis=1), atol=1e-5)
+
+
+def test_scores_that_are_not_numbers_are_never_found():
+    scores, rows = search_labels(np.array([[1.0, np.nan, -2.0, np.nan]], "float32"), np.arange(4), 3)
+    assert np.asarray(rows).tolist() == [[0, 2, -1]]
+    assert np.asarray(scores).tolist() == [[1.0, -2.0, -np.inf]]
 
 
 def test_survives_export(tmp_path):
@@ -56,10 +117,12 @@ def test_survives_export(tmp_path):
 def test_bad_arguments():
     with pytest.raises(ValueError, match="Received: k=0"):
         LabelIndex(0)
+    with pytest.raises(ValueError, match="Received: recall_target=0.9"):
+        LabelIndex(1, recall_target=0.9)
     with pytest.raises(ValueError, match="given together"):
         LabelIndex(1, num_labels=3)
     with pytest.raises(ValueError, match="Received: k=10, num_labels=2"):
-        LabelIndex(10).index(np.eye(2))
+        LabelIndex(10).index(np.eye(2))(np.eye(2, dtype="float32"))
     with pytest.raises(ValueError, match="`index` must be called"):
         LabelIndex(1)(QUERIES)
     with pytest.raises(ValueError, match=r"labels.shape=\(3,\)"):

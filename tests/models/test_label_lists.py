@@ -8,8 +8,8 @@ import pytest
 import devise_tf.models
 from devise_tf.evaluation.label_list_sizes import about_label_list
 from devise_tf.evaluation.measure.correct_sets import CorrectSets
-from devise_tf.labels import Hierarchy, LabelSet, load_ids, make_label_vectors
-from devise_tf.labels.wordnet_files import find_wordnet
+from devise_tf.labels import Hierarchy, LabelSet, WordSpace, load_ids
+from devise_tf.labels.wordnet import find_wordnet
 from devise_tf.metrics import hierarchical_correct_sets
 from devise_tf.packaged import packaged_files
 from devise_tf.text.npz_vectors import load_npz
@@ -122,5 +122,5 @@ def test_cifar100s_ids_stand_first_among_their_terms():
 
 def test_cifar100_among_packaged_vectors():
     terms, vectors, _ = load_npz(packaged_files("vectors")["label_terms_300"])
-    found = make_label_vectors(LabelSet.load(FOLDER / "cifar100" / "labels.txt"), terms, vectors, missing="stop")
-    assert len(found.whole) == 100
+    table = WordSpace(terms, vectors, missing="stop").table(LabelSet.load(FOLDER / "cifar100" / "labels.txt"))
+    assert len(table) == 100 and table.composed == []

@@ -16,11 +16,9 @@ from PIL import Image
 
 import devise_tf.models
 from devise_tf.images.decode_image import decode_image, resize_and_crop
-from devise_tf.labels import LabelSet
-from devise_tf.models import known_labels
-from devise_tf.models.known_labels import LabelTables
+from devise_tf.labels import LabelSet, WordSpace
 from devise_tf.models.predictor import Answer, Predictor
-from devise_tf.models.trained_run import TrainedRun
+from devise_tf.models.sources import TrainedRun
 from devise_tf.models.visual import build_visual_model
 from devise_tf.models.weights_file import save_weights
 from devise_tf.text import load_vectors
@@ -172,7 +170,7 @@ def test_a_softmax_answers_its_own_labels(load, directory, pixels):
     assert_answers(predictor.predict_labels(PHOTOS, labels), expected)
     assert predictor.known(labels).unknown == ["y"]
     with pytest.raises(
-        ValueError, match="softmax knows none of these labels: it has the 4 that it was trained on, such"
+        ValueError, match="None of these labels is known: the softmax has the 4 that it was trained on, such as "
     ):
         predictor.predict_labels(PHOTOS, ["zebra"])
 
@@ -216,7 +214,7 @@ def test_what_is_unknown_is_named_and_what_is_repeated(load, caplog):
     assert len(caplog.records) == 1  # for a list once
     for unknown in (["zyzzyva", "🐱"], ["🐱"], LabelSet(["n9"], [["okapi"]])):
         with pytest.raises(
-            ValueError, match="devise knows none of these labels: neither they nor all the words of any"
+            ValueError, match="None of these labels is known: neither they nor all the words of any"
         ):
             predictor.predict_labels(PHOTOS[0], unknown)
     for empty in ([], ["cat", ""], ["cat", "  "], ["cat", None]):
@@ -230,20 +228,20 @@ def test_terms_without_a_direction_are_unknown(directory, load, monkeypatch):
     predictor = Predictor(TrainedRun(directory))
     terms, vectors = predictor.run.term_vectors("devise")
     vectors[terms.index("dog")] = 0
-    monkeypatch.setattr(predictor.run, "term_vectors", lambda name: (terms, vectors))
+    monkeypatch.setattr(predictor.run, "term_vectors", lambda name, labels: (terms, vectors))
     assert predictor.known(["dog", "cat", "dog cat"]).unknown == ["dog", "dog cat"]
     assert predictor.known().unknown == ["n3"]
 
 
 def test_the_same_labels_cost_nothing_the_second_time(directory, monkeypatch):
     predictor, calls = devise_tf.models.load(directory), []
-    make = known_labels.make_label_vectors
+    make = WordSpace._table
 
-    def counted(*arguments):
-        calls.append(arguments[0].ids)
-        return make(*arguments)
+    def counted(space, labels, answers):
+        calls.append(labels.ids)
+        return make(space, labels, answers)
 
-    monkeypatch.setattr(known_labels, "make_label_vectors", counted)
+    monkeypatch.setattr(WordSpace, "_table", counted)
     texts, label_set = ["cat", "dog"], LabelSet(["a"], [["zebra"]])
     for _ in range(3):
         for labels in (texts, list(texts), label_set, LabelSet(["a"], [["zebra"]]), None):
@@ -252,20 +250,6 @@ def test_the_same_labels_cost_nothing_the_second_time(directory, monkeypatch):
     texts.append("zebra")  # the list is another one now
     assert len(predictor.predict_labels(PHOTOS[0], texts)[0]) == 3
     assert calls[3:] == [["cat", "dog", "zebra"]]
-
-
-def test_long_lists_are_made_in_parts(directory, monkeypatch):
-    words = [f"{a} {b}" for a in SINGLE_WORDS for b in SINGLE_WORDS]
-    for model, dimension in (("means", DIMENSION), ("profiles", 4)):
-        tables = []
-        for chunk in (1000, 7):
-            monkeypatch.setattr(known_labels, "_CHUNK", chunk)
-            run = TrainedRun(directory)
-            found, new = LabelTables(run, model, loaded_network(directory, model), run.labels).find(words)
-            assert new and found.labels.ids == words
-            tables.append(found.table.numpy())
-        assert tables[0].shape == (121, dimension)
-        np.testing.assert_array_equal(tables[0], tables[1])
 
 
 @pytest.mark.slow
@@ -492,7 +476,9 @@ def test_scores_are_those_of_evaluation(load, directory, pixels):
     assert {scorer.name for scorer in scorers} == {"softmax", "devise", "conse", "means", "profiles"}
     for scorer in scorers:
         predictor = load(scorer.name)
-        scores = scorer.candidates(predictor.labels.ids).scores(scorer.head(scorer.network(pixels))).numpy()
+        values = scorer.candidates(predictor.labels.ids).values
+        queries = scorer.head(scorer.network(pixels)).numpy()
+        scores = queries[:, values] if values.ndim == 1 else queries @ values.T
         if scorer.name == "softmax":  # which evaluation ranks by logits
             scores = np.exp(scores) / np.exp(scores).sum(axis=1, keepdims=True)
         names = [terms[0] for terms in predictor.labels.terms]

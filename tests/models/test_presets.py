@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 
 import devise_tf.models
+from devise_tf.images import Crop
 from devise_tf.labels import Hierarchy, LabelSet
 from devise_tf.models import presets
 from devise_tf.models.presets import load_preset
-from devise_tf.models.trained_run import PretrainedRun, TrainedRun, open_run
+from devise_tf.models.sources import PretrainedRun, TrainedRun, open_run
 from devise_tf.models.visual import build_visual_model
 from devise_tf.models.weights_file import save_weights
 from devise_tf.packaged import packaged_files
@@ -388,7 +389,7 @@ def test_a_run_has_what_the_preset_says(folder):
     assert isinstance(run, PretrainedRun)
     assert (run.labels.ids, run.seen, run.unseen) == (list(LABELS), list(LABELS), [])
     assert run.networks() == ["softmax", "devise", "profiles"]
-    assert (run.size("image_size"), run.size("resize_size")) == (IMAGE_SIZE, RESIZE_SIZE)
+    assert run.crop == Crop(IMAGE_SIZE, RESIZE_SIZE)
     assert sorted(run.hierarchy().parents) == [*LABELS, "thing"]
     assert run.directory == os.path.join(os.getcwd(), "tiny")
     terms, vectors = run.term_vectors("devise")
@@ -435,9 +436,9 @@ def test_models_are_made_of_the_softmax(folder):
         if name == "profiles":
             embeddings = unit(embeddings) + WEIGHT * unit(probabilities)
         np.testing.assert_allclose(model(pixels, training=False), embeddings, atol=1e-4)
-    found = run.label_vectors("profiles", run.network("profiles"), LabelSet(["x"], [["polar bear"]]))
+    found = run.model("profiles").open_space().table(LabelSet(["x"], [["polar bear"]]))
     polar_bear = unit(unit(raw["polar"].astype(np.float64) + raw["bear"]) + v["bear"])
-    np.testing.assert_allclose(found.vectors, [unit(np.exp(heads @ polar_bear / TEMPERATURE))], atol=1e-5)
+    np.testing.assert_allclose(found.values, [unit(np.exp(heads @ polar_bear / TEMPERATURE))], atol=1e-5)
 
 
 def test_a_directory_of_the_name_of_a_preset(folder, tmp_path, monkeypatch):

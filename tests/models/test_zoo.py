@@ -20,7 +20,7 @@ from devise_tf.export.manifest import MANIFEST_FILE
 from devise_tf.labels import LabelSet
 from devise_tf.models.predictor import Predictor
 from devise_tf.models.presets import load_preset
-from devise_tf.models.trained_run import PretrainedRun, open_run
+from devise_tf.models.sources import PretrainedRun, open_run
 from devise_tf.packaged import packaged_files
 from tests.helpers.tiny_model_dir import photo
 
@@ -99,7 +99,8 @@ def test_predictions_are_the_evaluators(name, model, predictor):
     pixels = np.stack(next(loaded.prepared(PHOTOS)))
     (scorer,) = run_scorers(loaded.run, loaded.run.labels, (10,), "labels", only=[model])
     ids = loaded.labels.ids
-    expected = scorer.candidates(ids).scores(scorer.head(scorer.network(pixels))).numpy()
+    values, queries = scorer.candidates(ids).values, scorer.head(scorer.network(pixels)).numpy()
+    expected = queries[:, values] if values.ndim == 1 else queries @ values.T
     if model == "softmax":  # which is ranked by logits
         expected = softmax(expected)
     for found, row in zip(scores_by_id(loaded.predict_labels(PHOTOS, k=len(ids))), expected, strict=True):

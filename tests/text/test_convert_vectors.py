@@ -4,7 +4,7 @@ import struct
 import numpy as np
 import pytest
 
-from devise_tf.labels import LabelSet, make_label_vectors
+from devise_tf.labels import LabelSet, WordSpace
 from devise_tf.text import load_vectors, save_vectors
 from devise_tf.text.convert_vectors import convert_vectors, form_of, needed_terms
 from devise_tf.text.npz_vectors import load_npz
@@ -83,10 +83,10 @@ def test_needed_terms():
 def test_label_vectors_are_the_same_from_needed_terms():
     labels = LabelSet(["a", "b", "c", "d"], [["snow leopard", "leopard"], ["red fox"], ["okapi"], ["cat red", "felis"]])
     chosen = needed_terms(labels.normalized_terms(), TERMS)
-    whole = make_label_vectors(labels, TERMS, VECTORS, "drop")
-    part = make_label_vectors(labels, chosen, VECTORS[[TERMS.index(term) for term in chosen]], "drop")
-    assert (whole.ids, whole.whole, whole.composed) == (part.ids, part.whole, part.composed)
-    np.testing.assert_array_equal(whole.vectors, part.vectors)
+    whole = WordSpace(TERMS, VECTORS, missing="drop").table(labels)
+    part = WordSpace(chosen, VECTORS[[TERMS.index(term) for term in chosen]], missing="drop").table(labels)
+    assert (whole.ids, whole.composed) == (part.ids, part.composed)
+    np.testing.assert_array_equal(whole.values, part.values)
 
 
 def test_form_of():

@@ -42,14 +42,14 @@ def test_lookup_in_any_spelling(vectors, term, found):
 
 
 def test_labels_are_found_in_the_same_way(vectors):
-    """A composed term points where the label vector of `make_label_vectors` does."""
-    from devise_tf.labels import LabelSet, make_label_vectors
+    """A composed term points where the label vector of `WordSpace` does."""
+    from devise_tf.labels import LabelSet, WordSpace
 
     labels = LabelSet(["a", "b", "c"], [["snow tiger"], ["lynx", "Snow Leopard"], ["big lynx", "tiger cat"]])
-    made = make_label_vectors(labels, TERMS, vectors.vectors)
-    for names, rows in zip(labels.normalized_terms(), made.rows, strict=True):
+    space = WordSpace(TERMS, vectors.vectors)
+    for names, rows in zip(labels.normalized_terms(), space.rows(labels), strict=True):
         assert term_rows(names, vectors.index) == rows[rows >= 0].tolist()
-    np.testing.assert_allclose(cosine(vectors.vector("snow tiger"), made.vectors[0]), 1, rtol=1e-6)
+    np.testing.assert_allclose(cosine(vectors.vector("snow tiger"), space.table(labels).values[0]), 1, rtol=1e-6)
     assert term_rows(["lynx", "big_lynx"], vectors.index) == []
 
 

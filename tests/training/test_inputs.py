@@ -13,7 +13,7 @@ from devise_tf.config import Config
 from devise_tf.labels import LabelSet, load_ids
 from devise_tf.layers import LabelDistanceLoss, LabelSoftmaxLoss
 from devise_tf.models.devise import SpaceRecipe
-from devise_tf.models.trained_run import TrainedRun
+from devise_tf.models.sources import TrainedRun
 from devise_tf.training import make_strategy, train
 from devise_tf.training.inputs import Inputs
 from devise_tf.training.run import Run

@@ -9,7 +9,7 @@ from devise_tf.training.phases.moving_label_vectors import TermDraws
 
 COUNTS = (1, 2, 3, 7)
 # The vector of a label's term says which it is: (label, number of the term).
-TERMS = [{f"term{i}": np.array([label, i], np.float32) for i in range(count)} for label, count in enumerate(COUNTS)]
+TERMS = [np.array([(label, i) for i in range(count)], np.float32) for label, count in enumerate(COUNTS)]
 
 
 def drawn(seed, steps):
@@ -72,7 +72,7 @@ def test_every_replica_draws_the_same():
 
 def test_labels_of_one_term_keep_it():
     vectors = np.random.default_rng(0).normal(size=(3, 4)).astype(np.float32)
-    draws = TermDraws([{"a": vectors[0]}, {"b": vectors[1]}, {"c": vectors[2]}])
+    draws = TermDraws([vectors[:1], vectors[1:2], vectors[2:]])
     for step in range(5):
         np.testing.assert_array_equal(draws.label_vectors(0, tf.constant(step, tf.int64)), vectors)
 

@@ -6,7 +6,6 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from devise_tf.evaluation.measure.candidates import Candidates
 from devise_tf.evaluation.measure.correct_sets import CorrectSets
 from devise_tf.evaluation.measure.measurement import (
     KS,
@@ -18,6 +17,8 @@ from devise_tf.evaluation.measure.measurement import (
     Setting,
 )
 from devise_tf.images import ImageInput, image_dataset
+from devise_tf.labels import LabelTable
+from devise_tf.layers.label_index import search_labels
 from devise_tf.metrics.hierarchical_precision import correct_answers
 from devise_tf.metrics.hit_at_k import label_rank
 
@@ -129,11 +130,13 @@ class _Group:
         self.rows = np.flatnonzero(self.labels >= 0)  # of the images, in the source
         scored = [*settings, *([self.everything] if self.everything else [])]
         self.positions = {setting.name: _positions(setting, label_ids) for setting in scored}
-        self.tables: dict[tuple[int, str], Candidates | None] = {
+        self.tables: dict[tuple[int, str], LabelTable] = {
             (number, name): scorer.candidates(by_name[name].candidate_ids)
             for number, scorer in enumerate(scorers)
             for name in self.positions
         }
+        # Outside of the graph, which could not hold them all.
+        self.values = {key: tf.constant(table.values) for key, table in self.tables.items()}
         if self.everything:
             unseen = set(by_name["unseen"].candidate_ids)
             self.unseen = np.array([label in unseen for label in self.everything.candidate_ids])
@@ -147,24 +150,24 @@ class _Group:
                 outputs[id(scorer.network)] = scorer.network(pixels)
             queries = scorer.head(outputs[id(scorer.network)])
             for name in self.positions:
-                table = self.tables[number, name]
-                if table is None:
+                table, values = self.tables[number, name], self.values[number, name]
+                if not len(table):
                     continue
-                scores = table.scores(queries)
                 if name in self.settings:
-                    best[f"{number}/{name}"] = list(table.best_entries(scores, max(self.measurement.ks[name])))
+                    entries = table.entries_per_answer * max(self.measurement.ks[name])
+                    best[f"{number}/{name}"] = list(search_labels(queries, values, entries))
                 if self.everything and name == self.everything.name:
-                    best[f"{number}/kinds"] = self._best_of_kinds(table.owners, scores)
+                    best[f"{number}/kinds"] = self._best_of_kinds(table.owners, queries, values)
         return best
 
-    def _best_of_kinds(self, owners: np.ndarray, scores: tf.Tensor) -> list[tf.Tensor]:
+    def _best_of_kinds(self, owners: np.ndarray, queries: tf.Tensor, values: tf.Tensor) -> list[tf.Tensor]:
         best = []
         for kind in (~self.unseen, self.unseen):
             # Of an entry's labels the first of the kind is the one that it answers.
             of_kind = (owners >= 0) & kind[owners]
             first = np.where(of_kind.any(axis=1), owners[np.arange(len(owners)), of_kind.argmax(axis=1)], -1)
-            masked = tf.where(tf.constant(first >= 0), scores, tf.constant(-np.inf, scores.dtype))
-            best += [tf.reduce_max(masked, axis=1), tf.gather(tf.constant(first), tf.argmax(masked, axis=1))]
+            scores, entries = search_labels(queries, values, 1, tf.constant(first >= 0))
+            best += [scores[:, 0], tf.gather(tf.constant(first), tf.maximum(entries[:, 0], 0))]
         return best
 
     def measure(self, batch_size: int, strategy: tf.distribute.Strategy, progress: keras.utils.Progbar) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import tensorflow as tf
 
-from devise_tf.evaluation.measure.candidates import Candidates
+from devise_tf.labels import LabelTable
 
 KS = (1, 2, 5, 10, 20)
 NEVER = np.iinfo(np.uint16).max
@@ -38,13 +38,13 @@ class Scorer:
         name: Its row in the tables. Scorers of one name are seeds of one model.
         network: From pixels float32 [B, S, S, 3] to any tensor or tensors. Scorers with the same function share it.
         head: From these to queries, float32 [B, D].
-        candidates: From the ids of candidates to what the queries are scored with; None if it can answer none.
+        candidates: From the ids of candidates to what the queries are scored with.
     """
 
     name: str
     network: Callable[[tf.Tensor], object]
     head: Callable[[object], tf.Tensor]
-    candidates: Callable[[Sequence[str]], Candidates | None]
+    candidates: Callable[[Sequence[str]], LabelTable]
 
 
 @dataclasses.dataclass

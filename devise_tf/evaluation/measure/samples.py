@@ -9,6 +9,7 @@ import tensorflow as tf
 
 from devise_tf.evaluation.measure.measurement import Measurement, Scorer
 from devise_tf.images import BadImages, ImageInput, image_dataset
+from devise_tf.layers.label_index import search_labels
 from devise_tf.metrics import hierarchical_correct_sets
 
 _ANSWERS = 5
@@ -108,10 +109,11 @@ def _correct_sets(
 
 def _answers(scorer: Scorer, pixels: tf.Tensor, candidate_ids: Sequence[str]) -> list[list[tuple[str, float]]]:
     table = scorer.candidates(candidate_ids)
-    if table is None:
+    if not len(table):
         return []
     k = min(_ANSWERS, len(candidate_ids))
-    best, entries = table.best_entries(table.scores(scorer.head(scorer.network(pixels))), k)
+    queries = scorer.head(scorer.network(pixels))
+    best, entries = search_labels(queries, table.values, table.entries_per_answer * k)
     answers, positions = table.answers(entries.numpy(), k)
     scores = np.take_along_axis(best.numpy(), positions, axis=1)
     return [

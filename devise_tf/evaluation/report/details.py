@@ -9,9 +9,9 @@ from devise_tf.evaluation.measure.measurement import Measurement
 from devise_tf.evaluation.measure.samples import Sample
 from devise_tf.evaluation.report.label_groups import group_names, label_groups
 from devise_tf.evaluation.report.label_map import LabelMap, label_map
-from devise_tf.labels import Hierarchy, LabelSet, LabelVectors
+from devise_tf.labels import Hierarchy, LabelSet, LabelTable
 from devise_tf.labels.coverage import LabelCoverage
-from devise_tf.labels.wordnet_names import wordnet_names
+from devise_tf.labels.wordnet import wordnet_names
 
 
 @dataclasses.dataclass
@@ -43,7 +43,7 @@ def report_details(
     measurement: Measurement,
     samples: Sequence[Sample],
     labels: LabelSet,
-    vectors: LabelVectors,
+    vectors: LabelTable,
     coverage: LabelCoverage,
     seen: Collection[str],
     hierarchy: Hierarchy | None,
@@ -55,7 +55,7 @@ def report_details(
         measurement: Measurement. What was measured.
         samples: Sequence of `Sample`. Images with answers.
         labels: LabelSet. All candidates.
-        vectors: LabelVectors. Those of the labels that have one.
+        vectors: LabelTable. Those of the labels that have one.
         coverage: LabelCoverage. How the vectors were found.
         seen: Collection of str. Ids of the trained labels.
         hierarchy: Hierarchy. Gives the map its groups; None without one.
@@ -76,7 +76,7 @@ def report_details(
         confusions=confusions(measurement, vectors.by_label()),
         label_rows=label_rows(measurement, labels, coverage.cases()),
         map=label_map(
-            vectors.vectors,
+            vectors.values,
             vectors.ids,
             [label in trained for label in vectors.ids],
             [groups.get(label, "other") for label in vectors.ids],

@@ -9,12 +9,12 @@ import tensorflow as tf
 from devise_tf import text
 from devise_tf.config import Config
 from devise_tf.images import ExampleOrder
-from devise_tf.labels import LabelVectors, make_label_vectors, random_label_vectors
+from devise_tf.labels import LabelSpace, RandomSpace, WordSpace
 from devise_tf.layers import named_loss
 from devise_tf.model_dir import CNN, DEVISE, SKIP_GRAM, Entry, ModelDir
 from devise_tf.models.devise import DeViSE, SpaceRecipe, fuse_softmax
+from devise_tf.models.model_names import random_name, random_seed
 from devise_tf.models.skip_gram import SkipGram
-from devise_tf.models.trained_run import random_seed
 from devise_tf.models.visual import representation_model
 from devise_tf.training.context import RunContext
 from devise_tf.training.encoded_text import encoded_text
@@ -44,7 +44,7 @@ def devise_models(config: Config) -> list[DeviseModel]:
     return [
         DeviseModel(DEVISE, config),
         *(DeviseModel(name, config.recipe(name)) for name in config.compared()),
-        *(DeviseModel(f"random_{i}", config.without_words(), random=i) for i in range(config.random_models)),
+        *(DeviseModel(random_name(i), config.without_words(), random=i) for i in range(config.random_models)),
     ]
 
 
@@ -52,25 +52,25 @@ def train_devise_models(run: RunContext, inputs: Inputs, labels: RunLabels) -> N
     """Trains and saves the models of phase 3 that are not finished."""
     for model in devise_models(run.config):
         if not run.has_model(model.name):
-            _Training(run, inputs, model, labels.vectors(model.config)).run_all()
+            _Training(run, inputs, model, labels.space(model.config)).run_all()
 
 
 class _Training:
     """The steps in which one model of phase 3 is made."""
 
-    def __init__(self, run: RunContext, inputs: Inputs, model: DeviseModel, vectors: LabelVectors):
+    def __init__(self, run: RunContext, inputs: Inputs, model: DeviseModel, words: WordSpace):
         self.run, self.inputs, self.model, self.config = run, inputs, model, model.config
-        self.profile = vectors.profile
-        self.seen = [label for label in inputs.seen if label in set(vectors.ids)]
-        rows = vectors.by_label()
+        self.profile = words.profile
+        space: LabelSpace = words
         if model.random is not None:
-            seed = random_seed(self.config.seed, model.random)
-            drawn = random_label_vectors(vectors.ids, vectors.vectors.shape[1], seed)
-            rows = dict(zip(vectors.ids, drawn, strict=True))
-        self.table = np.stack([rows[label] for label in self.seen])
+            space = RandomSpace(words, random_seed(self.config.seed, model.random))
+        vectors = space.table(inputs.labels).by_label()
+        self.seen = [label for label in inputs.seen if label in vectors]
+        self.table = np.stack([vectors[label] for label in self.seen])
         self.draws = None
         if self.config.label_terms == "random":
-            self.draws = TermDraws([vectors.term_vectors[label] for label in self.seen])
+            by_terms = words.table(inputs.labels.select(self.seen), "terms")
+            self.draws = TermDraws([by_terms.values[rows] for rows in by_terms.entries])
         source = inputs.source("train").select(self.seen)
         self.images = run.images(source)
 
@@ -136,7 +136,7 @@ class _Training:
             raise ValueError(f"No checkpoint of phase 1 is left. Received: {run.model_dir.path(SKIP_GRAM)}")
         status = tf.train.Checkpoint(model=skip_gram).restore(checkpoint)
         status.assert_existing_objects_matched().expect_partial()
-        rows = make_label_vectors(self.inputs.labels.select(self.seen), terms, vectors, config.missing_labels).rows
+        rows = WordSpace(terms, vectors, missing=config.missing_labels).rows(self.inputs.labels.select(self.seen))
         with run.strategy.scope():
             return TrainedLabelVectors(
                 skip_gram, blocks, rows, config.text_learning_rate, config.text_weight, config.seed

@@ -1,6 +1,6 @@
 """Label vectors that are others at every step of phase 3."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import keras
 import numpy as np
@@ -57,13 +57,13 @@ class TermDraws:
     """Label vectors of which each is that of one of the label's terms, drawn anew at every step.
 
     Args:
-        term_vectors: For each of N labels a mapping of its terms to their vectors, floats `[D]` of unit norm.
+        term_vectors: For each of N labels the vectors of its terms, floats `[terms, D]` of unit norm.
     """
 
-    def __init__(self, term_vectors: Sequence[Mapping[str, np.ndarray]]):
+    def __init__(self, term_vectors: Sequence[np.ndarray]):
         self.counts = np.array([len(terms) for terms in term_vectors], np.int32)
         self.first = np.concatenate([[0], np.cumsum(self.counts)[:-1]]).astype(np.int32)
-        self.vectors = np.stack([vector for terms in term_vectors for vector in terms.values()])
+        self.vectors = np.concatenate(term_vectors)
 
     def label_vectors(self, seed: int, step: tf.Tensor) -> tf.Tensor:
         """Floats `[N, D]`, the same for the same seed and step on any device."""

@@ -13,9 +13,9 @@ from devise_tf.evaluation.figures.generalized import (
 )
 from devise_tf.evaluation.figures.metrics import metric_values, metrics_of
 from devise_tf.evaluation.figures.summary import difference, summarize
-from devise_tf.evaluation.measure.candidates import Candidates
 from devise_tf.evaluation.measure.measurement import Scorer, standard_settings
 from tests.helpers import made_up
+from tests.helpers.label_tables import table_of_outputs
 from tests.helpers.made_up import World, measure, measurement, outcomes
 
 
@@ -130,7 +130,7 @@ def test_chance_is_what_a_random_ranker_gets():
     """Within 4 standard errors, for 6,000 images whose labels are ranked at random."""
     world, rng = World(2, images=6000), np.random.default_rng(0)
     world.queries = rng.permuted(np.tile(np.arange(len(world.label_ids)), (6000, 1)), axis=1)
-    table = functools.partial(Candidates.of_outputs, outputs=world.label_ids)
+    table = functools.partial(table_of_outputs, outputs=world.label_ids)
     ranker = Scorer("ranker", made_up.network, made_up.logits, table)
     settings = standard_settings(world.seen, world.unseen)
     measured = measure(world.source(), [ranker], settings, neighbors=world.neighbors, batch_size=3000)

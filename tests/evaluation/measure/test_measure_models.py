@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from devise_tf.evaluation.measure.candidates import Candidates
 from devise_tf.evaluation.measure.measurement import NEVER, Scorer, Setting, standard_settings
 from devise_tf.metrics import HierarchicalPrecisionAtK, HitAtK, hierarchical_correct_sets
 from tests.helpers import made_up
 from tests.helpers.evaluator_oracle import answer_with_penalty, answers, correct_set
+from tests.helpers.label_tables import table_of_labels
 from tests.helpers.made_up import EMBEDDING, NOT_A_NUMBER, World, measure, same
 from tests.helpers.tiny_run import environment
 
@@ -121,7 +121,7 @@ def test_scorers_of_one_name_are_seeds_in_their_order():
     """Twelve of them, since "10" is sorted before "2": model i answers label j by the value (i + j) mod 5."""
     world = World(3, images=40)
     vectors = [{label: np.eye(5)[(i + j) % 5] for j, label in enumerate(world.seen)} for i in range(12)]
-    tables = [functools.partial(Candidates.of_labels, vectors=v) for v in vectors]
+    tables = [functools.partial(table_of_labels, vectors=v) for v in vectors]
     scorers = [Scorer("random", made_up.network, made_up.embedding, table) for table in tables]
     measurement = measure(world.source(), [*scorers, *world.scorers()], standard_settings(world.seen, []))
     assert list(measurement.outcomes["seen"]) == ["random", "softmax", "devise", "terms"]
@@ -140,7 +140,7 @@ def test_the_public_metrics_agree():
     world.queries = finite
     rng = np.random.default_rng(0)
     vectors = {label: rng.integers(-3, 4, 5) for label in world.label_ids}
-    table = functools.partial(Candidates.of_labels, vectors=vectors)
+    table = functools.partial(table_of_labels, vectors=vectors)
     settings = standard_settings(world.seen, world.unseen)
     scorer = Scorer("devise", made_up.network, made_up.embedding, table)
     measured = measure(world.source(), [scorer], settings, neighbors=world.neighbors)
@@ -168,7 +168,7 @@ def test_more_than_255_answers():
     """One group of 300 labels: every answer is correct, and there are more of them than a byte holds."""
     labels = [f"l{i}" for i in range(300)]
     source = made_up.QueryImages(labels, np.arange(300), np.zeros((300, 1)))
-    table = Candidates([[i] for i in range(300)], np.ones((300, 1)))
+    table = table_of_labels(labels, {label: [1.0] for label in labels})
     head = Scorer("devise", made_up.network, lambda values: values[:, :1], lambda ids: table)
     measured = measure(source, [head], standard_settings(labels, []), neighbors={"root": labels}, ks=(300,))
     (found,) = measured.outcomes["seen"]["devise"]

@@ -5,11 +5,12 @@ import numpy as np
 import pytest
 
 from devise_tf.evaluation.measure.run_scorers import run_scorers
-from devise_tf.labels import LabelSet, make_label_vectors, random_label_vectors
-from devise_tf.labels.similarity_profile import SimilarityProfile
+from devise_tf.labels import LabelSet, SimilarityProfile, WordSpace
+from devise_tf.labels.random_space import random_label_vectors
 from devise_tf.layers import LabelDistanceLoss
 from devise_tf.models.devise import DeViSE, SpaceRecipe, fuse_softmax
-from devise_tf.models.trained_run import TrainedRun, random_seed
+from devise_tf.models.model_names import random_seed
+from devise_tf.models.sources import TrainedRun
 from devise_tf.text import save_vectors
 
 SEEN, UNSEEN = ["n1", "n2", "n3", "n4"], ["n5", "n6"]
@@ -29,7 +30,7 @@ def cnn():
 
 
 def label_vectors(label_terms="first", profile=None):
-    return make_label_vectors(LABELS.select(SEEN), TERMS, VECTORS, label_terms=label_terms, profile=profile).vectors
+    return WordSpace(TERMS, VECTORS, label_terms, profile).table(LABELS.select(SEEN)).values
 
 
 @pytest.fixture(scope="module")
@@ -146,8 +147,8 @@ def test_candidates(run, answers, conse, devise, means):
     ways = {scorer.name: by_terms(scorer) for scorer in found if scorer.name != "softmax"}
     assert ways == {"conse": conse, "devise": devise, "l2": means, "profiles": means, "random": False}
     softmax = named(found, "softmax").candidates(["n6", "n4", "n2"])
-    assert softmax.columns.numpy().tolist() == [3, 1] and softmax.owners.tolist() == [[1], [2]]
-    assert named(found, "softmax").candidates(UNSEEN) is None
+    assert softmax.values.tolist() == [3, 1] and softmax.owners.tolist() == [[1], [2]]
+    assert len(named(found, "softmax").candidates(UNSEEN)) == 0
 
 
 def test_vectors_of_candidates(run, scorers):
@@ -155,14 +156,14 @@ def test_vectors_of_candidates(run, scorers):
     fox = unit((VECTORS[6] + VECTORS[7])[None])[0]  # composed
     expected = [units[t] for t in ("cat", "puss", "snow_leopard", "crane", "oak", "derrick")]
     found = named(scorers, "devise").candidates(LABELS.ids)
-    np.testing.assert_allclose(found.vectors, [*expected, fox], atol=1e-6)
+    np.testing.assert_allclose(found.values, [*expected, fox], atol=1e-6)
     means = unit(np.stack([units["cat"] + units["puss"], units["derrick"] + units["crane"]]))
-    np.testing.assert_allclose(named(scorers, "l2").candidates(["n1", "n5"]).vectors, means, atol=1e-6)
+    np.testing.assert_allclose(named(scorers, "l2").candidates(["n1", "n5"]).values, means, atol=1e-6)
     randoms = [scorer for scorer in scorers if scorer.name == "random"]
     for number, scorer in enumerate(randoms):
         # The run's seed is 3; labels that were not trained have random vectors too.
         expected = random_label_vectors(["n6", "n1"], 5, 1000 * (3 + 1) + number)
-        np.testing.assert_allclose(scorer.candidates(["n6", "n1"]).vectors, expected, atol=1e-6)
+        np.testing.assert_allclose(scorer.candidates(["n6", "n1"]).values, expected, atol=1e-6)
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,9 @@ from collections.abc import Sequence
 import numpy as np
 import tensorflow as tf
 
+from devise_tf.labels import LabelSpace, LabelTable, OutputSpace, WordSpace
+from devise_tf.layers.label_index import search_labels
+
 # Bounds of one request, over all its rows, which keep what it takes below a few hundred MiB.
 MAX_REQUEST_LABELS = 16_384
 MAX_REQUEST_WORDS = 65_536
@@ -27,7 +30,7 @@ def split_label_text(texts: tf.Tensor) -> tf.RaggedTensor:
     return tf.strings.split(tf.strings.regex_replace(texts, r"[^\p{L}\p{N}]+", " "))
 
 
-class LabelSpace(tf.Module):
+class LabelGraph(tf.Module):
     """The labels that are answered without being asked for, and the terms that requests may name.
 
     Args:
@@ -53,6 +56,20 @@ class LabelSpace(tf.Module):
             default_value=-1,
         )
 
+    @property
+    def values(self) -> tf.Variable:
+        """What the answered labels are searched by, the `values` of a `LabelTable`."""
+        raise NotImplementedError
+
+    def embedding(self, outputs: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """Embeddings [N, D] and their norms [N] before they are brought to scale, of what the network gives."""
+        raise NotImplementedError
+
+    def answers(self, embedding: tf.Tensor, k: int) -> tuple[tf.Tensor, tf.Tensor]:
+        """The texts of the best labels and their scores: [N, D] -> [N, k] both, fewer where there are fewer labels."""
+        scores, rows = search_labels(embedding, tf.convert_to_tensor(self.values), k)
+        return tf.gather(self.texts, tf.maximum(rows, 0)), scores
+
     def _find(self, texts):
         """Rows of whole terms [L], the words, rows of the words [all words], and how many of them have one [L]."""
         words = split_label_text(texts)
@@ -66,18 +83,18 @@ class LabelSpace(tf.Module):
         return rows, words, word_rows, found
 
 
-class WordVectorLabels(LabelSpace):
+class VectorGraph(LabelGraph):
     """Labels as unit-norm vectors: of a whole term, else the mean of its words' vectors, as in training.
 
     A label that a request names is a single term. So the mean of a label's terms (`label_terms` of
-    `devise_tf.labels.make_label_vectors`) is in the vectors of the labels that are answered, and in no others.
+    `devise_tf.labels.WordSpace`) is in the vectors of the labels that are answered, and in no others.
 
     Args:
         texts: The label texts that are answered, [L].
         label_vectors: float32 [L, D], their vectors, unit norm; with `profile` their profiles.
         terms: Normalized terms that requests may name.
         term_vectors: float32 [V, W], their vectors, none of them zero; W is D without `profile`.
-        terms_file: See `LabelSpace`.
+        terms_file: See `LabelGraph`.
         heads: Whether the vector of the last word is added to that of a text of several, as by `label_terms="heads"`.
         profile: `devise_tf.labels.similarity_profile.SimilarityProfile` of D references, which turns the unit-norm
             vectors of texts into profiles. None: it is they that are compared.
@@ -91,9 +108,12 @@ class WordVectorLabels(LabelSpace):
         self.references = None if profile is None else tf.Variable(profile.references, trainable=False)
         self.profile_temperature = None if profile is None else profile.temperature
 
-    def answer_scores(self, embedding: tf.Tensor) -> tf.Tensor:
-        """Scores of the labels that are answered: [N, D] -> [N, L]."""
-        return tf.matmul(embedding, self.label_vectors, transpose_b=True)
+    @property
+    def values(self) -> tf.Variable:
+        return self.label_vectors
+
+    def embedding(self, outputs: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        return unit_norm(outputs)
 
     def embed(self, texts: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
         """Vectors of label texts.
@@ -142,7 +162,7 @@ class WordVectorLabels(LabelSpace):
         return tf.matmul(vectors, embedding[:, :, None])[:, :, 0], known
 
 
-class TrainedLabels(LabelSpace):
+class OutputGraph(LabelGraph):
     """Labels as the outputs of a softmax: the terms of trained labels, and no others.
 
     Args:
@@ -151,7 +171,7 @@ class TrainedLabels(LabelSpace):
         terms: Normalized terms that requests may name.
         term_columns: int [V], the outputs that they stand for.
         num_columns: Number of outputs, D.
-        terms_file: See `LabelSpace`.
+        terms_file: See `LabelGraph`.
     """
 
     def __init__(self, texts, columns, terms, term_columns, num_columns, terms_file):
@@ -160,16 +180,20 @@ class TrainedLabels(LabelSpace):
         self.label_columns = tf.Variable(np.asarray(columns, np.int32), shape=[None], trainable=False)
         self.term_columns = tf.Variable(np.asarray(term_columns, np.int32), shape=[None], trainable=False)
 
-    def answer_scores(self, embedding: tf.Tensor) -> tf.Tensor:
-        """Scores of the labels that are answered: [N, D] -> [N, L]."""
-        return tf.gather(embedding, self.label_columns, axis=1)
+    @property
+    def values(self) -> tf.Variable:
+        return self.label_columns
+
+    def embedding(self, outputs: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        embedding = tf.nn.softmax(outputs)
+        return embedding, tf.norm(embedding, axis=1)
 
     def _columns(self, texts):
         rows, words, _, _ = self._find(texts)
         return tf.where(rows >= 0, tf.gather(self.term_columns, tf.maximum(rows, 0)), -1), words
 
     def embed(self, texts: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-        """One-hot vectors of label texts, zero for others; see `WordVectorLabels.embed`."""
+        """One-hot vectors of label texts, zero for others; see `VectorGraph.embed`."""
         columns, words = self._columns(texts)
         count = tf.cast(words.row_lengths(), tf.int32)
         values = tf.size(columns) * self.num_columns
@@ -182,6 +206,35 @@ class TrainedLabels(LabelSpace):
         columns = tf.reshape(self._columns(tf.reshape(texts, [-1]))[0], tf.shape(texts))
         places = tf.broadcast_to(tf.maximum(columns, 0), [tf.shape(embedding)[0], tf.shape(texts)[1]])
         return tf.gather(embedding, places, batch_dims=1), columns >= 0
+
+
+def label_graph(
+    space: LabelSpace, table: LabelTable, texts: Sequence[str], terms_file: str, max_terms: int
+) -> LabelGraph:
+    """The graph's form of what labels are to a model.
+
+    Args:
+        space: LabelSpace. What labels are to the model.
+        table: LabelTable. The labels that are answered.
+        texts: Sequence of str. What is answered in their place.
+        terms_file: str. See `LabelGraph`.
+        max_terms: int. Most terms that requests may name beside those of the labels.
+    """
+    return _GRAPHS[type(space)](space, table, texts, terms_file, max_terms)
+
+
+def _output_graph(space: OutputSpace, table, texts, terms_file, max_terms) -> OutputGraph:
+    columns = space.columns
+    return OutputGraph(texts, table.values, list(columns), list(columns.values()), len(space.outputs), terms_file)
+
+
+def _vector_graph(space: WordSpace, table, texts, terms_file, max_terms) -> VectorGraph:
+    rows = space.term_rows(table.labels.names(), max_terms)
+    terms, vectors = [space.terms[row] for row in rows], space.vectors[rows]
+    return VectorGraph(texts, table.values, terms, vectors, terms_file, space.label_terms == "heads", space.profile)
+
+
+_GRAPHS = {OutputSpace: _output_graph, WordSpace: _vector_graph}
 
 
 def at_most(count: tf.Tensor, limit: int, what: str) -> tf.Operation:

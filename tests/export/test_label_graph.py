@@ -9,10 +9,10 @@ import pytest
 import tensorflow as tf
 
 import devise_tf.models
-from devise_tf.export.label_space import TrainedLabels, WordVectorLabels, split_label_text
-from devise_tf.labels import LabelSet, make_label_vectors
-from devise_tf.labels.hierarchy import find_wordnet
+from devise_tf.export.label_graph import OutputGraph, VectorGraph, split_label_text
+from devise_tf.labels import LabelSet, WordSpace
 from devise_tf.labels.similarity_profile import SimilarityProfile
+from devise_tf.labels.wordnet import find_wordnet
 from devise_tf.text import tokenize
 
 ODD_TEXTS = [
@@ -32,7 +32,7 @@ def test_words_are_the_tokenizers():
 @pytest.mark.slow
 def test_words_do_not_depend_on_the_language_of_the_server():
     script = (
-        "import tensorflow as tf; from devise_tf.export.label_space import split_label_text; "
+        "import tensorflow as tf; from devise_tf.export.label_graph import split_label_text; "
         "print(split_label_text(tf.constant(['CLIFF Lion', 'IĞDIR'])).to_list())"
     )
     environment = {**os.environ, "LC_ALL": "tr_TR.UTF-8", "PYTHONPATH": os.getcwd()}
@@ -67,15 +67,15 @@ def space(tmp_path):
     terms = ["snow_leopard", "leopard", "cat", "red", "panda", "polar", "2"]
     vectors = rng.normal(size=(len(terms), 4)).astype(np.float32)
     unit = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
-    return terms, vectors, WordVectorLabels(["cat"], unit[2:3], terms, vectors, str(tmp_path / "terms.txt"))
+    return terms, vectors, VectorGraph(["cat"], unit[2:3], terms, vectors, str(tmp_path / "terms.txt"))
 
 
 def test_vectors_are_those_of_training(space):
     terms, vectors, labels = space
     texts = ["Snow Leopard", "red panda", "cat", "polar leopard", "CAT 2", "red red panda"]
-    expected = make_label_vectors(LabelSet([str(i) for i in range(6)], [[text] for text in texts]), terms, vectors)
+    expected = WordSpace(terms, vectors).table(LabelSet([str(i) for i in range(6)], [[text] for text in texts]))
     embedding, known, count = labels.embed(tf.constant(texts))
-    np.testing.assert_allclose(embedding, expected.vectors, atol=1e-6)
+    np.testing.assert_allclose(embedding, expected.values, atol=1e-6)
     assert known.numpy().tolist() == count.numpy().tolist() == [2, 2, 1, 2, 2, 3]
 
 
@@ -109,7 +109,7 @@ def test_texts_become_what_the_labels_vectors_are_made_of(space, tmp_path, heads
     profile = None if temperature is None else SimilarityProfile(references, temperature)
     size = 4 if temperature is None else 6
     table = np.eye(size, dtype=np.float32)
-    labels = WordVectorLabels(list("abcd"), table, terms, vectors, str(tmp_path / "made.txt"), heads, profile)
+    labels = VectorGraph(list("abcd"), table, terms, vectors, str(tmp_path / "made.txt"), heads, profile)
     embedding, known, count = labels.embed(tf.constant(TEXTS))
     expected = text_vectors(terms, vectors, heads, profile)
     np.testing.assert_allclose(embedding[:KNOWN], expected, atol=1e-6)
@@ -119,8 +119,8 @@ def test_texts_become_what_the_labels_vectors_are_made_of(space, tmp_path, heads
         assert not labels.embed(tf.constant(texts, tf.string))[0].numpy().any()
     # As the labels that are answered are made.
     label_set = LabelSet([str(i) for i in range(KNOWN)], [[text] for text in TEXTS[:KNOWN]])
-    found = make_label_vectors(label_set, terms, vectors, "compose", "heads" if heads else "first", profile)
-    np.testing.assert_allclose(embedding[:KNOWN], found.vectors, atol=1e-6)
+    found = WordSpace(terms, vectors, "heads" if heads else "first", profile).table(label_set)
+    np.testing.assert_allclose(embedding[:KNOWN], found.values, atol=1e-6)
     query = np.random.default_rng(1).normal(size=(1, size)).astype(np.float32)
     scores, known = labels.scores(tf.constant(query), tf.constant([["Snow Leopard", "?", "red panda"]]))
     np.testing.assert_allclose(scores[0], [query[0] @ expected[0], 0.0, query[0] @ expected[1]], atol=1e-5)
@@ -139,9 +139,9 @@ def test_first_terms_are_brought_to_unit_norm_once(space):
 
 def test_profiles_are_bounded_in_what_they_take(space, tmp_path, monkeypatch):
     terms, vectors, _ = space
-    monkeypatch.setattr("devise_tf.export.label_space.MAX_REQUEST_SCORES", 1)
+    monkeypatch.setattr("devise_tf.export.label_graph.MAX_REQUEST_SCORES", 1)
     profile = SimilarityProfile(np.eye(8, 4))
-    labels = WordVectorLabels(["a"], np.eye(1, 8), terms, vectors, str(tmp_path / "made.txt"), profile=profile)
+    labels = VectorGraph(["a"], np.eye(1, 8), terms, vectors, str(tmp_path / "made.txt"), profile=profile)
     assert labels.embed(tf.fill([8], "cat"))[0].shape == (8, 8)
     with pytest.raises(tf.errors.InvalidArgumentError, match="at most 64 values in vectors of its labels"):
         labels.embed(tf.fill([9], "cat"))
@@ -175,12 +175,14 @@ def test_scores_are_dot_products(space):
 
 
 def test_trained_labels_know_their_terms_only(tmp_path):
-    labels = TrainedLabels(["dog", "cat"], [1, 0], ["cat", "dog", "hound"], [0, 1, 1], 2, str(tmp_path / "terms.txt"))
+    labels = OutputGraph(["dog", "cat"], [1, 0], ["cat", "dog", "hound"], [0, 1, 1], 2, str(tmp_path / "terms.txt"))
     embedding, known, count = labels.embed(tf.constant(["Cat", "hound", "cat dog"]))
     np.testing.assert_array_equal(embedding, [[1, 0], [0, 1], [0, 0]])
     assert (known.numpy().tolist(), count.numpy().tolist()) == ([1, 1, 0], [1, 1, 2])
     probabilities = tf.constant([[0.25, 0.75], [0.5, 0.5]])
-    np.testing.assert_array_equal(labels.answer_scores(probabilities), [[0.75, 0.25], [0.5, 0.5]])
+    texts, scores = labels.answers(probabilities, 2)
+    assert texts.numpy().tolist() == [[b"dog", b"cat"]] * 2
+    np.testing.assert_array_equal(scores, [[0.75, 0.25], [0.5, 0.5]])
     scores, known = labels.scores(probabilities, tf.constant([["hound", "zebra", "cat"]]))
     assert known.numpy().tolist() == [[True, False, True]]
     np.testing.assert_array_equal(scores.numpy()[:, ::2], [[0.75, 0.25], [0.5, 0.5]])

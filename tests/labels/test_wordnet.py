@@ -1,6 +1,6 @@
 import pytest
 
-from devise_tf.labels.wordnet_labels import wordnet_labels
+from devise_tf.labels.wordnet import wordnet_labels, wordnet_names
 
 LINES = """  1 This software and database is being provided to you
 00001740 03 n 01 entity 0 001 ~ 00001930 n 0000 | that which is perceived
@@ -24,6 +24,12 @@ def test_all_terms_of_all_synsets(tmp_path):
         wordnet_labels(tmp_path / "none")
 
 
+def test_names_are_first_terms(tmp_path):
+    (tmp_path / "data.noun").write_text(LINES)
+    assert wordnet_names(tmp_path) == {"n00001740": "entity", "n00001930": "physical entity", "n02084071": "dog"}
+    assert wordnet_names(tmp_path / "none") == {}
+
+
 @pytest.mark.parametrize(
     "line",
     [
@@ -40,13 +46,13 @@ def test_all_terms_of_all_synsets(tmp_path):
     ],
     ids=str,
 )
-def test_lines_that_are_no_synsets(line, tmp_path):
+def test_malformed_line_is_named(line, tmp_path):
     (tmp_path / "data.noun").write_bytes(LINES.encode() + line + b"\n")
     with pytest.raises(ValueError, match=r"data\.noun, line 5: expected a synset .* Received: '"):
         wordnet_labels(tmp_path)
 
 
-def test_a_file_without_synsets(tmp_path):
+def test_file_without_synsets_is_named(tmp_path):
     (tmp_path / "data.noun").write_text(LINES.splitlines()[0] + "\n")
-    with pytest.raises(ValueError, match=r"data\.noun: expected synsets .* Received: directory="):
+    with pytest.raises(ValueError, match=r"data\.noun holds no synsets; expected .* Received: path="):
         wordnet_labels(tmp_path)

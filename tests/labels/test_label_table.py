@@ -4,16 +4,18 @@ import math
 
 import numpy as np
 import pytest
-import tensorflow as tf
 
-from devise_tf.evaluation.measure.candidates import Candidates
+from devise_tf.layers.label_index import search_labels
+from tests.helpers.label_tables import table_of_labels, table_of_outputs, table_of_terms
 
 
 def best(candidates, queries, k):
     """The answers to queries and their places, as lists of rows."""
-    scores = candidates.scores(tf.constant(queries, tf.float32))
-    _, entries = candidates.best_entries(scores, k)
-    answers, places = candidates.answers(entries.numpy(), k)
+    entries = np.zeros((len(queries), 0), np.int32)
+    if len(candidates):
+        queries = np.asarray(queries, np.float32)
+        entries = np.asarray(search_labels(queries, candidates.values, candidates.entries_per_answer * k)[1])
+    answers, places = candidates.answers(entries, k)
     assert answers.shape == places.shape == (len(queries), k) and answers.dtype == places.dtype == np.int32
     return answers.tolist(), places.tolist()
 
@@ -42,7 +44,7 @@ def test_by_terms(seed):
     terms_of = [[f"t{i}" for i in rng.permutation(pool)[: rng.integers(0, 1 + min(6, pool))]] for _ in range(labels)]
     terms_of[0] = terms_of[0] or ["t0"]
     ids = [f"label{i}" for i in range(labels)]
-    candidates = Candidates.of_terms(
+    candidates = table_of_terms(
         ids, {label: {t: vectors[t] for t in its} for label, its in zip(ids, terms_of, strict=True)}
     )
     assert candidates.entries_per_answer == 4 and len(candidates) == len({t for its in terms_of for t in its})
@@ -65,11 +67,11 @@ def test_by_label_vectors_and_by_outputs(kind, seed):
     queries = rng.integers(-2, 3, (60, len(known) if kind == "outputs" else 4)).astype(float)
     queries[rng.random(queries.shape) < 0.05] = np.nan
     if kind == "outputs":
-        candidates = Candidates.of_outputs(ids, known)
+        candidates = table_of_outputs(ids, known)
         scores = [[row[known.index(label)] if label in known else math.nan for label in ids] for row in queries]
     else:
         vectors = {label: rng.integers(-2, 3, 4).astype(float) for label in known}
-        candidates = Candidates.of_labels(ids, vectors)
+        candidates = table_of_labels(ids, vectors)
         scores = [[sum(row * vectors[label]) if label in vectors else math.nan for label in ids] for row in queries]
     for k in (1, len(ids)):
         for row, answered in zip(scores, best(candidates, queries, k)[0], strict=True):
@@ -84,7 +86,7 @@ def test_by_hand():
         "machine": {"derrick": [0.0, 1.0], "crane": [1.0, 0.0]},
         "empty": {},
     }
-    candidates = Candidates.of_terms(["empty", "machine", "bird"], vectors)
+    candidates = table_of_terms(["empty", "machine", "bird"], vectors)
     assert candidates.owners.tolist() == [[1, -1], [1, 2]]
     answers, places = best(candidates, [[1, 0.5], [0.5, 1]], 3)
     assert answers == [[1, 2, -1], [1, 2, -1]]
@@ -94,22 +96,36 @@ def test_by_hand():
 def test_the_fourth_term_counts_and_the_fifth_does_not():
     """Label 0 has the four nearest terms and label 1 the next: it is the second answer of two, if 8 are looked at."""
     vectors = {"a": {f"a{i}": [9.0 - i] for i in range(4)}, "b": {"b": [1.0]}, "c": {f"c{i}": [5.0] for i in range(4)}}
-    assert best(Candidates.of_terms(["a", "b"], vectors), [[1.0]], 2) == ([[0, 1]], [[0, 4]])
-    assert best(Candidates.of_terms(["a", "b", "c"], vectors), [[1.0]], 2) == ([[0, 2]], [[0, 4]])
+    assert best(table_of_terms(["a", "b"], vectors), [[1.0]], 2) == ([[0, 1]], [[0, 4]])
+    assert best(table_of_terms(["a", "b", "c"], vectors), [[1.0]], 2) == ([[0, 2]], [[0, 4]])
     # Eight terms are nearer than the only one of "b": two answers do not reach it, three do.
-    assert best(Candidates.of_terms(["a", "b", "c"], vectors), [[1.0]], 3) == ([[0, 2, 1]], [[0, 4, 8]])
+    assert best(table_of_terms(["a", "b", "c"], vectors), [[1.0]], 3) == ([[0, 2, 1]], [[0, 4, 8]])
     vectors["a"] |= {f"more{i}": [8.5] for i in range(4)}
-    assert best(Candidates.of_terms(["a", "b"], vectors), [[1.0]], 2)[0] == [[0, -1]]
+    assert best(table_of_terms(["a", "b"], vectors), [[1.0]], 2)[0] == [[0, -1]]
 
 
 def test_nothing_to_answer():
-    assert Candidates.of_outputs(["a"], ["b"]) is None
-    assert Candidates.of_labels(["a"], {"b": [1.0]}) is None
-    assert Candidates.of_terms(["a"], {"a": {}, "b": {"term": [1.0]}}) is None
+    nothing = (
+        table_of_outputs(["a"], ["b"]),
+        table_of_labels(["a"], {"b": [1.0]}),
+        table_of_terms(["a"], {"a": {}, "b": {"term": [1.0]}}),
+    )
+    for table in nothing:
+        assert len(table) == 0 and table.ids == [] and list(table.owners) == []
+
+
+def test_selected_labels_keep_their_values():
+    vectors = {"a": {"t": [1.0], "u": [2.0]}, "b": {"t": [1.0], "v": [3.0]}, "c": {}, "d": {"w": [4.0]}}
+    table = table_of_terms(["a", "b", "c", "d"], vectors)
+    selected, expected = table.select(["d", "c", "b"]), table_of_terms(["d", "c", "b"], vectors)
+    assert selected.entries == expected.entries and selected.ids == ["d", "b"] and selected.unknown == ["c"]
+    np.testing.assert_array_equal(selected.values, expected.values)
+    np.testing.assert_array_equal(selected.owners, expected.owners)
+    assert len(table.select(["c"])) == 0
 
 
 def test_no_queries():
     """As of a batch none of whose images can be read."""
-    candidates = Candidates.of_terms(["a", "b"], {"a": {"t": [1.0], "u": [2.0]}, "b": {"t": [1.0]}})
+    candidates = table_of_terms(["a", "b"], {"a": {"t": [1.0], "u": [2.0]}, "b": {"t": [1.0]}})
     assert best(candidates, np.zeros((0, 1)), 2) == ([], [])
-    assert best(Candidates.of_labels(["a"], {"a": [1.0]}), np.zeros((0, 1)), 1) == ([], [])
+    assert best(table_of_labels(["a"], {"a": [1.0]}), np.zeros((0, 1)), 1) == ([], [])

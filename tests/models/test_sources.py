@@ -4,11 +4,13 @@ import keras
 import numpy as np
 import pytest
 
-from devise_tf.labels import LabelSet
-from devise_tf.labels.similarity_profile import SimilarityProfile
+from devise_tf.images import Crop
+from devise_tf.labels import LabelSet, RandomSpace, SimilarityProfile
 from devise_tf.layers import LabelSoftmaxLoss
 from devise_tf.models.devise import DeViSE, SpaceRecipe
-from devise_tf.models.trained_run import TrainedRun, random_seed
+from devise_tf.models.label_model import LabelModel
+from devise_tf.models.model_names import random_seed
+from devise_tf.models.sources import TrainedRun, label_recipe
 from devise_tf.text import save_vectors
 
 TERMS = ["cat", "snow", "leopard", "snow_leopard", "ounce", "dog", "the"]
@@ -46,10 +48,21 @@ def test_what_a_directory_says(directory):
     assert run.flags == {"image_size": "24", "missing_labels": "compose", "phrases": "", "seed": "3", "a": "b=c"}
     assert run.labels == LABELS
     assert (run.seen, run.unseen) == (["n1", "n3", "n4"], ["n2"])
-    assert run.size("image_size") == 24
+    assert run.seed == 3 and run.missing_labels == "compose"
     (directory / "unseen_labels.txt").unlink()
     run = TrainedRun(str(directory))
     assert (run.seen, run.unseen) == (LABELS.ids, [])
+
+
+def test_crop_and_models(directory):
+    flags = directory / "flags.txt"
+    flags.write_text(f"{flags.read_text()}--resize_size=28\n")
+    run = TrainedRun(str(directory))
+    assert run.crop == Crop(24, 28)
+    for name in ("cnn", "devise", "l2", "random_0", "devise_projection"):
+        (directory / f"{name}.keras").touch()
+    assert run.networks() == ["softmax", "devise", "devise_projection", "l2", "random_0"]
+    assert run.models() == ["softmax", "devise", "devise_projection", "l2", "conse"]
 
 
 def test_the_home_folder_is_known(directory, monkeypatch):
@@ -60,7 +73,7 @@ def test_the_home_folder_is_known(directory, monkeypatch):
 def test_what_a_directory_lacks_is_named(directory):
     run = TrainedRun(str(directory))
     with pytest.raises(ValueError, match=r"flags.txt must have --resize_size. Received: --resize_size="):
-        run.size("resize_size")
+        run.crop  # noqa: B018
     for name, message in (
         ("softmax", "cnn.keras is missing: run --phase=cnn in that directory first. Received: model_dir="),
         ("devise", "devise.keras is missing: run --phase=devise in that directory first. Received: model_dir="),
@@ -117,7 +130,9 @@ def test_label_vectors_are_made_as_the_models_own(directory, label_terms, profil
     references = np.stack([unit(vector) for vector in np.random.default_rng(1).normal(size=(3, 4))]).astype(np.float32)
     recipe = SpaceRecipe(label_terms, SimilarityProfile(references, 0.5) if profiles else None)
     model = network(np.eye(3, 3 if profiles else 4), space_recipe=recipe)
-    found = TrainedRun(str(directory)).label_vectors("devise", model, LABELS)
+    label_terms, profile = label_recipe(model)
+    space = TrainedRun(str(directory)).word_space("devise", LABELS, label_terms=label_terms, profile=profile)
+    found, by_terms = space.table(LABELS), space.table(LABELS, "terms")
     v = {term: unit(vector.astype(np.float64)) for term, vector in zip(TERMS, VECTORS, strict=True)}
     of_term = {**v, "snow_cat": unit(VECTORS[1] + VECTORS[0])}
     if label_terms == "heads":
@@ -131,39 +146,50 @@ def test_label_vectors_are_made_as_the_models_own(directory, label_terms, profil
         expected = [unit(np.exp(references @ vector / 0.5)) for vector in expected]
         ounce = unit(np.exp(references @ ounce / 0.5))
     assert found.ids == LABELS.ids
-    np.testing.assert_allclose(found.vectors, expected, atol=1e-6)
-    np.testing.assert_allclose(found.term_vectors["n1"]["ounce"], ounce, atol=1e-6)
-    assert (found.profile is not None) == profiles
+    np.testing.assert_allclose(found.values, expected, atol=1e-6)
+    np.testing.assert_allclose(by_terms.values[by_terms.entries[0][1]], ounce, atol=1e-6)
+    assert (space.profile is not None) == profiles
 
 
 @pytest.mark.parametrize("model", [None, "none"])
 def test_label_vectors_of_the_plain_space(directory, model):
     """Of ConSE; and for random embeddings, which have the labels that have a vector, but others."""
-    model = model and network(space_recipe=SpaceRecipe(model))
-    found = TrainedRun(str(directory)).label_vectors("conse", model, LABELS.select(["n4", "n1"]))
-    np.testing.assert_allclose(found.vectors, [unit(VECTORS[5]), unit(VECTORS[3])], atol=1e-6)
-    assert found.profile is None
+    label_terms, profile = label_recipe(model and network(space_recipe=SpaceRecipe(model)))
+    space = TrainedRun(str(directory)).word_space("conse", label_terms=label_terms, profile=profile)
+    found = space.table(LABELS.select(["n4", "n1"]))
+    np.testing.assert_allclose(found.values, [unit(VECTORS[5]), unit(VECTORS[3])], atol=1e-6)
+    assert profile is None
 
 
 def test_missing_labels_are_what_the_run_did_with_them(directory):
     run = TrainedRun(str(directory))
     more = LABELS.merged_with(LabelSet(["n9"], [["okapi"]]))
     with pytest.raises(ValueError, match=r"1 of 5 labels have no vector: n9 \(okapi\)"):
-        run.label_vectors("conse", None, more)
-    assert run.label_vectors("conse", None, more, "drop").missing == ["n9"]
-    run.flags["missing_labels"] = "drop"
-    assert run.label_vectors("conse", None, more).ids == LABELS.ids
+        run.word_space().table(more)
+    assert run.word_space(missing="drop").table(more).unknown == ["n9"]
+    flags = directory / "flags.txt"
+    flags.write_text(flags.read_text().replace("compose", "drop"))
+    assert TrainedRun(str(directory)).word_space().table(more).ids == LABELS.ids
 
 
 def test_random_vectors_are_those_of_training(directory):
     """Of a label and a seed, whatever the other labels are; runs of different seeds share none."""
+    network(space_recipe=SpaceRecipe("none")).save(directory / "random_1.keras")
+    for name in ("random_1_projection", "random_0"):
+        network(space_recipe=SpaceRecipe("none")).save(directory / f"{name}.keras")
     run = TrainedRun(str(directory))
-    found = run.random_vectors("random_1", ["n4", "n1"], 6)
-    assert list(found) == ["n4", "n1"]
-    same = run.random_vectors("random_1_projection", ["n1"], 6)
-    np.testing.assert_array_equal(same["n1"], found["n1"])
-    assert not np.allclose(run.random_vectors("random_0", ["n1"], 6)["n1"], found["n1"])
+
+    def vectors(name, *ids):
+        model = run.model(name)
+        assert isinstance(model, LabelModel) and isinstance(model.open_space(), RandomSpace)
+        table = model.open_space().table(LABELS.select(ids), "terms")
+        assert table.ids == list(ids)
+        return table.by_label()
+
+    found = vectors("random_1", "n4", "n1")
+    np.testing.assert_array_equal(vectors("random_1_projection", "n1")["n1"], found["n1"])
+    assert not np.allclose(vectors("random_0", "n1")["n1"], found["n1"])
     rng = np.random.default_rng(np.random.SeedSequence([1000 * (3 + 1) + 1, *b"n4"]))
-    np.testing.assert_allclose(found["n4"], unit(rng.standard_normal(6)), rtol=1e-5)
+    np.testing.assert_allclose(found["n4"], unit(rng.standard_normal(4)), rtol=1e-5)
     seeds = [random_seed(run_seed, number) for run_seed in range(5) for number in range(50)]
     assert len(set(seeds)) == len(seeds)

@@ -1,0 +1,90 @@
+"""What labels are to a model."""
+
+import abc
+import dataclasses
+from collections.abc import Collection, Mapping, Sequence
+
+from devise_tf.choices import EVALUATED_ANSWERS
+from devise_tf.labels.label_set import LabelSet
+from devise_tf.labels.label_table import LabelTable
+from devise_tf.text.tokenizer import normalize_term, tokenize
+
+
+class LabelSpace(abc.ABC):
+    """What stands for labels in a model."""
+
+    def table(self, labels: LabelSet | Sequence[str], answers: str = "labels", some_known: bool = True) -> LabelTable:
+        """What stands for the labels of a list.
+
+        Args:
+            labels: LabelSet or sequence of str. Labels, or texts that are each the only term of a label.
+            answers: str. `"labels"`: each label has one entry. `"terms"`: so has each term, where labels have vectors
+                of terms. `"auto"`: as `"terms"`, but `"labels"` where a label's vector is made of several terms.
+            some_known: bool. Whether some label must be known.
+
+        Returns:
+            The table.
+
+        Raises:
+            ValueError: A text is empty, no label is known, or one is unknown and must not be.
+        """
+        if answers not in EVALUATED_ANSWERS:
+            raise ValueError(f"`answers` must be one of {EVALUATED_ANSWERS}. Received: answers={answers!r}")
+        if isinstance(labels, LabelSet):
+            table = self._table(labels, answers)
+            if some_known and not table.ids:
+                raise ValueError(self._none_known(labels.ids))
+            return table
+        if isinstance(labels, str):
+            raise ValueError(f"`labels` must be a list of texts or a `LabelSet`. Received: labels={labels!r}")
+        distinct, repeated = _distinct_texts(labels)
+        if not distinct:
+            raise ValueError(self._none_known(labels))
+        table = self.table(LabelSet(distinct, [[text] for text in distinct]), answers, some_known)
+        missing = set(table.unknown)
+        unknown = [text for text in labels if text in missing or not tokenize(text)]
+        return dataclasses.replace(table, unknown=list(dict.fromkeys(unknown)), repeated=repeated)
+
+    def _none_known(self, labels: Sequence[str]) -> str:
+        return f"None of these labels is known: {self._known_labels()}. Received: labels={list(labels)[:20]}"
+
+    def by_id(self) -> "LabelSpace":
+        """The space in which a softmax finds labels by their ids alone."""
+        return self
+
+    def term_rows(self, names: Collection[str], others: int) -> list[int]:
+        """Rows of the vectors of terms that texts can become; none where labels have no vectors of terms.
+
+        Args:
+            names: Collection of str. Terms to take.
+            others: int. How many more to take, the first ones.
+        """
+        return []
+
+    @abc.abstractmethod
+    def facts(self) -> Mapping[str, object]:
+        """What an exported version says of the space, from which it is made again."""
+
+    @abc.abstractmethod
+    def _known_labels(self) -> str:
+        """Says which labels are known, for errors."""
+
+    @abc.abstractmethod
+    def _table(self, labels: LabelSet, answers: str) -> LabelTable:
+        """The table of labels, none of which may be known."""
+
+
+def _distinct_texts(texts: Sequence[str]) -> tuple[list[str], list[str]]:
+    """The texts that have words, each once, and those that repeat one of them."""
+    first: dict[str, str] = {}
+    repeated = []
+    for position, text in enumerate(texts):
+        if not isinstance(text, str) or not text.strip():
+            raise ValueError(f"A label must be a text that is not empty. Received: labels[{position}]={text!r}")
+        if not tokenize(text):
+            continue
+        if (name := normalize_term(text)) in first:
+            repeated.append(text)
+        else:
+            first[name] = text
+    return list(first.values()), repeated

@@ -1,0 +1,69 @@
+"""Labels as the outputs of a softmax."""
+
+import dataclasses
+import itertools
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from devise_tf.labels.label_set import LabelSet
+from devise_tf.labels.label_space import LabelSpace
+from devise_tf.labels.label_table import LabelTable
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class OutputSpace(LabelSpace):
+    """Labels as the outputs of a softmax, which knows no others.
+
+    A label is the output of its id, else of the first of its terms that has one. A term says nothing where the trained
+    label that has it is in the list itself: of two labels with the term "cell" one is another thing.
+
+    Args:
+        outputs: Sequence of str. Ids of the trained labels, in order.
+        columns: Mapping from str to int. Outputs by normalized term of the trained labels.
+        missing: str. `"drop"` leaves out labels that the softmax was not trained on; `"stop"` raises an error.
+    """
+
+    outputs: Sequence[str]
+    columns: Mapping[str, int]
+    missing: str = "drop"
+
+    @classmethod
+    def of(cls, trained: LabelSet, missing: str = "drop") -> "OutputSpace":
+        """The outputs of a softmax over labels; a term of several labels is the output of the first."""
+        columns: dict[str, int] = {}
+        for column, terms in enumerate(trained.normalized_terms()):
+            for term in terms:
+                columns.setdefault(term, column)
+        return cls(trained.ids, columns, missing)
+
+    def by_id(self) -> "OutputSpace":
+        return dataclasses.replace(self, columns={})
+
+    def facts(self) -> Mapping[str, object]:
+        return {"outputs": list(self.outputs)}
+
+    def _known_labels(self) -> str:
+        first = next(iter(self.columns), self.outputs[0]).replace("_", " ")
+        return f"the softmax has the {len(self.outputs)} that it was trained on, such as {first!r}, and no others"
+
+    def _table(self, labels: LabelSet, answers: str) -> LabelTable:
+        by_id = {label: column for column, label in enumerate(self.outputs)}
+
+        def column(label: str, terms: Sequence[str]) -> int | None:
+            if label in by_id:
+                return by_id[label]
+            named = (self.columns[term] for term in terms if term in self.columns)
+            return next((column for column in named if self.outputs[column] not in labels), None)
+
+        columns = [column(*pair) for pair in zip(labels.ids, labels.normalized_terms(), strict=True)]
+        unknown = [label for label, column in zip(labels.ids, columns, strict=True) if column is None]
+        if unknown and self.missing == "stop":
+            raise ValueError(
+                f"{len(unknown)} of {len(labels)} labels are not among those that the softmax was trained on, and it "
+                f"knows no others. Received: {unknown[:20]}"
+            )
+        known = itertools.count()
+        entries = [[] if column is None else [next(known)] for column in columns]
+        values = np.array([column for column in columns if column is not None], np.int32)
+        return LabelTable(labels, entries, values, unknown=unknown)

@@ -1,0 +1,199 @@
+"""Labels as vectors made of the vectors of their terms."""
+
+import dataclasses
+import itertools
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from functools import cached_property
+
+import numpy as np
+
+from devise_tf.choices import LABEL_TERMS, MISSING_LABELS
+from devise_tf.labels.label_set import LabelSet
+from devise_tf.labels.label_space import LabelSpace
+from devise_tf.labels.label_table import LabelTable
+from devise_tf.labels.similarity_profile import SimilarityProfile
+from devise_tf.text.term_vectors import term_rows
+from devise_tf.text.tokenizer import tokenize
+
+# Vectors made at once: profiles take eight bytes a value on the way.
+_CHUNK = 4096
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class WordSpace(LabelSpace):
+    """Labels as unit-norm vectors made of the vectors of their terms.
+
+    A label has the vector of its first term; if that has none, of the first other term that has one; else it is
+    composed: the mean of the words of its first term whose words all have vectors. Terms whose vector is zero count as
+    unknown: they have no direction.
+
+    Args:
+        terms: Sequence of V str. Terms that have vectors, multi-word terms joined by "_".
+        vectors: float array, shape `[V, W]`. Their vectors.
+        label_terms: str. `"first"`, as above and in the paper (appendix A.2); `"mean"`, the mean of the unit-norm
+            vectors of all terms that have one; `"heads"`, the same where to each term of several words the vector of
+            the last of them is added, which says what kind of thing it is; or `"random"`, the same as `"first"` for
+            models whose training draws one of the terms at every step.
+        profile: SimilarityProfile or None. Turns vectors into profiles of similarities.
+        missing: str. What to do about labels none of whose terms has a vector: `"compose"` composes them, and raises
+            an error if that cannot be done; `"drop"` composes, too, and leaves out what cannot be composed; `"stop"`
+            composes nothing and raises an error.
+
+    Raises:
+        ValueError: An argument is not one of its choices. By `table`: labels are left without a vector, they are named
+            with the choices; or a vector is zero.
+
+    Example:
+
+    >>> space = WordSpace(["snow_leopard", "cat"], np.array([[3.0, 4.0], [0.0, 1.0]]))
+    >>> space.table(["Snow leopard", "cat"]).values
+    array([[0.6, 0.8], [0. , 1. ]], dtype=float32)
+    """
+
+    terms: Sequence[str]
+    vectors: np.ndarray
+    label_terms: str = "first"
+    profile: SimilarityProfile | None = None
+    missing: str = "compose"
+
+    def __post_init__(self):
+        for name, choices in (("missing", MISSING_LABELS), ("label_terms", LABEL_TERMS)):
+            if getattr(self, name) not in choices:
+                raise ValueError(f"`{name}` must be one of {choices}. Received: {name}={getattr(self, name)!r}")
+
+    @cached_property
+    def index(self) -> dict[str, int]:
+        """Rows of `vectors` by term; without those that are zero."""
+        nonzero = np.any(self.vectors, axis=1)
+        return {term: row for row, term in enumerate(self.terms) if nonzero[row]}
+
+    @property
+    def dimension(self) -> int:
+        """The dimension of label vectors."""
+        return self.vectors.shape[1] if self.profile is None else len(self.profile.references)
+
+    @property
+    def _of_several_terms(self) -> bool:
+        return self.label_terms in ("mean", "heads")
+
+    def with_profile(self, labels: LabelSet, temperature: float) -> "WordSpace":
+        """The space in which labels are profiles of similarities to the vectors that `labels` have in this one."""
+        references = self.table(labels).values
+        return dataclasses.replace(self, profile=SimilarityProfile(references, temperature))
+
+    def rows(self, labels: LabelSet) -> np.ndarray:
+        """What the labels' vectors are made of where they are those of first terms.
+
+        Returns:
+            int32 array, shape `[N, most]`. Rows of `vectors`: of a term, or of the words that it is composed of, padded
+            with -1. Only of labels that have a vector.
+        """
+        rows = [row for row in self._rows(labels, labels.normalized_terms()) if row]
+        result = np.full((len(rows), max(map(len, rows))), -1, np.int32)
+        for padded, row in zip(result, rows, strict=True):
+            padded[: len(row)] = row
+        return result
+
+    def term_rows(self, names: Collection[str], others: int) -> list[int]:
+        # A term that no text can become, such as one in capitals, would never be looked up.
+        rows = []
+        for term, row in self.index.items():
+            wanted = term in names
+            if (wanted or others > 0) and "_".join(tokenize(term)) == term:
+                rows.append(row)
+                others -= not wanted
+        return rows
+
+    def facts(self) -> Mapping[str, object]:
+        facts = {"missing_labels": self.missing, "label_terms": self.label_terms}
+        return facts if self.profile is None else {**facts, "profile_temperature": self.profile.temperature}
+
+    def _known_labels(self) -> str:
+        return "neither they nor all the words of any have a vector"
+
+    def _rows(self, labels: LabelSet, names: Sequence[Sequence[str]]) -> list[list[int]]:
+        """Of each label the rows of the first term with a vector, or of the words that it is composed of."""
+        rows = [term_rows(terms, self.index) for terms in names]
+        if self.missing == "stop":
+            rows = [row if len(row) == 1 else [] for row in rows]
+        missing = [label for label, row in zip(labels.ids, rows, strict=True) if not row]
+        if missing and self.missing != "drop":
+            raise ValueError(self._without_vector(labels, missing))
+        return rows
+
+    def _without_vector(self, labels: LabelSet, missing: Sequence[str]) -> str:
+        listed = ", ".join(f"{label} ({labels.terms[labels.index[label]][0]})" for label in missing[:20])
+        choices = (
+            "choose 'drop' to leave them out"
+            if self.missing == "compose"
+            else "choose 'compose' to take the mean of their words, or 'drop' to leave out what cannot be composed"
+        )
+        return (
+            f"{len(missing)} of {len(labels)} labels have no vector: {listed}{', …' if len(missing) > 20 else ''}. "
+            f"Train on text that has these terms, or {choices} (--missing_labels). Received: missing={self.missing!r}"
+        )
+
+    def _table(self, labels: LabelSet, answers: str) -> LabelTable:
+        names = labels.normalized_terms()
+        rows = self._rows(labels, names)
+        terms = [self._terms_with_vectors(*pair) for pair in zip(names, rows, strict=True)]
+        by_terms = answers == "terms" or (answers == "auto" and not self._of_several_terms)
+        if by_terms:
+            entries, values = self._by_terms(labels, terms)
+        else:
+            known = itertools.count()
+            entries = [[next(known)] if row else [] for row in rows]
+            vectors = (self._label_vector(*pair) for pair in zip(labels.ids, terms, strict=True) if pair[1])
+            values = self._stacked(vectors, next(known))
+        return LabelTable(
+            labels,
+            entries,
+            values,
+            entries_per_answer=4 if by_terms else 1,
+            composed=[label for label, row in zip(labels.ids, rows, strict=True) if len(row) > 1],
+            unknown=[label for label, row in zip(labels.ids, rows, strict=True) if not row],
+        )
+
+    def _terms_with_vectors(self, names: Sequence[str], rows: list[int]) -> dict[str, list[int]]:
+        """The terms of a label that have a vector, or the one that is composed, and the rows that each is made of."""
+        whole = {name: [self.index[name]] for name in names if name in self.index}
+        return whole or ({"_".join(self.terms[row] for row in rows): rows} if rows else {})
+
+    def _by_terms(
+        self, labels: LabelSet, terms: Sequence[Mapping[str, list[int]]]
+    ) -> tuple[list[list[int]], np.ndarray]:
+        """Entries for terms: a term of several labels is one entry."""
+        index: dict[str, int] = {}
+        entries = [[index.setdefault(name, len(index)) for name in names] for names in terms]
+        made_of: dict[str, tuple[str, str, list[int]]] = {}
+        for label, names in zip(labels.ids, terms, strict=True):
+            for name, rows in names.items():
+                made_of.setdefault(name, (label, name, rows))
+        vectors = (self._term_vector(*arguments) for arguments in made_of.values())
+        return entries, self._stacked(vectors, len(index))
+
+    def _label_vector(self, label: str, terms: Mapping[str, list[int]]) -> np.ndarray:
+        if self._of_several_terms:
+            return _unit(np.mean([self._term_vector(label, *item) for item in terms.items()], axis=0), label)
+        return self._term_vector(label, *next(iter(terms.items())))
+
+    def _term_vector(self, label: str, name: str, rows: list[int]) -> np.ndarray:
+        vector = _unit(np.asarray(self.vectors[rows], np.float32).sum(axis=0), label)
+        head = self.index.get(name.rpartition("_")[2]) if "_" in name and self.label_terms == "heads" else None
+        if head is None:
+            return vector
+        return _unit(vector + _unit(np.asarray(self.vectors[head], np.float32), label), label)
+
+    def _stacked(self, vectors: Iterator[np.ndarray], total: int) -> np.ndarray:
+        result = np.empty((total, self.dimension), np.float32)
+        for start in range(0, total, _CHUNK):
+            chunk = np.stack(list(itertools.islice(vectors, _CHUNK)))
+            result[start : start + _CHUNK] = chunk if self.profile is None else self.profile(chunk)
+        return result
+
+
+def _unit(vector: np.ndarray, name: str) -> np.ndarray:
+    norm = np.linalg.norm(vector)
+    if not norm:
+        raise ValueError(f"Label vectors must not be zero. Received: {[name]}")
+    return (vector / norm).astype(np.float32)
