@@ -29,7 +29,7 @@ def search_labels(queries, values, k, candidates=None, recall_target=None):
     if len(values.shape) == 1:
         scores = ops.take(queries, values, axis=1)
     else:
-        # On TensorFlow a product in which equal rows have equal scores; that with the transpose rounds by position.
+        # In TensorFlow's graphs this is one product, without a transposed copy.
         scores = ops.einsum("bd,nd->bn", queries, values)
     searched = ops.logical_not(ops.isnan(scores))
     if candidates is not None:
