@@ -42,7 +42,8 @@ class LabelModel:
 
     def embed(self, pixels: Any) -> Any:
         """The embeddings of images, float32 `[B, D]`: of unit norm, or probabilities."""
-        return _unit_norm(self.network(pixels, training=False))
+        embeddings = ops.cast(self.network(pixels, training=False), "float32")
+        return ops.divide_no_nan(embeddings, ops.norm(embeddings, axis=1, keepdims=True))
 
     def answer(
         self, pixels: Any, values: Any, k: Any, embed: Callable[[Any], Any] | None = None
@@ -69,7 +70,7 @@ class LabelModel:
         """The visual network, which other models may share, and what makes of its outputs what labels are ranked by."""
         if isinstance(self.network, ConSE):
             return self.network.classifier, self.network.combine
-        return self.network.visual_model, lambda features: _unit_norm(self.network.embed(*_listed(features)))
+        return self.network.visual_model, lambda features: _normalized(self.network.embed(*_listed(features)))
 
 
 class Classifier(LabelModel):
@@ -89,7 +90,7 @@ def _listed(outputs: Any) -> Sequence[Any]:
     return outputs if isinstance(outputs, (list, tuple)) else [outputs]
 
 
-def _unit_norm(embeddings: Any) -> Any:
+def _normalized(embeddings: Any) -> Any:
     return ops.normalize(ops.cast(embeddings, "float32"), axis=-1)
 
 
