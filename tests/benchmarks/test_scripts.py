@@ -51,7 +51,7 @@ def result(path):
         return json.load(file)
 
 
-@pytest.mark.slow
+@pytest.mark.soak
 @needs_gensim
 def test_speed(corpus, tmp_path):
     output = tmp_path / "speed.json"
@@ -72,7 +72,7 @@ def test_speed(corpus, tmp_path):
             assert each["peak_bytes"] > 10 << 20
 
 
-@pytest.mark.slow
+@pytest.mark.soak
 @pytest.mark.parametrize("trainer", ["fasttext", "keras"])
 def test_speed_of_the_slow_ones(trainer, corpus, tmp_path):
     if trainer == "fasttext":
@@ -100,7 +100,7 @@ def test_whole_run(corpus, tmp_path):
     assert "whole first runs" in found.stdout and "times as fast as gensim" in found.stdout
 
 
-@pytest.mark.slow
+@pytest.mark.soak
 @needs_gensim
 def test_quality_goes_on_where_it_was(corpus, tmp_path):
     output = tmp_path / "quality.json"
@@ -126,7 +126,7 @@ def test_quality_goes_on_where_it_was(corpus, tmp_path):
     assert "devise_tf against gensim" in again.stdout
 
 
-@pytest.mark.slow
+@pytest.mark.soak
 def test_growth(tmp_path):
     found = run(
         "skip_gram_growth",
@@ -138,7 +138,7 @@ def test_growth(tmp_path):
     assert "Growth with vocabulary" in found.stdout and "Growth with words" in found.stdout
 
 
-@pytest.mark.slow
+@pytest.mark.soak
 def test_input(corpus, tmp_path):
     output, labels = tmp_path / "input.json", tmp_path / "labels.txt"
     labels.write_text("n1\tcar train, boy\n")
@@ -160,7 +160,7 @@ def test_input(corpus, tmp_path):
     assert skip_gram_input.together([2.0, 2.0]) == 1.0
 
 
-@pytest.mark.slow
+@pytest.mark.soak
 def test_evaluation_speed(tmp_path):
     output = tmp_path / "speed.json"
     found = run(
@@ -177,7 +177,7 @@ def test_evaluation_speed(tmp_path):
     assert "evaluate / bare" in found.stdout
 
 
-@pytest.mark.slow
+@pytest.mark.soak
 def test_evaluation_size(tmp_path):
     output = tmp_path / "size.json"
     found = run(
