@@ -5,10 +5,13 @@ import json
 import sys
 import time
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from io import TextIOWrapper
+from typing import TYPE_CHECKING, cast
+
+from devise_tf.labels.label_set import LabelSet
 
 if TYPE_CHECKING:
-    from devise_tf.labels import LabelSet
+    from devise_tf.models.predictor import Answer
 
 _FIELDS = ("file", "rank", "label", "score", "id", "error")
 # Where nobody looks at a bar, a list of so many photos is worth a line now and then.
@@ -32,31 +35,34 @@ class AnswerPrinter:
         self.done, self.start = 0, time.monotonic()
         self.shown, self.width = self.start, 0
         self.terminal = sys.stderr.isatty()
+        out, err = cast(TextIOWrapper, sys.stdout), cast(TextIOWrapper, sys.stderr)
         if form != "table":
-            sys.stdout.reconfigure(encoding="utf-8", newline="\n")
+            out.reconfigure(encoding="utf-8", newline="\n")
         # A file's name may hold what no encoding has.
-        sys.stdout.reconfigure(errors="backslashreplace")
-        sys.stderr.reconfigure(errors="backslashreplace")
+        out.reconfigure(errors="backslashreplace")
+        err.reconfigure(errors="backslashreplace")
         if form == "csv":
             self.csv = csv.writer(sys.stdout, lineterminator="\n")
             self.csv.writerow(_FIELDS)
 
-    def answer(self, name: str, answers: list) -> None:
+    def answer(self, name: str, answers: "Sequence[Answer]") -> None:
+        """Prints a photo's answers, the best first."""
         if self.form == "table":
-            named = [answer.label for answer in answers]
+            labels = [answer.label for answer in answers]
             # Labels may share their first term: "crane", the bird and the machine.
-            shown = [f"{a.label} ({a.id})" if named.count(a.label) > 1 else a.label for a in answers]
-            width = max(map(len, shown))
-            rows = (f"  {label:<{width}}  {a.score:7.3f}" for label, a in zip(shown, answers, strict=True))
-            print("\n".join([name, *rows]))
+            texts = [f"{a.label} ({a.id})" if labels.count(a.label) > 1 else a.label for a in answers]
+            width = max(map(len, texts))
+            lines = (f"  {text:<{width}}  {a.score:7.3f}" for text, a in zip(texts, answers, strict=True))
+            print("\n".join([name, *lines]))
         elif self.form == "json":
-            labels = [{"label": a.label, "score": _short(a.score), "id": a.id} for a in answers]
-            print(json.dumps({"file": name, "labels": labels}, ensure_ascii=False))
+            entries = [{"label": a.label, "score": _short(a.score), "id": a.id} for a in answers]
+            print(json.dumps({"file": name, "labels": entries}, ensure_ascii=False))
         else:
             rows = enumerate(answers, start=1)
             self.csv.writerows([name, rank, a.label, _short(a.score), a.id, ""] for rank, a in rows)
 
     def fail(self, name: str, message: str) -> None:
+        """Says why a photo was not answered."""
         self.failed = True
         sys.stdout.flush()
         print(f"Error: {name}: {message}", file=sys.stderr, flush=True)
@@ -66,7 +72,7 @@ class AnswerPrinter:
             self.csv.writerow([name, "", "", "", "", message])
 
     def progress(self, more: int) -> None:
-        """Says that so many more photos are done."""
+        """Counts further photos as done, and shows how far all are."""
         sys.stdout.flush()
         self.done += more
         now = time.monotonic()
@@ -82,16 +88,16 @@ class AnswerPrinter:
             print(text, file=sys.stderr, flush=True)
 
     def clear(self) -> None:
-        """Takes the bar away, for what is printed next."""
+        """Removes the bar before something else is printed."""
         if self.width:
             print(f"\r{' ' * self.width}\r", end="", file=sys.stderr, flush=True)
             self.width = 0
 
 
-def print_ignored(known, labels: "Sequence[str] | LabelSet", model: str) -> None:
+def print_ignored(known, labels: Sequence[str] | LabelSet, model: str) -> None:
     """Names the labels that are unknown or repeated."""
     unknown = known.unknown[:_MAX_LISTED]
-    if hasattr(labels, "terms"):  # a label's id may say nothing
+    if isinstance(labels, LabelSet):  # a label's id may say nothing
         unknown = [f"{label} ({labels.terms[labels.index[label]][0]})" for label in unknown]
     for what, names, count in (
         (f"labels unknown to {model}", unknown, len(known.unknown)),

@@ -18,6 +18,7 @@ Labels that were never trained, from a list of ids, with their terms and their p
 import functools
 import shlex
 import sys
+from typing import Any
 
 from absl import flags
 
@@ -61,8 +62,9 @@ def main(_: list[str], values: flags.FlagValues, command_line: str) -> None:
     from devise_tf.evaluation.settings import EvaluationSettings
     from devise_tf.training.strategy import make_strategy
 
-    same_names = ("images", "data_dir", "unseen_labels", "models", "answers", "validation_share", "samples")
-    same_names += ("penalties_from", "report_dir", "max_bad_images", "batch_size", "seed", "verbose")
+    names = ["images", "data_dir", "unseen_labels", "models", "answers", "validation_share", "samples"]
+    names += ["penalties_from", "report_dir", "max_bad_images", "batch_size", "seed", "verbose"]
+    same: dict[str, Any] = {name: values[name].value for name in names}
     with command.usage_errors():
         settings = EvaluationSettings(
             model_dirs=values.model_dir or [],
@@ -70,7 +72,7 @@ def main(_: list[str], values: flags.FlagValues, command_line: str) -> None:
             hierarchy=_hierarchy(values.hierarchy, values.wordnet_dir),
             conse_tops=[None if top == "all" else _number(top, "conse_top") for top in values.conse_top],
             ks=None if values.k is None else sorted(_number(k, "k") for k in values.k),
-            **{name: values[name].value for name in same_names},
+            **same,
         )
     evaluate_runs(settings, command_line, make_strategy(values.strategy))
 

@@ -17,7 +17,7 @@ import numpy as np
 DECOMPRESSION_ERRORS = (EOFError, zlib.error, gzip.BadGzipFile, lzma.LZMAError)
 
 
-def open_compressed(path: str | os.PathLike) -> tuple[IO[bytes], IO[bytes]]:
+def open_compressed(path: str | os.PathLike) -> tuple[io.BufferedReader, io.BufferedReader]:
     """Opens a plain, gzip or xz file for reading.
 
     The first bytes of a file decide, or its suffix if they do not tell: a damaged `.gz` file is then an error, and not

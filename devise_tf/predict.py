@@ -30,18 +30,22 @@ import os
 import sys
 import warnings
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from absl import flags
 
 from devise_tf import command
 from devise_tf.answer_printer import AnswerPrinter, print_ignored
 from devise_tf.choices import ANSWER_FORMATS
+from devise_tf.files import atomic_write
+from devise_tf.labels import LabelSet
+from devise_tf.labels.candidate_lists import candidate_labels
+from devise_tf.labels.open_labels import open_labels
 from devise_tf.models import DEFAULT_PRESET
 
 if TYPE_CHECKING:
-    from devise_tf.labels import LabelSet
-    from devise_tf.models.predictor import Predictor
+    from devise_tf.models.predictor import Answer, Predictor
 
 
 def define_flags(define: command.Definitions) -> None:
@@ -108,11 +112,8 @@ def _output(embeddings: str | None) -> str | None:
     return path
 
 
-def _listed_labels(values: flags.FlagValues) -> "LabelSet | None":
+def _listed_labels(values: flags.FlagValues) -> LabelSet | None:
     """The labels of a file or list that flags name, or None."""
-    from devise_tf.labels.candidate_lists import candidate_labels
-    from devise_tf.labels.open_labels import open_labels
-
     if values.labels_file is not None:
         return open_labels(values.labels_file, "labels_file")
     return None if values.candidates is None else candidate_labels(values.candidates)
@@ -120,31 +121,29 @@ def _listed_labels(values: flags.FlagValues) -> "LabelSet | None":
 
 def _predict(
     predictor: "Predictor",
-    labels: "Sequence[str] | LabelSet | None",
+    labels: Sequence[str] | LabelSet | None,
     paths: list[str],
     output: str | None,
     values: flags.FlagValues,
     printer: AnswerPrinter,
 ) -> None:
-    import numpy as np
-
-    from devise_tf.files import atomic_write
-
-    names, rows = [], []
-    batches = predictor.prepared(_Photos(paths), values.batch_size, paths)
+    names: list[str] = []
+    rows: list[np.ndarray] = []
+    batches: Any = predictor.prepared(_Photos(paths), values.batch_size, paths)
     with contextlib.closing(batches):
         for start, batch in zip(range(0, len(paths), values.batch_size), batches, strict=True):
             good = [image for image in batch if not isinstance(image, Exception)]
-            answers, embeddings = iter(()), ()
+            answers: list[list[Answer]] = []
+            embeddings = np.zeros((0, 0), np.float32)
             if good:
                 answers, embeddings = predictor.predict_pixels(np.stack(good), labels, values.k)
-                answers = iter(answers)
+            remaining = iter(answers)
             printer.clear()
             for name, image in zip(paths[start:], batch, strict=False):
                 if isinstance(image, Exception):
                     printer.fail(name, _message(image, name))
                 else:
-                    printer.answer(name, next(answers))
+                    printer.answer(name, next(remaining))
                     names.append(name)
             if output is not None:
                 rows.extend(embeddings)
@@ -156,7 +155,7 @@ def _predict(
             np.savez(file, names=np.array(names, str), embeddings=table)
 
 
-class _Photos:
+class _Photos(Sequence):
     """The photos behind paths; that of the standard input is read when it is needed."""
 
     def __init__(self, paths: list[str]):
@@ -165,7 +164,7 @@ class _Photos:
     def __len__(self) -> int:
         return len(self.paths)
 
-    def __getitem__(self, index: int) -> str | bytes:
+    def __getitem__(self, index: Any) -> Any:
         from devise_tf.images.photo import MAX_BYTES
 
         return sys.stdin.buffer.read(MAX_BYTES + 1) if self.paths[index] == "-" else self.paths[index]

@@ -1,4 +1,4 @@
-"""Sets of TensorFlow Datasets, found or downloaded."""
+"""Sets of TensorFlow Datasets, prepared already or downloaded."""
 
 
 def prepared_builder(name: str, data_dir: str | None = None, file_format: str | None = None):
@@ -10,7 +10,7 @@ def prepared_builder(name: str, data_dir: str | None = None, file_format: str | 
         file_format: Of the files, where they are to be prepared; `"array_record"` allows random access.
 
     Raises:
-        ValueError: the set cannot be had; says why and what to do.
+        ValueError: The set is not available; the message says why and what to do.
     """
     import tensorflow_datasets as tfds
 

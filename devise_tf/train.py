@@ -15,6 +15,8 @@ on where it was when the same command is given again.
 
 import dataclasses
 import sys
+from collections.abc import Callable
+from typing import Any
 
 from absl import flags
 
@@ -25,7 +27,12 @@ from devise_tf.packaged import packaged_files
 
 def define_flags(define: command.Definitions) -> None:
     """Defines a flag for each setting of `devise_tf.config.Config`."""
-    makers = {str: define.string, int: define.integer, float: define.float, bool: define.boolean}
+    makers: dict[Any, Callable[..., Any]] = {
+        str: define.string,
+        int: define.integer,
+        float: define.float,
+        bool: define.boolean,
+    }
     for field in dataclasses.fields(Config):
         choices, help = field.metadata["choices"], field.metadata["help"]
         if choices:
@@ -51,8 +58,9 @@ def with_recipe(arguments: list[str]) -> list[str]:
 def main(_: list[str], values: flags.FlagValues) -> None:
     if values.recipe:
         raise command.UsageError(f"Join the recipe's name with '=': --recipe={values.recipe}")
+    settings: dict[str, Any] = {field.name: values[field.name].value for field in dataclasses.fields(Config)}
     with command.usage_errors():
-        config = Config(**{field.name: values[field.name].value for field in dataclasses.fields(Config)})
+        config = Config(**settings)
     from devise_tf.training import make_strategy, train
 
     train(config, make_strategy(config.strategy))

@@ -15,7 +15,7 @@ from devise_tf.text.term_vectors import TermVectors
 from devise_tf.text.tokenizer import normalize_term
 from devise_tf.text.vector_file import load_terms
 from devise_tf.text.vocabulary import Vocabulary
-from devise_tf.vector_inputs import find_source, label_columns, load_labels, load_source, progress_line
+from devise_tf.vector_inputs import find_source, label_columns, load_labels, load_source, named_labels, progress_line
 
 _PROJECTOR_TERMS = 10_000
 
@@ -87,7 +87,7 @@ def _chosen_terms(source: str, values: flags.FlagValues) -> list[str] | None:
     """The terms that flags choose, None for all; says how many of those that are named have a vector."""
     if values.terms and values.labels_file:
         raise ValueError("Give --terms or --labels_file, not both. Received: --terms, --labels_file")
-    names = None
+    names: list[list[str]] | None = None
     if values.terms:
         lines = (line.split("\t")[0].strip() for _, line in read_lines(values.terms))
         names = [list(dict.fromkeys(["_".join(line.split()), normalize_term(line)])) for line in lines]
@@ -109,7 +109,7 @@ def projector(_: list[str], values: flags.FlagValues) -> None:
     from devise_tf.evaluation.report.projector import export_projector
 
     output = _output(values, "a directory")
-    labels = load_labels(values, required=False)
+    labels = named_labels(values)
     if labels is None:
         vectors = load_source(values)
         count = values.limit or _PROJECTOR_TERMS

@@ -51,16 +51,20 @@ def load_source(values: flags.FlagValues) -> TermVectors:
     return TermVectors.load(find_source(values.vectors, values.model_dir), progress=progress_line("Reading"))
 
 
-def load_labels(values: flags.FlagValues, required: bool = True) -> LabelSet | None:
-    """The labels of --labels_file or of the model directory."""
+def named_labels(values: flags.FlagValues) -> LabelSet | None:
+    """The labels of --labels_file or of the model directory, None where flags name neither."""
     if values.labels_file:
-        return open_labels(values.labels_file, "labels_file")
+        return open_labels(values.labels_file)
     path = None if values.limit else _model_dir_file(values, Entry.LABELS)
-    if path:
-        return LabelSet.load(path)
-    if required:
+    return LabelSet.load(path) if path else None
+
+
+def load_labels(values: flags.FlagValues) -> LabelSet:
+    """The labels of --labels_file or of the model directory."""
+    labels = named_labels(values)
+    if labels is None:
         raise ValueError("This needs the labels: --labels_file=FILE, or a --model_dir that has them. Received: none")
-    return None
+    return labels
 
 
 def label_columns(labels: LabelSet, values: flags.FlagValues) -> tuple[LabelTable, dict[str, list[str]]]:

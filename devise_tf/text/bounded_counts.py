@@ -41,23 +41,23 @@ class BoundedCounts:
             now: Forgets some even if there are not.
 
         Returns:
-            None if nothing was forgotten, else `bool`, shape `[size]` of before: which were kept. The kept ones are
-            numbered anew, in order, from now on.
+            None if nothing was forgotten, else `bool`, shape `[size]` of before: which numbers remain. Those are
+            renumbered, in order, from now on.
         """
         if not now and self._size <= self._max_entries + self._protected:
             return None
         while True:
             self._floor += 1
-            kept = self.values > self._floor
-            kept[: self._protected] = True
-            if np.count_nonzero(kept) <= 0.75 * self._max_entries + self._protected:
+            frequent = self.values > self._floor
+            frequent[: self._protected] = True
+            if np.count_nonzero(frequent) <= 0.75 * self._max_entries + self._protected:
                 break
-        self.keep(kept)
-        return kept
+        self.keep(frequent)
+        return frequent
 
-    def keep(self, kept: np.ndarray) -> None:
-        """Forgets the numbers where `kept`, bool of shape `[size]`, is false."""
-        values = self.values[kept]
+    def keep(self, mask: np.ndarray) -> None:
+        """Forgets the numbers where `mask`, bool of shape `[size]`, is false."""
+        values = self.values[mask]
         self._size = values.size
         self._counts[: self._size] = values
         self._counts[self._size :] = 0

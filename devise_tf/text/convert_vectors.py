@@ -2,7 +2,7 @@
 
 import os
 import warnings
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 import numpy as np
 
@@ -53,9 +53,9 @@ def needed_terms(names: Iterable[Sequence[str]], known: Sequence[str], limit: in
         label by label, the same for each of its other terms. Label vectors made of these terms are those made of all.
     """
     index = {term: row for row, term in enumerate(known)}
-    names = [list(its_names) for its_names in names]
-    rows = [row for its_names in names for row in term_rows(its_names, index)]
-    rows += [row for its_names in names for name in its_names for row in term_rows([name], index)]
+    spellings = [list(terms) for terms in names]
+    rows = [row for terms in spellings for row in term_rows(terms, index)]
+    rows += [row for terms in spellings for term in terms for row in term_rows([term], index)]
     if limit is not None:
         if limit < 1:
             raise ValueError(f"`limit` must be at least 1. Received: {limit=}")
@@ -93,24 +93,25 @@ def convert_vectors(
     form, source = form_of(target, form), find_vectors(source)
     if terms is None and form != "npz":
         return _stream(source, target, form, progress)
-    found, vectors = load_vectors(source, terms=terms, progress=progress)
+    loaded, vectors = load_vectors(source, terms=terms, progress=progress)
     if terms is None:
-        sound = [row for row, term in enumerate(found) if _is_sound(term)]
-        _warn(source, len(found) - len(sound))
-        order, terms = sound, [found[row] for row in sound]
+        order = [row for row, term in enumerate(loaded) if _is_sound(term)]
+        _warn(source, len(loaded) - len(order))
+        terms = [loaded[row] for row in order]
     else:
-        index = {term: row for row, term in enumerate(found)}
-        lost = [term for term in terms if term not in index]
-        if lost:
-            raise ValueError(f"{len(lost)} of {len(terms)} terms are not in {source!r}. Received: {lost[:10]}")
+        index = {term: row for row, term in enumerate(loaded)}
+        missing = [term for term in terms if term not in index]
+        if missing:
+            raise ValueError(f"{len(missing)} of {len(terms)} terms are not in {source!r}. Received: {missing[:10]}")
         order = [index[term] for term in terms]
     if not order:
         raise ValueError(f"There are no vectors to write. Received: source={source!r}")
     # All rows in their own order need no copy.
     vectors = vectors if order == list(range(len(vectors))) else vectors[order]
     if form == "npz":
-        known = counts is not None and all(term in counts for term in terms)
-        save_npz(target, terms, vectors, np.array([counts[term] for term in terms]) if known else None)
+        known = counts or {}
+        complete = all(term in known for term in terms)
+        save_npz(target, terms, vectors, np.array([known[term] for term in terms]) if complete else None)
     else:
         save_vectors(target, terms, vectors, form)
     return vectors.shape
@@ -121,18 +122,18 @@ def _stream(
 ) -> tuple[int, int]:
     # A first pass, for the number of terms stands in the first line.
     known = load_terms(source, progress=progress)
-    left = {term for term in known if _is_sound(term)}
-    _warn(source, len(known) - len(left))
-    count = len(left)
+    remaining = {term for term in known if _is_sound(term)}
+    _warn(source, len(known) - len(remaining))
+    count = len(remaining)
     if not count:
         raise ValueError(f"There are no vectors to write. Received: source={source!r}")
     with open_rows(source, progress=progress) as file, atomic_write(target) as handle:
 
-        def rows():
-            for place, term, values in file.rows:
-                if term in left:
-                    left.remove(term)
-                    yield term, parse_values(place, term, values)
+        def rows() -> Iterator[tuple[str, np.ndarray]]:
+            for position, term, values in file.rows:
+                if term in remaining:
+                    remaining.remove(term)
+                    yield term, parse_values(position, term, values)
 
         write_rows(handle, form, count, file.dimension, rows())
         return count, file.dimension
@@ -144,4 +145,4 @@ def _is_sound(term: str) -> bool:
 
 def _warn(source: str, number: int) -> None:
     if number:
-        warnings.warn(f"{number} terms of {source!r} that are or hold white space were left out.", stacklevel=3)
+        warnings.warn(f"{number} terms of {source!r} that are or hold white space were ignored.", stacklevel=3)

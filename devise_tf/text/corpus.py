@@ -38,7 +38,7 @@ class Corpus:
         invalid_lines: After reading: file -> number of lines that held bytes other than UTF-8.
 
     Raises:
-        ValueError: nothing matched, every file is empty, or the TFDS set cannot be had. While reading: no line with
+        ValueError: nothing matched, every file is empty, or the TFDS set is not available. While reading: no line with
             text in the whole corpus, a damaged or truncated compressed file, UTF-16, more than 1 % of the lines of a
             file holding bytes other than UTF-8, or a file that has changed since the `Corpus` was made, so that two
             passes over it (counting and encoding) cannot have seen different text.
@@ -226,7 +226,8 @@ def read_lines(content: IO[bytes]) -> Iterator[bytes]:
 
 def _join_blocks(blocks: Iterator[bytes]) -> Iterator[bytes]:
     """Makes blocks of a good size out of small ones."""
-    joined, size = [], 0
+    joined: list[bytes] = []
+    size = 0
     for block in blocks:
         if size + len(block) > _MAX_LINE_BYTES and joined:
             yield b"".join(joined)
@@ -253,10 +254,10 @@ def _check(blocks: Iterator[bytes], name: str, invalid_lines: dict[str, int]) ->
         yield block
     if invalid:
         invalid_lines[name] = invalid
-        found = f"{invalid} of {number} lines hold bytes that are not UTF-8, the first is line {first_invalid}"
+        summary = f"{invalid} of {number} lines hold bytes that are not UTF-8, the first is line {first_invalid}"
         if invalid > MAX_INVALID_SHARE * number:
-            raise ValueError(f"A corpus must be UTF-8, but {found}; convert the file. Received: {name}")
-        logging.getLogger(__name__).warning("%s: %s; these bytes were replaced.", name, found)
+            raise ValueError(f"A corpus must be UTF-8, but {summary}; convert the file. Received: {name}")
+        logging.getLogger(__name__).warning("%s: %s; these bytes were replaced.", name, summary)
 
 
 def _is_utf8(text: bytes) -> bool:

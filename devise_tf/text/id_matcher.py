@@ -45,14 +45,14 @@ class IdMatcher:
             self._term[nodes[ending]] = self.ids[ending]
             if depth == 1:
                 first = words[starts[going]]
-                # A pair has 32 places of its own, so that about 3 in 100 other pairs look like one of these.
+                # A pair has 32 bits to itself, so that about 3 in 100 other pairs look like one of these.
                 self._shift = np.uint32(32 - min(24, (32 * going.size).bit_length()))
                 self._pairs = np.zeros(1 << (32 - int(self._shift)), bool)
-                self._pairs[self._place(first, word)] = True
+                self._pairs[self._hash(first, word)] = True
 
     def __call__(self, ids: np.ndarray) -> np.ndarray:
-        # Most places are dropped by looking at two words, however common a first word ("the", "new") is.
-        starts = np.flatnonzero(self._pairs.take(self._place(ids[:-1], ids[1:])))
+        # Most positions are dropped by looking at two words, however common a first word ("the", "new") is.
+        starts = np.flatnonzero(self._pairs.take(self._hash(ids[:-1], ids[1:])))
         nodes = self._step(np.zeros(starts.size, np.int64), ids[starts])
         terms = np.full(starts.size, -1, np.int32)
         ends = np.zeros(starts.size, np.int64)
@@ -63,9 +63,9 @@ class IdMatcher:
             nodes = self._step(nodes, ids[starts[going] + depth])
             going, nodes = going[nodes > 0], nodes[nodes > 0]
             depth += 1
-            found = self._term[nodes]
-            ending = going[found >= 0]
-            terms[ending] = found[found >= 0]
+            ends_here = self._term[nodes]
+            ending = going[ends_here >= 0]
+            terms[ending] = ends_here[ends_here >= 0]
             ends[ending] = starts[ending] + depth
             inside = starts[going] + depth < ids.size
             going, nodes = going[inside], nodes[inside]
@@ -84,12 +84,12 @@ class IdMatcher:
             keep[starts[ends - starts > depth] + depth] = False
         return ids[keep]
 
-    def _place(self, first: np.ndarray, second: np.ndarray) -> np.ndarray:
-        """The place of pairs of neighbours in `_pairs`, by the upper bits of a sum of products."""
-        places = first.view(np.uint32) * np.uint32(0x9E3779B1)
-        places += second.view(np.uint32) * np.uint32(0x85EBCA6B)
-        places >>= self._shift
-        return places
+    def _hash(self, first: np.ndarray, second: np.ndarray) -> np.ndarray:
+        """Where pairs of neighbors are in `_pairs`: the upper bits of a sum of products."""
+        mixed = first.view(np.uint32) * np.uint32(0x9E3779B1)
+        mixed += second.view(np.uint32) * np.uint32(0x85EBCA6B)
+        mixed >>= self._shift
+        return mixed
 
     def _step(self, nodes: np.ndarray, words: np.ndarray, add: bool = False) -> np.ndarray:
         pairs = nodes.astype(np.uint64), words.astype(np.int64).view(np.uint64)
@@ -110,7 +110,7 @@ def read_ids(
         index: The `WordIndex`.
         matchers: The `IdMatcher`s over it, in the order in which they join words.
         progress: Optional; called with `(bytes_read, corpus.size_bytes)` now and then.
-        add: Whether words that are not in the index are put in.
+        add: Whether to add words that are not in the index.
 
     Yields:
         For each block of lines: the number of its words (before joining), and `np.int32` numbers as

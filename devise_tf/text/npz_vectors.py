@@ -1,9 +1,9 @@
-"""Vectors that come with the package: half precision, in a file that needs no pickle."""
+"""The `.npz` form of term vectors: half precision, without pickle."""
 
 import os
 import zipfile
 import zlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -80,7 +80,8 @@ def save_npz(
             "Half precision holds values of at most 65504 and forgets those below 3e-8: scale the vectors, or choose "
             f"another form. Received: vector of {terms[int(np.argmax(bad))]!r}: {vectors[int(np.argmax(bad))]}"
         )
-    arrays = {"terms": np.frombuffer("\n".join(terms).encode("utf-8"), np.uint8), "vectors": halves}
+    arrays: dict[str, np.ndarray] = {"terms": np.frombuffer("\n".join(terms).encode("utf-8"), np.uint8)}
+    arrays["vectors"] = halves
     if counts is not None:
         arrays["counts"] = np.asarray(counts, np.int64)
         if arrays["counts"].shape != (len(terms),):
@@ -89,7 +90,7 @@ def save_npz(
                 f"{arrays['counts'].shape}"
             )
     sample = halves.reshape(-1)[: _SAMPLE_BYTES // 2].tobytes()
-    save = np.savez_compressed if len(zlib.compress(sample)) <= 0.9 * len(sample) else np.savez
+    save: Callable[..., None] = np.savez_compressed if len(zlib.compress(sample)) <= 0.9 * len(sample) else np.savez
     with atomic_write(path) as handle:
         save(handle, allow_pickle=False, **arrays)
 

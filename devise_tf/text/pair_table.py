@@ -23,7 +23,12 @@ class PairTable:
     (array([0, 0, 1], dtype=int32), array([0, 2]))
     """
 
-    def __init__(self):
+    def __init__(self) -> None:
+        self.size = 0
+        self._first: np.ndarray
+        self._second: np.ndarray
+        self._slots: np.ndarray
+        self._mask: int
         self._clear(_MIN_SLOTS, 0)
 
     def find(self, first: np.ndarray, second: np.ndarray) -> np.ndarray:
@@ -41,14 +46,14 @@ class PairTable:
         # An empty slot's -1 reads the pairs' last row, which is never in use.
         pending = np.flatnonzero(((self._first.take(ids) != first) | (self._second.take(ids) != second)) & (ids >= 0))
         while pending.size:
-            slots[pending] = places = (slots[pending] + 1) & self._mask
-            ids[pending] = found = self._slots[places]
-            other = (self._first[found] != first[pending]) | (self._second[found] != second[pending])
-            pending = pending[other & (found >= 0)]
+            slots[pending] = next_slots = (slots[pending] + 1) & self._mask
+            ids[pending] = numbers = self._slots[next_slots]
+            other = (self._first[numbers] != first[pending]) | (self._second[numbers] != second[pending])
+            pending = pending[other & (numbers >= 0)]
         return ids
 
     def add(self, first: np.ndarray, second: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Looks up pairs; those that are not there yet are put in.
+        """Looks up pairs, and adds those that are missing.
 
         Returns:
             Their numbers, as `find` gives them, and the positions where a new pair occurs first, in order.
@@ -59,7 +64,7 @@ class PairTable:
             return ids, missing
         self._reserve(self.size + missing.size)
         pending, slots = missing, self._hash(first[missing], second[missing])
-        positions, places = [], []
+        positions, new_slots = [], []
         size = self.size
         while pending.size:
             empty = np.flatnonzero(self._slots[slots] < 0)
@@ -73,13 +78,13 @@ class PairTable:
             self._second[ids_won] = second[pending[won]]
             size += won.size
             positions.append(pending[won])
-            places.append(slots[won])
-            found = self._slots[slots]
-            other = (self._first[found] != first[pending]) | (self._second[found] != second[pending])
+            new_slots.append(slots[won])
+            numbers = self._slots[slots]
+            other = (self._first[numbers] != first[pending]) | (self._second[numbers] != second[pending])
             pending, slots = pending[other], (slots[other] + 1) & self._mask
         new = np.sort(np.concatenate(positions))
         order = np.argsort(np.concatenate(positions))
-        self._slots[np.concatenate(places)[order]] = np.arange(self.size, size, dtype=np.int32)
+        self._slots[np.concatenate(new_slots)[order]] = np.arange(self.size, size, dtype=np.int32)
         self._first[self.size : size] = first[new]
         self._second[self.size : size] = second[new]
         self.size = size

@@ -73,8 +73,8 @@ def find_phrases(
     known = set(labels)
     phrases: dict[str, float] = {}
     for number in range(passes):
-        found = _score_pairs(corpus, labels, list(phrases), min_count, discount, max_entries, progress)
-        for phrase, score in found.items():
+        scores = _score_pairs(corpus, labels, list(phrases), min_count, discount, max_entries, progress)
+        for phrase, score in scores.items():
             # The same words in two ways ("new_york times", "new york_times") are one phrase.
             if score > threshold / 2**number and phrase not in known:
                 phrases.setdefault(phrase, score)
@@ -106,26 +106,26 @@ def _score_pairs(
         at = np.flatnonzero(free[:-1] & free[1:])
         numbers, _ = pairs.add(ids[at].astype(np.uint64), ids[at + 1].astype(np.uint64))
         pair_counts.add(numbers, pairs.size)
-        kept = pair_counts.forget()
-        if kept is not None:
+        frequent = pair_counts.forget()
+        if frequent is not None:
             first, second = pairs.keys()
-            pairs.reset(first[kept], second[kept])
-        kept = counts.forget(now=index.num_bytes > MEAN_BYTES * max_entries)
-        if kept is not None:
+            pairs.reset(first[frequent], second[frequent])
+        frequent = counts.forget(now=index.num_bytes > MEAN_BYTES * max_entries)
+        if frequent is not None:
             # A pair goes with its words.
             first, second = pairs.keys()
-            both = kept[first] & kept[second]
-            renumbered = (np.cumsum(kept) - 1).astype(np.uint64)
+            both = frequent[first] & frequent[second]
+            renumbered = (np.cumsum(frequent) - 1).astype(np.uint64)
             pairs.reset(renumbered[first[both]], renumbered[second[both]])
             pair_counts.keep(both)
-            index.keep(kept)
+            index.keep(frequent)
     frequent = pair_counts.values >= min_count
     first, second = (half[frequent] for half in pairs.keys())
     # One factor after the other: the product of two counts may be beyond 64 bits.
     scores = (pair_counts.values[frequent] - discount) / counts.values[first] / counts.values[second] * total
-    words = index.words()
+    all_words = index.words()
     order = np.argsort(-scores, kind="stable")
-    found: dict[str, float] = {}
+    result: dict[str, float] = {}
     for a, b, score in zip(first[order].tolist(), second[order].tolist(), scores[order].tolist(), strict=True):
-        found.setdefault(f"{words[a]}_{words[b]}", score)
-    return found
+        result.setdefault(f"{all_words[a]}_{all_words[b]}", score)
+    return result

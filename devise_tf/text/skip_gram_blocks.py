@@ -32,13 +32,13 @@ def keep_probabilities(counts: np.ndarray, sample: float) -> np.ndarray:
 
 def draw_keys(seed: int, epoch: int) -> np.ndarray:
     """The keys of one pass over a corpus: uint64 [2], for the subsampling and for the reaches."""
-    mixed = _draws(_draws(np.uint64(0), np.array([seed])), np.array([epoch]))
+    mixed = _draws(_draws(np.zeros(1, np.uint64), np.array([seed])), np.array([epoch]))
     return _draws(mixed, np.array([1, 2]))
 
 
-def _draws(key: np.ndarray, places: np.ndarray) -> np.ndarray:
-    """Uniform uint64 numbers, a pure function of the key and the place (SplitMix64: Steele et al., 2014)."""
-    x = key + np.uint64(0x9E3779B97F4A7C15) * places.astype(np.uint64)
+def _draws(key: np.ndarray, positions: np.ndarray) -> np.ndarray:
+    """Uniform uint64 numbers, a pure function of the key and the position (SplitMix64: Steele et al., 2014)."""
+    x = key + np.uint64(0x9E3779B97F4A7C15) * positions.astype(np.uint64)
     x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
     return x ^ (x >> np.uint64(31))
@@ -51,10 +51,10 @@ class SkipGramBlocks:
     each of the terms left in a chunk is a *centre*: every *context* term inside its dynamic window (a reach drawn
     uniformly from 1..`window`, cut at sentence ends but not at the ends of the chunk) is trained to predict the centre
     through the centre's Huffman path, as in word2vec. What is kept and how far a window reaches depends on the seed,
-    the pass over the corpus and the place in it alone, so that neighbouring chunks agree.
+    the pass over the corpus and the position in it alone, so that neighboring chunks agree.
 
     At most `block_size` consecutive centres form a block, and share one draw of the reach (each centre's reach is
-    distributed as in word2vec; those of neighbours are not independent). Their windows overlap and their paths share
+    distributed as in word2vec; those of neighbors are not independent). Their windows overlap and their paths share
     nodes, so that all (context, centre, node) products of a block lie in one dense product between the vectors of its
     `n = b + 2 * window` context positions (`b` centres) and the vectors of its `U` distinct nodes:
 
@@ -119,10 +119,10 @@ class SkipGramBlocks:
         self.keep = keep_probabilities(self.counts, sample).astype(np.float32)
         self.num_chunks = -(-len(ids) // chunk_size)
         # The share of chunks that a term and a node are expected in, at most 1, decides how many share its budget.
-        kept = np.rint(self.counts * self.keep * 1e6 / self.num_chunks).astype(np.int64)
+        expected = np.rint(self.counts * self.keep * 1e6 / self.num_chunks).astype(np.int64)
         self._term_caps, self._node_caps = (
             summed_updates / np.maximum(1.0, chunks_per_step * np.minimum(1.0, occurrences / 1e6))
-            for occurrences in (kept, tree.inner_counts(kept))
+            for occurrences in (expected, tree.inner_counts(expected))
         )
         # The paths as one flat list, so that a batch gathers only what it has.
         self.path_starts = np.concatenate([[0], np.cumsum(tree.lengths)]).astype(np.int64)
@@ -146,31 +146,34 @@ class SkipGramBlocks:
             (context, centre) pairs. No block holds centres of two chunks.
         """
         window = self.window
-        terms, sentences, reaches, starts, sizes, block_chunk = [], [], [], [], [], []
+        pieces = []
         before = sentence = 0
         for number, (chunk, epoch) in enumerate(zip(chunks, epochs, strict=True)):
             start, keys = int(chunk) * self.chunk_size, draw_keys(seed, int(epoch))
             first, last = max(0, start - self.halo), start + self.chunk_size + self.halo
             ids = np.asarray(self.ids[first:last])
-            places = np.arange(first, first + len(ids))
-            uniforms = (_draws(keys[0], places) >> np.uint64(40)).astype(np.float32) * np.float32(2.0**-24)
+            positions = np.arange(first, first + len(ids))
+            uniforms = (_draws(keys[0], positions) >> np.uint64(40)).astype(np.float32) * np.float32(2.0**-24)
             kept = np.flatnonzero((ids >= 0) & (uniforms < self.keep[ids]))
             low, high = np.searchsorted(kept + first, [start, start + self.chunk_size])
             # Blocks of one size, as nearly as can be.
             blocks = max(1, -(-(high - low) // self.block_size))
             size = -(-(high - low) // blocks)
             block_starts = low + size * np.arange(blocks)
-            # All centres of a block share one reach, drawn at the place of the first.
-            draws = _draws(keys[1], places[kept[block_starts]] if size else np.zeros(1, int))
-            terms.append(ids[kept])
-            sentences.append(sentence + np.cumsum(ids < 0)[kept])
-            reaches.append(1 + ((draws >> np.uint64(32)) % np.uint64(window)).astype(np.int64))
-            starts.append(before + block_starts)
-            sizes.append(np.minimum(size, high - block_starts))
-            block_chunk.append(np.full(blocks, number))
-            before, sentence = before + len(kept), sentence + np.count_nonzero(ids < 0) + 1
-        reaches, starts, sizes, block_chunk = map(np.concatenate, (reaches, starts, sizes, block_chunk))
-        terms, sentences = np.concatenate([*terms, [-1]]), np.concatenate([*sentences, [-1]])
+            # All centres of a block share one reach, drawn at the position of the first.
+            draws = _draws(keys[1], positions[kept[block_starts]] if size else np.zeros(1, int))
+            piece = (
+                ids[kept],
+                sentence + np.cumsum(ids < 0)[kept],
+                1 + ((draws >> np.uint64(32)) % np.uint64(window)).astype(np.int64),
+                before + block_starts,
+                np.minimum(size, high - block_starts),
+                np.full(blocks, number),
+            )
+            pieces.append(piece)
+            before, sentence = before + len(kept), sentence + int(np.count_nonzero(ids < 0)) + 1
+        terms, sentences, reaches, starts, sizes, block_chunk = map(np.concatenate, zip(*pieces, strict=True))
+        terms, sentences = np.append(terms, -1), np.append(sentences, -1)
         b = max(1, int(sizes.max()))
         positions = starts[:, None] + np.arange(-window, b + window)
         positions = np.where((positions >= 0) & (positions < before), positions, before)
@@ -200,7 +203,7 @@ class SkipGramBlocks:
             "pairs": np.int64(np.count_nonzero(mask)),
         }
 
-    def _paths(self, terms):
+    def _paths(self, terms: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """The distinct nodes [G, U] of the paths of each block, and each centre's signs on them, [G, b, U]."""
         blocks, b = terms.shape
         size = len(self.counts)
@@ -221,7 +224,7 @@ class SkipGramBlocks:
         signs[block, centre % b, column - first[block]] = 1 - 2 * self.path_codes[flat]
         return nodes, signs
 
-    def _scales(self, block_chunk, rows, pairs, caps):
+    def _scales(self, block_chunk: np.ndarray, rows: np.ndarray, pairs: np.ndarray, caps: np.ndarray) -> np.ndarray:
         """Scales of each block's rows, float32 like `rows`: 1 where its pairs in the chunk are below its cap."""
         keys, inverse = np.unique(block_chunk[:, None] * len(self.counts) + rows, return_inverse=True)
         totals = np.bincount(inverse.ravel(), weights=pairs.ravel())

@@ -1,4 +1,4 @@
-"""Terms and their vectors: neighbours, similarities, analogies."""
+"""Terms and their vectors: neighbors, similarities, analogies."""
 
 import difflib
 import os
@@ -103,7 +103,7 @@ class TermVectors:
         return index
 
     def rows(self, term: str) -> list[int]:
-        """The row of a term, or the rows of its words where it is not found whole."""
+        """The row of a term, or the rows of its words where it has no vector of its own."""
         for spelling in (term, "_".join(term.split())):
             if spelling in self.index:
                 return [self.index[spelling]]
@@ -140,14 +140,14 @@ class TermVectors:
         return self._nearest(_unit(query), [row for term in (a, b, c) for row in self.rows(term)], k, restrict)
 
     def _nearest(
-        self, query: np.ndarray, leave_out: Iterable[int], k: int, restrict: int | None
+        self, query: np.ndarray, excluded: Iterable[int], k: int, restrict: int | None
     ) -> list[tuple[str, float]]:
         if k < 1 or (restrict is not None and restrict < 1):
             raise ValueError(f"`k` and `restrict` must be at least 1. Received: {k=}, {restrict=}")
         cosines = self.vectors[:restrict] @ query / self.norms[:restrict]
-        leave_out = {row for row in leave_out if row < len(cosines)}
-        cosines[list(leave_out)] = -np.inf
-        k = min(k, len(cosines) - len(leave_out))
+        others = {row for row in excluded if row < len(cosines)}
+        cosines[list(others)] = -np.inf
+        k = min(k, len(cosines) - len(others))
         if not k:
             return []
         best = np.argpartition(-cosines, k - 1)[:k]

@@ -5,6 +5,7 @@ import dataclasses
 import itertools
 import os
 from collections.abc import Callable, Iterable, Iterator
+from io import BufferedReader
 from typing import IO
 
 import numpy as np
@@ -71,7 +72,9 @@ def _npz_rows(path: str) -> VectorRows:
     return VectorRows("npz", vectors.shape[1], rows)
 
 
-def _stream_rows(content: IO[bytes], disk: IO[bytes], form: str, first: bytes, progress: Progress | None) -> VectorRows:
+def _stream_rows(
+    content: BufferedReader, disk: BufferedReader, form: str, first: bytes, progress: Progress | None
+) -> VectorRows:
     """The rows of an open file behind its first line; `content` is `disk` itself where it is not compressed."""
     count, dimension = _size(first, form)
     size = os.fstat(disk.fileno()).st_size
@@ -138,7 +141,7 @@ def _parse_header(line: bytes) -> tuple[int, int] | None:
     return None
 
 
-def _next_is_text(content: IO[bytes]) -> bool:
+def _next_is_text(content: BufferedReader) -> bool:
     """Whether the values behind the next term are digits; the bytes of float32 values are hardly ever."""
     head = content.peek(1)[:1000]
     line = head.lstrip(b"\n").partition(b"\n")[0]

@@ -16,7 +16,7 @@ from devise_tf.text.word_index import MEAN_BYTES, WordIndex
 
 
 class Vocabulary:
-    """Single- and multi-word terms with their counts; a term's place is its id.
+    """Single- and multi-word terms with their counts; a term's position is its id.
 
     `Vocabulary.build` orders by decreasing count and, where counts are equal, alphabetically. Multi-word terms are
     joined by "_" (`"snow_leopard"`).
@@ -84,7 +84,7 @@ class Vocabulary:
         Every label term that occurs at least once is in the vocabulary, whatever `min_count` and `max_size` say, and
         multi-word ones are single entries: an occurrence of "snow leopard" counts for `snow_leopard` only, not for
         its words (see `TermMatcher`). So are phrases; they are joined in a second step, where words are left alone
-        by the first, so that no occurrence of a label term is lost to a phrase.
+        by the first, so that no occurrence of a label term counts for a phrase.
 
         Args:
             corpus: The `Corpus`.
@@ -120,9 +120,9 @@ class Vocabulary:
         counted = BoundedCounts(max_entries, protected=index.size)
         for _, ids in read_ids(corpus, index, matchers, progress, add=True):
             counted.add(ids[ids >= 0], index.size)
-            kept = counted.forget(now=index.num_bytes > MEAN_BYTES * max_entries)
-            if kept is not None:
-                index.keep(kept)
+            frequent = counted.forget(now=index.num_bytes > MEAN_BYTES * max_entries)
+            if frequent is not None:
+                index.keep(frequent)
         counts = counted.values
         num_terms = np.count_nonzero(counts)
         if not num_terms:
@@ -139,7 +139,7 @@ class Vocabulary:
             )
         index.keep(chosen)
         items = list(zip(index.words(), counts[chosen].tolist(), strict=True))
-        num_guaranteed = np.count_nonzero(chosen[:guaranteed])
+        num_guaranteed = int(np.count_nonzero(chosen[:guaranteed]))
         others = sorted(items[num_guaranteed:], key=_by_count)
         if max_size is not None:
             others = others[: max(0, max_size - num_guaranteed)]

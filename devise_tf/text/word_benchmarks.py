@@ -2,7 +2,7 @@
 
 import importlib.util
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
 import numpy as np
 from scipy import stats
@@ -22,7 +22,7 @@ def benchmark_folder(folder: str | os.PathLike = "") -> str:
         folder: Its path; empty for the files that come with gensim, which is not imported for it.
 
     Raises:
-        FileNotFoundError: a file is not there, or gensim is not installed.
+        FileNotFoundError: A file is missing, or gensim is not installed.
     """
     folder = os.path.expanduser(os.fspath(folder))
     if not folder:
@@ -33,11 +33,12 @@ def benchmark_folder(folder: str | os.PathLike = "") -> str:
                 f"name the folder of {', '.join(SIMILARITIES.values())} and {ANALOGIES} with --benchmarks=DIR. "
                 "Received: no folder"
             )
-        folder = os.path.join(gensim.submodule_search_locations[0], "test", "test_data")
-    lost = [name for name in (*SIMILARITIES.values(), ANALOGIES) if not os.path.isfile(os.path.join(folder, name))]
-    if lost:
+        [package, *_] = gensim.submodule_search_locations or [""]
+        folder = os.path.join(package, "test", "test_data")
+    missing = [name for name in (*SIMILARITIES.values(), ANALOGIES) if not os.path.isfile(os.path.join(folder, name))]
+    if missing:
         raise FileNotFoundError(
-            f"The folder of benchmarks (--benchmarks=DIR) lacks {', '.join(lost)}. Received: {folder!r}"
+            f"The folder of benchmarks (--benchmarks=DIR) lacks {', '.join(missing)}. Received: {folder!r}"
         )
     return folder
 
@@ -69,14 +70,14 @@ def evaluate_vectors(
 def word_similarity(
     vectors: TermVectors, path: str | os.PathLike, restrict: int | None = 300_000
 ) -> dict[str, float | int | None]:
-    """Spearman's rank correlation of cosines with people's judgements of similarity.
+    """Spearman's rank correlation of cosines with people's judgments of similarity.
 
     Upper and lower case are one; pairs with a word that is not among the terms are skipped and counted, as gensim
     does it.
 
     Args:
         vectors: The `TermVectors`.
-        path: File of lines `word<TAB>word<TAB>judgement`; lines that start with `#` are comments.
+        path: File of lines `word<TAB>word<TAB>judgment`; lines that start with `#` are comments.
         restrict: Only the first so many terms count; `None` for all.
 
     Returns:
@@ -87,13 +88,13 @@ def word_similarity(
         ValueError: a line is not as above.
     """
     _, index = _fold(vectors, restrict)
-    judgements, cosines, questions = [], [], 0
+    judgments, cosines, questions = [], [], 0
     for number, line in _lines(path):
         if line.startswith("#"):
             continue
         try:
-            first, second, judgement = (field.strip() for field in line.split("\t"))
-            judgement = float(judgement)
+            first, second, score = (field.strip() for field in line.split("\t"))
+            judgment = float(score)
         except ValueError:
             raise ValueError(
                 f"{path}, line {number}: expected `word<TAB>word<TAB>number`. Received: {line!r}"
@@ -101,14 +102,14 @@ def word_similarity(
         questions += 1
         rows = index.get(first.upper()), index.get(second.upper())
         if None not in rows:
-            judgements.append(judgement)
+            judgments.append(judgment)
             product = vectors.vectors[rows[0]] @ vectors.vectors[rows[1]]
             cosines.append(float(product / vectors.norms[rows[0]] / vectors.norms[rows[1]]))
-    defined = len(set(judgements)) > 1 and len(set(cosines)) > 1
+    defined = len(set(judgments)) > 1 and len(set(cosines)) > 1
     return {
-        "spearman": float(stats.spearmanr(judgements, cosines).statistic) if defined else None,
-        "pearson": float(stats.pearsonr(judgements, cosines).statistic) if defined else None,
-        "covered": len(judgements),
+        "spearman": float(stats.spearmanr(judgments, cosines).statistic) if defined else None,
+        "pearson": float(stats.pearsonr(judgments, cosines).statistic) if defined else None,
+        "covered": len(judgments),
         "questions": questions,
     }
 
@@ -140,30 +141,30 @@ def word_analogies(
     """
     words, index = _fold(vectors, restrict)
     sections, names = [], []
-    questions: list[tuple[int, int, int, int]] = []
-    asked: dict[str, int] = {}
+    questions: list[list[int]] = []
+    totals: dict[str, int] = {}
     for number, line in _lines(path):
         if line.startswith(":"):
             names.append(line[1:].strip())
-            asked.setdefault(names[-1], 0)
+            totals.setdefault(names[-1], 0)
             continue
         fields = line.upper().split()
         if len(fields) != 4 or not names:
             raise ValueError(f"{path}, line {number}: expected `a b c d` below a line `: name`. Received: {line!r}")
-        asked[names[-1]] += 1
+        totals[names[-1]] += 1
         if all(field in index for field in fields):
-            questions.append(tuple(index[field] for field in fields))
+            questions.append([index[field] for field in fields])
             sections.append(names[-1])
     correct = _answers(vectors, np.array(questions, np.int64).reshape(-1, 4), words, progress)
-    results = {name: _accuracy(correct, [section == name for section in sections], asked[name]) for name in asked}
+    results = {name: _accuracy(correct, [section == name for section in sections], totals[name]) for name in totals}
     kinds = {
-        "semantic": {name for name in asked if not name.startswith("gram")},
-        "syntactic": {name for name in asked if name.startswith("gram")},
-        "total": set(asked),
+        "semantic": {name for name in totals if not name.startswith("gram")},
+        "syntactic": {name for name in totals if name.startswith("gram")},
+        "total": set(totals),
     }
     return {
-        kind: _accuracy(correct, [section in those for section in sections], sum(asked[name] for name in those))
-        for kind, those in kinds.items()
+        kind: _accuracy(correct, [section in members for section in sections], sum(totals[name] for name in members))
+        for kind, members in kinds.items()
     } | {"sections": results}
 
 
@@ -173,7 +174,7 @@ def benchmark_table(results: Mapping[str, Mapping]) -> str:
     def number(value: float | None, scale: float, digits: int) -> str:
         return "-" if value is None else f"{scale * value:.{digits}f}"
 
-    rows = [("benchmark", "measure", "score", "covered", "questions")]
+    rows: list[tuple] = [("benchmark", "measure", "score", "covered", "questions")]
     for name in SIMILARITIES:
         result = results[name]
         rows.append((name, "Spearman", number(result["spearman"], 1, 3), result["covered"], result["questions"]))
@@ -207,8 +208,8 @@ def _answers(
     # There are twenty times as many questions as words in them: the cosines of the words with all terms are one
     # matrix product, and those of a question follow by adding, for cos(x, b - a + c) is linear but for the norm of
     # b - a + c, which does not change the order of the answers.
-    rows, places = np.unique(questions[:, :3], return_inverse=True)
-    places = places.reshape(-1, 3)
+    rows, positions = np.unique(questions[:, :3], return_inverse=True)
+    positions = positions.reshape(-1, 3)
     units = vectors.vectors[rows] / vectors.norms[rows, None]
     best = np.full(len(questions), -np.inf, np.float32)
     answers = np.zeros(len(questions), np.int64)
@@ -219,11 +220,11 @@ def _answers(
         cosines = units @ (vectors.vectors[start:stop] / vectors.norms[start:stop, None]).T
         # Where in the block the words of questions, in any case, lie: for each, columns to leave out.
         columns = np.flatnonzero(np.isin(block, rows))
-        own = np.searchsorted(rows, block[columns])
-        order = np.argsort(own, kind="stable")
-        columns, bounds = columns[order], np.searchsorted(own[order], np.arange(len(rows) + 1))
+        words_of_columns = np.searchsorted(rows, block[columns])
+        order = np.argsort(words_of_columns, kind="stable")
+        columns, bounds = columns[order], np.searchsorted(words_of_columns[order], np.arange(len(rows) + 1))
         for first in range(0, len(questions), _BLOCK_QUESTIONS):
-            part = places[first : first + _BLOCK_QUESTIONS]
+            part = positions[first : first + _BLOCK_QUESTIONS]
             total, other = scores[: len(part), : len(block)], differences[: len(part), : len(block)]
             np.take(cosines, part[:, 1], axis=0, out=total, mode="clip")
             total -= np.take(cosines, part[:, 0], axis=0, out=other, mode="clip")
@@ -240,13 +241,13 @@ def _answers(
     return (answers == questions[:, 3]) & (best > -np.inf)
 
 
-def _accuracy(correct: np.ndarray, chosen: list[bool], asked: int) -> dict[str, float | int | None]:
+def _accuracy(correct: np.ndarray, chosen: list[bool], total: int) -> dict[str, float | int | None]:
     covered = sum(chosen)
     right = int(np.count_nonzero(correct & np.array(chosen, bool)))
-    return {"accuracy": right / covered if covered else None, "correct": right, "covered": covered, "questions": asked}
+    return {"accuracy": right / covered if covered else None, "correct": right, "covered": covered, "questions": total}
 
 
-def _lines(path: str | os.PathLike):
+def _lines(path: str | os.PathLike) -> Iterator[tuple[int, str]]:
     try:
         with open(path, encoding="utf-8-sig") as file:
             for number, line in enumerate(file, 1):

@@ -60,7 +60,7 @@ class WordIndex:
 
         Args:
             block: Whole lines in UTF-8, each of which ends with a line end.
-            add: Whether words that are not in the index are put in.
+            add: Whether to add words that are not in the index.
 
         Returns:
             `np.int32`: the words' numbers (`UNKNOWN`, -2, for a word that is not in the index) and `END`, -1, behind
@@ -72,18 +72,18 @@ class WordIndex:
         """All words, by number."""
         return b" ".join(self._words).decode("utf-8").split(" ")[1:]
 
-    def keep(self, kept: np.ndarray) -> None:
-        """Forgets the words where `kept`, bool of shape `[size]`, is false; the others are numbered anew, in order."""
-        kept = np.concatenate([[True], kept])
+    def keep(self, mask: np.ndarray) -> None:
+        """Forgets the words where `mask`, bool of shape `[size]`, is false; the others are renumbered, in order."""
+        mask = np.concatenate([[True], mask])
         chunks, position = [], 0
         for chunk in self._words:
             words = chunk.split(b" ")
-            chunks.append(b" ".join(itertools.compress(words, kept[position : position + len(words)])))
+            chunks.append(b" ".join(itertools.compress(words, mask[position : position + len(words)])))
             position += len(words)
         self._words = [chunk for chunk in chunks if chunk]
         self.num_bytes = sum(map(len, self._words))
         first, second = self._table.keys()
-        self._table.reset(first[kept], second[kept])
+        self._table.reset(first[mask], second[mask])
 
     def _lookup(self, text: bytes, add: bool) -> np.ndarray:
         # A space before the first word, and room to read 16 bytes at the last.
@@ -118,8 +118,8 @@ class WordIndex:
 
 def _read_eight(eights: np.ndarray, starts: np.ndarray, lengths: np.ndarray) -> np.ndarray:
     """The up to 8 bytes from each start, as an integer; aligned reads are much faster than others."""
-    places, shifts = starts >> 3, ((starts & 7) << 3).view(np.uint64)
-    low = eights.take(places) >> shifts
+    positions, shifts = starts >> 3, ((starts & 7) << 3).view(np.uint64)
+    low = eights.take(positions) >> shifts
     # Two shifts, since one by 64 is not defined.
-    high = (eights.take(places + 1) << np.uint64(1)) << (np.uint64(63) - shifts)
+    high = (eights.take(positions + 1) << np.uint64(1)) << (np.uint64(63) - shifts)
     return (low | high) & _MASKS.take(lengths)

@@ -85,18 +85,18 @@ def assign_checkpoint(model, state: Mapping[str, np.ndarray]) -> None:
     Raises:
         ValueError: The checkpoint lacks a weight, has one too many or one of another shape.
     """
-    # PyTorch's count of batches has no use here.
-    left = {name for name in state if not name.endswith(".num_batches_tracked")}
-    blocks = {}
+    # PyTorch's count of batches is not needed here.
+    remaining = {name for name in state if not name.endswith(".num_batches_tracked")}
+    blocks: dict[str, int] = {}
     for variable in model.weights:
-        block, layer, weight = re.fullmatch(r"(?:(stage\d+_block\d+)_)?(\w+)/(\w+)", variable.path).groups()
+        [(block, layer, weight)] = re.findall(r"^(?:(stage\d+_block\d+)_)?(\w+)/(\w+)$", variable.path)
         name = f"{_MODULES[layer]}.{_WEIGHTS[weight]}"
         if block:
             # Ours come in the order of the original's numbers.
             name = f"_blocks.{blocks.setdefault(block, len(blocks))}.{name}"
-        if name not in left:
+        if name not in remaining:
             raise ValueError(f"The checkpoint must be that of `{model.name}`. Received: one without {name!r}")
-        left.remove(name)
+        remaining.remove(name)
         values = _ours(state[name], layer)
         if values.shape != tuple(variable.shape):
             raise ValueError(
@@ -104,8 +104,10 @@ def assign_checkpoint(model, state: Mapping[str, np.ndarray]) -> None:
                 f"transposed. Received: shape {values.shape}"
             )
         variable.assign(values)
-    if left:
-        raise ValueError(f"The checkpoint must be that of `{model.name}`. Received: left over {sorted(left)[:5]}")
+    if remaining:
+        raise ValueError(
+            f"The checkpoint must be that of `{model.name}`. Received: more weights, {sorted(remaining)[:5]}"
+        )
 
 
 def _ours(values: np.ndarray, layer: str) -> np.ndarray:
@@ -151,7 +153,7 @@ def original_network(
 def labelled_images(
     folder: str, per_label: int, resize_size: int, known: list[str]
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Pixels [N, 224, 224, 3] of images and their labels [N], as places in `known`, in batches."""
+    """Pixels [N, 224, 224, 3] of images and their labels [N], as positions in `known`, in batches."""
     import tensorflow as tf
 
     from devise_tf.images import BadImages, Crop, ImageInput, image_dataset
@@ -159,8 +161,8 @@ def labelled_images(
 
     parent, name = os.path.split(os.path.abspath(folder))
     source = FolderImages(parent, name).select(sorted(label for label in os.listdir(folder) if label in known))
-    places = [np.flatnonzero(source.labels == label)[: per_label or None] for label in range(len(source.label_ids))]
-    examples = tf.data.Dataset.from_tensor_slices(np.concatenate(places).astype(np.int64))
+    rows = [np.flatnonzero(source.labels == label)[: per_label or None] for label in range(len(source.label_ids))]
+    examples = tf.data.Dataset.from_tensor_slices(np.concatenate(rows).astype(np.int64))
     images = ImageInput(source, Crop(_IMAGE_SIZE, resize_size), BadImages(source))
     dataset = image_dataset(images, examples, training=False)
     numbers = np.array([known.index(label) for label in source.label_ids])
@@ -190,10 +192,10 @@ def measure(
             expected = original(pixels)
             differences.extend(np.abs(logits - expected).max(axis=1))
             same.extend(logits.argmax(axis=1) == expected.argmax(axis=1))
-    found = {"images": len(first), "hit@1": float(np.mean(first)), "hit@5": float(np.mean(five))}
+    result = {"images": len(first), "hit@1": float(np.mean(first)), "hit@5": float(np.mean(five))}
     if original is not None:
-        found |= {"largest_difference": float(np.max(differences)), "same_first": float(np.mean(same))}
-    return found
+        result |= {"largest_difference": float(np.max(differences)), "same_first": float(np.mean(same))}
+    return result
 
 
 def main(_: list[str], options: flags.FlagValues) -> None:
@@ -204,7 +206,8 @@ def main(_: list[str], options: flags.FlagValues) -> None:
 
     from devise_tf.files import atomic_write
     from devise_tf.labels import LabelSet
-    from devise_tf.models.efficientnet_lite import PRESETS, efficientnet_lite
+    from devise_tf.models.efficientnet_lite import PRESETS
+    from devise_tf.models.efficientnet_lite.efficientnet_lite import efficientnet_lite
     from devise_tf.models.weights_file import load_weights, save_weights
     from devise_tf.packaged import packaged_path
 
@@ -217,7 +220,7 @@ def main(_: list[str], options: flags.FlagValues) -> None:
     if options.reference:
         logits = {str(size): original_network(state, size)(drawn_images(size)) for size in REFERENCE_SIZES}
         with atomic_write(options.reference) as handle:
-            np.savez(handle, **logits)
+            np.savez(handle, allow_pickle=False, **logits)
     if options.images:
         known = LabelSet.load(packaged_path("models/imagenet/labels_1k.txt")).ids
         batches = labelled_images(options.images, options.images_per_label, options.resize_size, known)

@@ -248,7 +248,7 @@ def test_a_checkpoint_is_assigned():
 
 def test_another_checkpoint_is_refused():
     state = checkpoint()
-    with pytest.raises(ValueError, match="that of `efficientnet_lite`. Received: left over .'more.bias'"):
+    with pytest.raises(ValueError, match="that of `efficientnet_lite`. Received: more weights, .'more.bias'"):
         convert.assign_checkpoint(small(), {**state, "more.bias": state["_fc.bias"]})
     with pytest.raises(ValueError, match=r"'_fc.weight' of shape \(1280, 4\) when .* Received: shape \(4, 4\)"):
         convert.assign_checkpoint(small(), {**state, "_fc.weight": np.zeros((4, 4), np.float32)})

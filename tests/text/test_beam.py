@@ -248,7 +248,7 @@ def test_bad_arguments(tmp_path, beam, folder):
 def test_a_finished_folder_is_left_alone(tmp_path, beam, folder):
     beam.encode_with_beam(f"{folder}/a.txt", tmp_path / "out")
     before = {name: (tmp_path / "out" / name).read_bytes() for name in FILES}
-    with pytest.raises(ValueError, match="is there already.*Received: output_dir="):
+    with pytest.raises(ValueError, match="exists already.*Received: output_dir="):
         beam.encode_with_beam(f"{folder}/b.txt", tmp_path / "out")
     assert before == {name: (tmp_path / "out" / name).read_bytes() for name in FILES}
 

@@ -2,18 +2,20 @@
 
 import io
 from collections.abc import Iterator
-from typing import IO
+from typing import IO, Any
 
 from devise_tf.text.beam.sdk import CompressionTypes, FileSystems
 
 
 def open_file(path: str) -> IO[bytes]:
-    handle = FileSystems.open(path, compression_type=CompressionTypes.UNCOMPRESSED)
+    """Opens a file for reading, as it is: not decompressed."""
+    handle: Any = FileSystems.open(path, compression_type=CompressionTypes.UNCOMPRESSED)
     # Some file systems give readers that find line ends byte by byte.
     return handle if isinstance(handle, io.BufferedReader) else io.BufferedReader(handle, 1 << 20)
 
 
 def create_file(path: str) -> IO[bytes]:
+    """Opens a new file for writing."""
     return FileSystems.create(path, compression_type=CompressionTypes.UNCOMPRESSED)
 
 

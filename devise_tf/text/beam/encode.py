@@ -84,7 +84,7 @@ def encode_with_beam(
     for path in (words, sidecar_path(ids)):
         if os.path.exists(path):
             raise ValueError(
-                f"{path} is there already: remove it, or choose another folder. Received: output_dir={output_dir!r}"
+                f"{path} exists already: remove it, or choose another folder. Received: output_dir={output_dir!r}"
             )
     options = options or PipelineOptions([])
     if options.view_as(StandardOptions).runner is None:
@@ -108,7 +108,7 @@ def encode_with_beam(
         try:
             _join(reports, ids)
             vocabulary.save(words)
-            with atomic_write(sidecar_path(ids)) as handle:  # last: whoever finds it finds the others too
+            with atomic_write(sidecar_path(ids)) as handle:  # last: where it exists, the others do, too
                 handle.write(json.dumps(information, indent=1).encode("utf-8"))
         except BaseException:
             for path in (ids, words):
@@ -132,14 +132,14 @@ def _match(pattern: str) -> tuple[list[tuple[int, str, int]], list]:
         fingerprint = Corpus(pattern).fingerprint()
     else:
         pieces = [piece.strip() for piece in pattern.split(",") if piece.strip()]
-        found: dict[str, list] = {}
+        entries: dict[str, list] = {}
         for piece, match in zip(pieces, FileSystems.match(pieces), strict=True):
             if not match.metadata_list:
                 raise ValueError(f"No corpus file matches {piece!r}. Received: pattern={pattern!r}")
             for file in sorted(match.metadata_list, key=lambda file: file.path):
                 changed = round(1e9 * (file.last_updated_in_seconds or 0))
-                found.setdefault(file.path, [file.path, file.size_in_bytes, changed])
-        fingerprint = list(found.values())
+                entries.setdefault(file.path, [file.path, file.size_in_bytes, changed])
+        fingerprint = list(entries.values())
     return [(number, path, size) for number, (path, size, _) in enumerate(fingerprint)], fingerprint
 
 
@@ -164,19 +164,18 @@ def _count(files, work, guaranteed, min_count, max_size, options, range_bytes, p
     num_words = sum(report["words"] for report in reports)
     if not num_words:
         raise ValueError(f"The corpus holds no letter and no number. Received: {pattern!r}")
-    kept, others = [], []
-    for line in read_text(FileSystems.join(work, "counts")):
-        term, _, count = line.partition("\t")
-        (kept if term in guaranteed else others).append((-int(count), term))
-    others.sort()
-    chosen = sorted(kept + (others if max_size is None else others[: max(0, max_size - len(kept))]))
+    lines = (line.partition("\t") for line in read_text(FileSystems.join(work, "counts")))
+    items = sorted((-int(count), term) for term, _, count in lines)
+    protected = [item for item in items if item[1] in guaranteed]
+    others = [item for item in items if item[1] not in guaranteed]
+    chosen = sorted(protected + (others if max_size is None else others[: max(0, max_size - len(protected))]))
     if len(chosen) < 2:
         raise ValueError(
             f"A vocabulary must hold at least two terms, but of the terms of {num_words} words {len(chosen)} occur at "
             f"least {min_count} times. Lower `min_count` or give more text. Received: {min_count=}, corpus={pattern!r}"
         )
-    terms = [term for _, term in chosen]
-    return Vocabulary(terms, [-count for count, _ in chosen], set(guaranteed.lists[1]).intersection(terms))
+    names = [term for _, term in chosen]
+    return Vocabulary(names, [-count for count, _ in chosen], set(guaranteed.lists[1]).intersection(names))
 
 
 def _encode(files, work, vocabulary: Vocabulary, options, range_bytes) -> list[dict]:

@@ -5,7 +5,7 @@ import gzip
 import io
 import lzma
 from collections.abc import Iterator
-from typing import IO
+from typing import IO, Any
 
 from devise_tf.files import DECOMPRESSION_ERRORS
 from devise_tf.text.beam.beam_files import open_file
@@ -38,13 +38,13 @@ def _split(file: tuple[int, str, int], range_bytes: int) -> Iterator[tuple[int, 
 class RangeReader:
     """The words of each line that begins in a range of a file, and a report of what was read.
 
-    What is wrong with the text is reported and not raised: a runner would try again in vain.
+    Faults of the text are reported and not raised: a runner would only try again.
     """
 
     def __init__(self, piece: tuple[int, str, int, int]):
         self._piece = piece
         number, _, start, end = piece
-        self.report = {"file": number, "start": start, "end": end, "error": None}
+        self.report: dict[str, Any] = {"file": number, "start": start, "end": end, "error": None}
         self.report |= {"lines": 0, "words": 0, "invalid": 0, "first_invalid": 0}
 
     def __iter__(self) -> Iterator[list[str]]:
