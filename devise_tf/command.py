@@ -1,7 +1,7 @@
 """How every command starts and ends.
 
 A command is a function `main(arguments, values)`, which gets the arguments that are not flags and the flags' values,
-and a function that defines its flags. Flags stand on the command line or in flagfiles, one a line
+and a function that defines its flags. Flags are read from the command line and from flagfiles, one a line
 (`--flagfile=FILE`). The exit status is 0 if all went right, 1 if something failed, and 2 if the command line is wrong;
 one line on the standard error says what.
 """

@@ -9,7 +9,7 @@ only are measured together:
 
   python -m devise_tf.evaluate --model_dir=runs/seed_0,runs/seed_1,runs/seed_2
 
-Labels that were never trained, from a list of ids, with their terms and their place in the hierarchy:
+Labels that were never trained, from a list of ids, with their terms and the hierarchy that they are in:
 
   python -m devise_tf.evaluate --model_dir=runs/ilsvrc --images=folder:imagenet_21k --unseen_labels=2_hop_ids.txt \\
       --labels_file=models/imagenet/labels_21k.txt --hierarchy=imagenet
@@ -29,11 +29,15 @@ from devise_tf.choices import EVALUATED_ANSWERS, STRATEGIES
 def define_flags(define: command.Definitions) -> None:
     """Defines the flags of the command."""
     define.list("model_dir", None, "Model directories that differ in their seeds, one or several; or a preset.")
-    define.string("images", "", "Images, whose `val` split is measured: folder:DIR, tfds:NAME, builtin. The run's.")
+    define.string(
+        "images",
+        "",
+        "Images whose `val` split is measured: folder:DIR, tfds:NAME, builtin; by default the run's images.",
+    )
     define.string("data_dir", "", "Where TensorFlow Datasets keeps its files; empty for its own default.")
-    define.string("labels_file", "", "Label files with terms, separated by commas, beside the run's own.")
-    define.string("unseen_labels", "", "File of ids that count as unseen, one a line, in place of the run's own.")
-    define.string("hierarchy", "", "File of `parent child` lines, wordnet, imagenet or cifar100. The run's own.")
+    define.string("labels_file", "", "Label files with terms, separated by commas, in addition to the run's labels.")
+    define.string("unseen_labels", "", "File of ids that count as unseen, one a line; by default those of the run.")
+    define.string("hierarchy", "", "File of `parent child` lines, wordnet, imagenet or cifar100; by default the run's.")
     define.string("wordnet_dir", "", "Folder of WordNet's file data.noun, for --hierarchy=wordnet.")
     define.list("models", None, "Models to measure, such as softmax,devise,conse; all by default.")
     define.list("conse_top", ["10", "1", "all"], "ConSE's numbers of most probable labels, each a model.")

@@ -6,7 +6,7 @@ answers with the labels of the preset that comes with the package. Other labels,
 
   labels of your own       python -m devise_tf.predict photo.jpg --labels="tabby cat,sports car,snow leopard"
   labels of a file         python -m devise_tf.predict photo.jpg --labels_file=labels.txt
-  lists that are known     python -m devise_tf.predict photo.jpg --candidates=imagenet21k
+  a list by its name       python -m devise_tf.predict photo.jpg --candidates=imagenet21k
 
 Photos are files, folders with all that is below them, patterns in quotes, or `-` for one on the standard input: JPEG,
 PNG, GIF, BMP, WebP, TIFF. Of folders and patterns the files with the ending of an image count, each file once.
@@ -14,12 +14,12 @@ PNG, GIF, BMP, WebP, TIFF. Of folders and patterns the files with the ending of 
   many of them             python -m devise_tf.predict holiday/ "more/*.png" --format=csv > labels.csv
   from another program     curl -s https://example.org/photo.jpg | python -m devise_tf.predict - --format=json
   their embeddings         python -m devise_tf.predict holiday/ --embeddings=holiday.npz
-  a model of one's own     python -m devise_tf.predict photo.jpg --model_dir=runs/mine --model=profiles
+  a model that you trained python -m devise_tf.predict photo.jpg --model_dir=runs/mine --model=profiles
 
-Scores are cosines of an image's embedding and a label's vector; of --model=softmax, which knows the labels only that it
-was trained on, they are probabilities. --format=json prints a line a photo: `{"file": …, "labels": [{"label": …,
+Scores are cosines of an image's embedding and a label's vector; those of --model=softmax, which knows only the labels
+that it was trained on, are probabilities. --format=json prints a line a photo: `{"file": …, "labels": [{"label": …,
 "score": …, "id": …}, …]}` or `{"file": …, "error": …}`; csv a row a label. The embeddings' file holds `names` and
-`embeddings`, float32 [N, D] of unit norm (of a softmax: its probabilities).
+`embeddings`, float32 [N, D] of unit norm (of a softmax: the probabilities).
 
 A photo that cannot be read is named on the standard error and does not stop the others; so are labels that the model
 does not know. The exit status is 0 if all photos were answered, 1 if any was not, 2 if the command line is wrong.
@@ -50,7 +50,7 @@ if TYPE_CHECKING:
 
 def define_flags(define: command.Definitions) -> None:
     define.string("model_dir", DEFAULT_PRESET, "Name of a preset, or model directory of a run.")
-    define.string("model", None, "softmax, devise, conse or another model that it has; by default its best one.")
+    define.string("model", None, "softmax, devise, conse or another of its models; by default the best one.")
     define.string("labels", None, "Labels to choose from, separated by commas; by default the model's own.")
     define.string("labels_file", None, "File of labels: lines `id<TAB>term, term`, just terms, or a .csv.")
     define.string("candidates", None, "A list of labels: imagenet1k, imagenet21k, wordnet or wordnet:DIR.")
@@ -61,7 +61,7 @@ def define_flags(define: command.Definitions) -> None:
 
 
 def main(arguments: list[str], values: flags.FlagValues) -> int:
-    warnings.filterwarnings("ignore", module=r"PIL\.")  # about tags that no one asked for
+    warnings.filterwarnings("ignore", module=r"PIL\.")  # about tags that nobody needs
     with command.usage_errors():
         _check(arguments, values)
         texts = _texts(values.labels)

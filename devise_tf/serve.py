@@ -3,7 +3,7 @@
   python -m devise_tf.serve --export_dir=exports/devise
 
 EXPORT_DIR is what `python -m devise_tf.export` writes to: a directory with a child for each version. The newest is
-served; a newer one that appears there takes its place without a request being lost. In production, run TensorFlow
+served; a newer one that appears there replaces it without any request failing. In production, run TensorFlow
 Serving on the same directory.
 
 REST listens on 127.0.0.1:8501, gRPC on 127.0.0.1:8500; http://127.0.0.1:8501/ is a page on which a photo can be tried.
@@ -59,7 +59,7 @@ def main(_: list[str], values: flags.FlagValues) -> None:
 
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, request_stop)
-    # What TensorFlow says of its own functions is not what the user of a command asked.
+    # Users of the command need no messages about TensorFlow's functions.
     python_logging.getLogger("tensorflow").setLevel(python_logging.ERROR)
     server.start()
     print(_greeting(server), flush=True)

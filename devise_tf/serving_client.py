@@ -6,18 +6,18 @@ The server: TensorFlow Serving, or another with its interface, with a model of `
 and --port, by --protocol=grpc or rest, under --model_name.
 
   the labels of the export    python -m devise_tf.serving_client photo.jpg
-  labels of one's own         python -m devise_tf.serving_client photo.jpg more.png --labels="snow leopard, cat"
+  labels of your own          python -m devise_tf.serving_client photo.jpg more.png --labels="snow leopard, cat"
   labels of a file            python -m devise_tf.serving_client photo.jpg --labels_file=labels.txt
   REST, for a program         python -m devise_tf.serving_client *.jpg --protocol=rest --json
 
 --labels holds labels between commas. --labels_file (or `@` and the file in --labels) holds a label a line, or lines
-`id<TAB>term, term`, of which the first term is asked; empty lines and lines that start with `#` are skipped.
+`id<TAB>term, term`, of which the first term counts; empty lines and lines that start with `#` are skipped.
 
 A table of labels and scores a photo goes to the standard output; a label with a word that the model does not know is
 `unknown`. With --json it is a line a photo: `{"file": …, "labels": [{"label": …, "score": …, "known": …}, …]}`, or
-`{"file": …, "error": {"code": …, "message": …}}`. A photo that fails does not stop the others; where the server cannot
-be asked from the start, they are not sent. The exit status is 0 if all were answered, 1 if any was not, 2 if the
-command line is wrong.
+`{"file": …, "error": {"code": …, "message": …}}`. A photo that fails does not stop the others; where the server
+cannot be reached from the start, they are not sent. The exit status is 0 if all were answered, 1 if any was not, 2 if
+the command line is wrong.
 """
 
 import importlib.util

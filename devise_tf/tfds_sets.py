@@ -6,7 +6,7 @@ def prepared_builder(name: str, data_dir: str | None = None, file_format: str | 
 
     Args:
         name: Its name, with a configuration if it has several: `"wiki40b/en"`.
-        data_dir: Where TensorFlow Datasets keeps its files; by default its own place.
+        data_dir: Where TensorFlow Datasets keeps its files; by default the library's folder.
         file_format: Of the files, where they are to be prepared; `"array_record"` allows random access.
 
     Raises:

@@ -44,7 +44,7 @@ def define_flags(define: command.Definitions) -> None:
 
 
 def with_recipe(arguments: list[str]) -> list[str]:
-    """Puts the flagfile of `--recipe=NAME` in the recipe's place."""
+    """Replaces `--recipe=NAME` by the recipe's flagfile."""
     recipes = packaged_files("recipe")
     expanded = []
     for argument in arguments:

@@ -4,7 +4,7 @@
 
 The vectors: --vectors=FILE (word2vec text or binary, GloVe, fastText's .vec, .npz; gzip and xz too, but for .npz), or
 --model_dir=DIR of a run, or --vectors=NAME of vectors that come with the package, which is also the default. Terms are
-taken in any spelling; several words of one term go in quotes, and are composed where the term is not found whole.
+taken in any spelling; several words of one term go in quotes, and are composed where the term has no vector of its own.
 
   nearest TERM…        python -m devise_tf.vectors nearest "snow leopard" tiger --k=5
   similarity A B       python -m devise_tf.vectors similarity cat dog
@@ -12,7 +12,7 @@ taken in any spelling; several words of one term go in quotes, and are composed 
                        python -m devise_tf.vectors analogy man king woman
   evaluate             WordSim-353, SimLex-999 and the Google analogies, in a table and a file:
                        python -m devise_tf.vectors evaluate --vectors=vectors.bin --output=metrics.json
-  coverage             how many labels are found whole, composed from words, or missing:
+  coverage             how many labels have a vector, one composed from words, or none:
                        python -m devise_tf.vectors coverage --labels_file=labels.txt
   convert IN OUT       the form follows the suffix (.bin, .txt, .vec, .glove, .npz) or --format; IN is a file, a name
                        or a model directory; --labels_file or --terms keeps what these need, --limit the most frequent:

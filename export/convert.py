@@ -39,7 +39,7 @@ def to_litert(
         version_dir: Directory of an exported version.
         path: The file to write, atomically; by custom `.tflite`.
         representative: Pixels of images like those to come, each float32 [S, S, 3] in 0..255, a hundred or more; what
-            exceeds the ranges found in them is cut off. All are held in memory. None for a float32 file.
+            exceeds their ranges is clipped. All are held in memory. None for a float32 file.
 
     Returns:
         `compare`'s, over pixels that are made up or, for int8, over the first 64 representative images.
@@ -69,7 +69,7 @@ def to_litert(
         try:
             with _quiet():
                 content = converter.convert()
-        except Exception as error:  # the converter's own are not public
+        except Exception as error:  # the converter's errors are not public
             raise ValueError(f"LiteRT cannot run this model. Received: {one_line(error)}") from error
     return _write(path, content, loaded, size, images)
 
@@ -119,7 +119,7 @@ def to_onnx(version_dir: str, path: str | os.PathLike) -> dict[str, float]:
             value.type.tensor_type.shape.dim[0].dim_param = "batch"
         # tf2onnx leaves operations that ONNX does not have as they are.
         onnx.checker.check_model(model)
-    except Exception as error:  # the converter has no errors of its own
+    except Exception as error:  # the converter has no error classes
         raise ValueError(f"ONNX cannot run this model. Received: {one_line(error)}") from error
     return _write(path, model.SerializeToString(), loaded, size)
 
@@ -201,20 +201,20 @@ def _write(path, content, loaded, size, images=None):
         with open(temporary, "wb") as file:
             file.write(content)
         for batch in (pixels[:1], pixels):
-            found = _compare(temporary, loaded, batch)
+            result = _compare(temporary, loaded, batch)
             # So that NaN is no agreement.
-            if images is None and not found["max_difference"] <= TOLERANCE:
+            if images is None and not result["max_difference"] <= TOLERANCE:
                 raise ValueError(
                     f"The converted model's embeddings are not the SavedModel's: they differ by more than {TOLERANCE}. "
-                    f"Received: {found['max_difference']:.3g} in a batch of {len(batch)}, for {path}"
+                    f"Received: {result['max_difference']:.3g} in a batch of {len(batch)}, for {path}"
                 )
-        if images is not None and not found["mean_cosine"] >= INT8_COSINE:
+        if images is not None and not result["mean_cosine"] >= INT8_COSINE:
             raise ValueError(
                 f"int8 changes the embeddings too much: their mean cosine to the SavedModel's is below {INT8_COSINE}. "
                 "Give more, and more different representative images, or stay with float32. "
-                f"Received: {found['mean_cosine']:.3f} over {len(pixels)} images, for {path}"
+                f"Received: {result['mean_cosine']:.3f} over {len(pixels)} images, for {path}"
             )
-    return found
+    return result
 
 
 def _compare(path, loaded, pixels):
@@ -236,7 +236,7 @@ def _compare(path, loaded, pixels):
 
 @contextlib.contextmanager
 def _quiet():
-    """Keeps back what the converters' own use of old parts of TensorFlow makes it say."""
+    """Silences what TensorFlow says about the converters' use of its old parts."""
     logger = tf.get_logger()
     level = logger.level
     logger.setLevel("ERROR")

@@ -35,7 +35,7 @@ def main(arguments: list[str], _: flags.FlagValues) -> None:
 
 
 def listing() -> str:
-    """A line for each model of each preset: what it is called, its bytes and what was measured."""
+    """A line for each model of each preset: its name, size and figures."""
     rows = [("--model_dir", "--model", "MB", "figures", "licence")]
     for name in sorted(packaged_files("preset")):
         preset = load_preset(name)
@@ -49,7 +49,7 @@ def listing() -> str:
 
 
 def description(name: str) -> str:
-    """What a preset or a model directory is: its facts and, of a preset, its card."""
+    """The facts about a preset or a model directory and, of a preset, the card."""
     directory = os.path.abspath(os.path.expanduser(name))
     if os.path.isdir(directory):
         from devise_tf.model_dir import ModelDir  # brings NumPy, which presets need not

@@ -25,7 +25,7 @@ def form_of(path: str | os.PathLike, form: str | None = None) -> str:
     """The form that a vector file is to be written in: the one that is named, else that of the path's suffix.
 
     Raises:
-        ValueError: it is not known, or the path's suffix says that the file is compressed, which none is.
+        ValueError: It is not known, or the path's suffix says that the file is compressed, which none is.
     """
     suffix = os.path.splitext(os.fspath(path))[1].lower()
     if form is not None:
@@ -45,7 +45,7 @@ def needed_terms(names: Iterable[Sequence[str]], known: Sequence[str], limit: in
     Args:
         names: For each label its terms, normalized, the first one first, as `LabelSet.normalized_terms` gives them.
         known: The terms that have vectors, the most frequent first.
-        limit: Optional; the number of terms to give: the last ones are left out, or the most frequent of the other
+        limit: Optional. The number of terms to give: the last ones are left out, or the most frequent of the other
             terms added.
 
     Returns:
@@ -80,15 +80,15 @@ def convert_vectors(
         source: A file that `load_vectors` reads.
         target: The file to write.
         form: Its form, one of those of `save_vectors`; `None` for that of its suffix.
-        terms: Optional; only these, in this order.
-        counts: Optional; how often terms occur, which only the form `"npz"` keeps.
-        progress: Optional; called with `(bytes_read, bytes_in_all)` now and then.
+        terms: Optional. Only these, in this order.
+        counts: Optional. How often terms occur, which only the form `"npz"` keeps.
+        progress: Optional. Called with `(bytes_read, bytes_in_all)` now and then.
 
     Returns:
         The number of terms written, and their dimension.
 
     Raises:
-        ValueError: the source is not sound, lacks one of `terms`, or has no vectors.
+        ValueError: The source is not sound, lacks one of `terms`, or has no vectors.
     """
     form, source = form_of(target, form), find_vectors(source)
     if terms is None and form != "npz":

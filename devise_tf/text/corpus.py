@@ -31,14 +31,14 @@ class Corpus:
         pattern: Either one or more globs, separated by commas (`"wiki/*.txt.gz,books/**/*.xz"`), each of which must
             match at least one file; or `"tfds:NAME[/CONFIG][:SPLIT]"`, such as `"tfds:wiki40b/en:train"`, whose split
             is `train` if not given. The markers of wiki40b (`_START_ARTICLE_`, …) become line ends.
-        data_dir: Optional; the TFDS folder, for `tfds:` only.
+        data_dir: Optional. The TFDS folder, for `tfds:` only.
 
     Attributes:
         size_bytes: Size on disk, of compressed files as they are; of a TFDS set as far as it is known, else `None`.
         invalid_lines: After reading: file -> number of lines that held bytes other than UTF-8.
 
     Raises:
-        ValueError: nothing matched, every file is empty, or the TFDS set is not available. While reading: no line with
+        ValueError: Nothing matched, every file is empty, or the TFDS set is not available. While reading: no line with
             text in the whole corpus, a damaged or truncated compressed file, UTF-16, more than 1 % of the lines of a
             file holding bytes other than UTF-8, or a file that has changed since the `Corpus` was made, so that two
             passes over it (counting and encoding) cannot have seen different text.
@@ -71,7 +71,7 @@ class Corpus:
         """Reads the corpus from its beginning.
 
         Args:
-            progress: Optional; called with `(bytes_read, size_bytes)` about every 4 MiB and at the end.
+            progress: Optional. Called with `(bytes_read, size_bytes)` about every 4 MiB and at the end.
 
         Yields:
             Lines that are not blank, without their line ends.
@@ -174,7 +174,7 @@ def _match_files(pattern: str) -> list[str]:
 
 
 def _prepare_tfds(pattern: str, data_dir: str | None):
-    """Finds or downloads a TFDS set; gives its builder and the split."""
+    """The builder and the split of a TFDS set, which is downloaded if necessary."""
     import tensorflow_datasets as tfds
 
     name, _, split = pattern[len(_TFDS_PREFIX) :].partition(":")

@@ -51,7 +51,7 @@ class EncodedCorpus:
         """Opens what `encode_corpus` wrote.
 
         Raises:
-            ValueError: the file or the one beside it is missing, incomplete, or of another version; encode again.
+            ValueError: The file or the one beside it is missing, incomplete, or of another version; encode again.
         """
         path = os.fspath(path)
         try:
@@ -90,14 +90,14 @@ def encode_corpus(
         vocabulary: The `Vocabulary`.
         path: Path of the file to write; `PATH.json` is written beside it. Nothing is left there that
             `EncodedCorpus.open` would accept if writing fails or is interrupted.
-        progress: Optional; called with `(bytes_read, corpus.size_bytes)` now and then.
+        progress: Optional. Called with `(bytes_read, corpus.size_bytes)` now and then.
 
     Returns:
         The `EncodedCorpus`.
 
     Raises:
-        ValueError: no term of the vocabulary occurs in the corpus, or the corpus cannot be read (see `Corpus`).
-        OSError: the disk is full or the file cannot be written.
+        ValueError: No term of the vocabulary occurs in the corpus, or the corpus cannot be read (see `Corpus`).
+        OSError: The disk is full or the file cannot be written.
     """
     path = os.fspath(path)
     information = {"version": VERSION, "vocabulary": vocabulary.fingerprint(), "corpus": corpus.fingerprint()}

@@ -109,7 +109,7 @@ def read_ids(
         corpus: The `Corpus`.
         index: The `WordIndex`.
         matchers: The `IdMatcher`s over it, in the order in which they join words.
-        progress: Optional; called with `(bytes_read, corpus.size_bytes)` now and then.
+        progress: Optional. Called with `(bytes_read, corpus.size_bytes)` now and then.
         add: Whether to add words that are not in the index.
 
     Yields:

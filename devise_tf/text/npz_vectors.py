@@ -21,7 +21,7 @@ def find_vectors(name: str | os.PathLike) -> str:
         name: Its path, or the name of vectors that come with the package; where both are there, the path wins.
 
     Raises:
-        FileNotFoundError: there is neither.
+        FileNotFoundError: There is neither.
     """
     path = os.path.expanduser(os.fspath(name))
     if os.path.isfile(path):
@@ -65,10 +65,10 @@ def save_npz(
         path: Path of the file.
         terms: V different terms without white space.
         vectors: Values of at most 65504, shape `[V, D]`.
-        counts: Optional; how often each term occurs in the corpus.
+        counts: Optional. How often each term occurs in the corpus.
 
     Raises:
-        ValueError: an argument is not as above.
+        ValueError: An argument is not as above.
     """
     vectors = np.asarray(vectors)
     check_term_vectors(terms, vectors)
@@ -102,7 +102,7 @@ def load_npz(path: str | os.PathLike) -> tuple[list[str], np.ndarray, np.ndarray
         Terms, vectors as float32 `[V, D]`, and counts as int64 `[V]` or None.
 
     Raises:
-        ValueError: the file is damaged, truncated, unsound or would need more than 4 GiB.
+        ValueError: The file is damaged, truncated, unsound or would need more than 4 GiB.
     """
     try:
         with zipfile.ZipFile(path) as archive:

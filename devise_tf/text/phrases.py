@@ -24,7 +24,7 @@ def find_phrases(
 ) -> dict[str, float]:
     r"""Finds words that occur together much more often than chance would have them: "new york", "hong kong".
 
-    Two neighbours $a$, $b$ of the same line become a phrase if they occur together at least `min_count` times and
+    Two neighbors $a$, $b$ of the same line become a phrase if they occur together at least `min_count` times and
 
     $$\text{score}(a, b) = \frac{\text{count}(ab) - \text{discount}}{\text{count}(a) \, \text{count}(b)} N$$
 
@@ -45,7 +45,7 @@ def find_phrases(
         threshold: Of the first pass; higher means fewer phrases.
         min_count: Least occurrences of a phrase.
         discount: Keeps phrases of very rare words out.
-        progress: Optional; called with `(bytes_read, corpus.size_bytes)` now and then, in each pass anew.
+        progress: Optional. Called with `(bytes_read, corpus.size_bytes)` now and then, in each pass anew.
         max_entries: When there are more different words, or pairs, than this, the rarest are forgotten. The default
             takes up to 2 GB.
 
@@ -53,7 +53,7 @@ def find_phrases(
         Phrase (its words joined by "_") -> score in the pass that found it, by decreasing score.
 
     Raises:
-        ValueError: an argument is out of its range, or the corpus cannot be read (see `Corpus`).
+        ValueError: An argument is out of its range, or the corpus cannot be read (see `Corpus`).
 
     Example:
 

@@ -48,15 +48,15 @@ class SkipGramBlocks:
     """Turns stretches of an encoded corpus into blocks of skip-gram examples.
 
     The corpus is cut into chunks of `chunk_size` ids, which are this class's examples. The corpus is subsampled, and
-    each of the terms left in a chunk is a *centre*: every *context* term inside its dynamic window (a reach drawn
-    uniformly from 1..`window`, cut at sentence ends but not at the ends of the chunk) is trained to predict the centre
-    through the centre's Huffman path, as in word2vec. What is kept and how far a window reaches depends on the seed,
-    the pass over the corpus and the position in it alone, so that neighboring chunks agree.
+    each of the remaining terms of a chunk is a *center*: every *context* term inside its dynamic window (a reach drawn
+    uniformly from 1..`window`, cut at sentence ends but not at the ends of the chunk) is trained to predict the center
+    through the center's Huffman path, as in word2vec. Which terms remain and how far a window reaches depends only on
+    the seed, the pass over the corpus and the position in it, so that neighboring chunks agree.
 
-    At most `block_size` consecutive centres form a block, and share one draw of the reach (each centre's reach is
+    At most `block_size` consecutive centers form a block, and share one draw of the reach (each center's reach is
     distributed as in word2vec; those of neighbors are not independent). Their windows overlap and their paths share
-    nodes, so that all (context, centre, node) products of a block lie in one dense product between the vectors of its
-    `n = b + 2 * window` context positions (`b` centres) and the vectors of its `U` distinct nodes:
+    nodes, so that all (context, center, node) products of a block lie in one dense product between the vectors of its
+    `n = b + 2 * window` context positions (`b` centers) and the vectors of its `U` distinct nodes:
 
     ```
     logits[j, u]  = vector(contexts[j]) . node(nodes[u])
@@ -77,7 +77,7 @@ class SkipGramBlocks:
         tree: `HuffmanTree` over the same terms.
         window: int. The largest reach of a window, to either side.
         sample: float. Subsampling threshold; 0 turns subsampling off.
-        block_size: int. Most centres a block; those of a chunk are shared out evenly.
+        block_size: int. Most centers a block; those of a chunk are shared out evenly.
         chunk_size: int. Ids a chunk.
         chunks_per_step: int. Chunks in one step, over all devices; only the scales depend on it.
         summed_updates: float. The most updates to one vector that a step sums in full. 64 is stable at word2vec's
@@ -113,7 +113,7 @@ class SkipGramBlocks:
             raise ValueError("`ids` holds no terms: the corpus has none of the vocabulary. Received: ids of length 0")
         self.ids, self.tree, self.window, self.block_size = ids, tree, window, block_size
         self.chunk_size, self.chunks_per_step, self.summed_updates = chunk_size, chunks_per_step, summed_updates
-        # How far from a chunk the contexts of its first and last centres are looked for, dropped ids included.
+        # How far from a chunk the contexts of its first and last centers are searched, dropped ids included.
         self.halo = 16 * window
         self.counts = np.asarray(counts, np.int64)
         self.keep = keep_probabilities(self.counts, sample).astype(np.float32)
@@ -139,11 +139,11 @@ class SkipGramBlocks:
             seed: int. Of the random choices.
 
         Returns:
-            For `b` the centres of the largest block: `contexts` int32 [G, n] (0 where there is none; the mask says
+            For `b` the centers of the largest block: `contexts` int32 [G, n] (0 where there is none; the mask says
             so), `mask` uint8 [G, n, b], `nodes` int32
             [G, U] (padded with 0), `signs` int8 [G, b, U] (+1 for code 0, -1 for code 1, 0 for not on the path),
             `context_scales` float32 [G, n] and `node_scales` float32 [G, U], and `pairs` int64 scalar, the number of
-            (context, centre) pairs. No block holds centres of two chunks.
+            (context, center) pairs. No block holds centers of two chunks.
         """
         window = self.window
         pieces = []
@@ -154,44 +154,44 @@ class SkipGramBlocks:
             ids = np.asarray(self.ids[first:last])
             positions = np.arange(first, first + len(ids))
             uniforms = (_draws(keys[0], positions) >> np.uint64(40)).astype(np.float32) * np.float32(2.0**-24)
-            kept = np.flatnonzero((ids >= 0) & (uniforms < self.keep[ids]))
-            low, high = np.searchsorted(kept + first, [start, start + self.chunk_size])
+            rest = np.flatnonzero((ids >= 0) & (uniforms < self.keep[ids]))
+            low, high = np.searchsorted(rest + first, [start, start + self.chunk_size])
             # Blocks of one size, as nearly as can be.
             blocks = max(1, -(-(high - low) // self.block_size))
             size = -(-(high - low) // blocks)
             block_starts = low + size * np.arange(blocks)
-            # All centres of a block share one reach, drawn at the position of the first.
-            draws = _draws(keys[1], positions[kept[block_starts]] if size else np.zeros(1, int))
+            # All centers of a block share one reach, drawn at the position of the first.
+            draws = _draws(keys[1], positions[rest[block_starts]] if size else np.zeros(1, int))
             piece = (
-                ids[kept],
-                sentence + np.cumsum(ids < 0)[kept],
+                ids[rest],
+                sentence + np.cumsum(ids < 0)[rest],
                 1 + ((draws >> np.uint64(32)) % np.uint64(window)).astype(np.int64),
                 before + block_starts,
                 np.minimum(size, high - block_starts),
                 np.full(blocks, number),
             )
             pieces.append(piece)
-            before, sentence = before + len(kept), sentence + int(np.count_nonzero(ids < 0)) + 1
+            before, sentence = before + len(rest), sentence + int(np.count_nonzero(ids < 0)) + 1
         terms, sentences, reaches, starts, sizes, block_chunk = map(np.concatenate, zip(*pieces, strict=True))
         terms, sentences = np.append(terms, -1), np.append(sentences, -1)
         b = max(1, int(sizes.max()))
         positions = starts[:, None] + np.arange(-window, b + window)
         positions = np.where((positions >= 0) & (positions < before), positions, before)
         terms, sentences = terms[positions], sentences[positions]  # -1 where there is none
-        centres = np.arange(b) < sizes[:, None]
+        centers = np.arange(b) < sizes[:, None]
         distance = np.abs(np.arange(b + 2 * window)[:, None] - window - np.arange(b)[None, :])  # [n, b]
         mask = (
             (distance[None] <= reaches[:, None, None])
             & (distance[None] > 0)
             & (sentences[:, :, None] == sentences[:, None, window : window + b])
-            & centres[:, None, :]
+            & centers[:, None, :]
         ).astype(np.uint8)
         used = mask.any(axis=2)
-        used[:, window : window + b] |= centres
+        used[:, window : window + b] |= centers
         contexts = np.where(used, terms, 0).astype(np.int32)  # no row of the table is touched without need
-        nodes, signs = self._paths(np.where(centres, terms[:, window : window + b], -1))
+        nodes, signs = self._paths(np.where(centers, terms[:, window : window + b], -1))
         context_scales = self._scales(block_chunk, contexts, mask.sum(axis=2), self._term_caps)
-        # Pairs of each block and node: the pairs of the centres whose paths hold it.
+        # Pairs of each block and node: the pairs of the centers whose paths hold it.
         pairs = np.matmul(mask.sum(axis=1, dtype=np.float32)[:, None, :], np.abs(signs).astype(np.float32))[:, 0]
         return {
             "contexts": contexts,
@@ -204,16 +204,16 @@ class SkipGramBlocks:
         }
 
     def _paths(self, terms: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """The distinct nodes [G, U] of the paths of each block, and each centre's signs on them, [G, b, U]."""
+        """The distinct nodes [G, U] of the paths of each block, and each center's signs on them, [G, b, U]."""
         blocks, b = terms.shape
         size = len(self.counts)
         terms = terms.ravel()
         present = np.flatnonzero(terms >= 0)
         lengths = self.tree.lengths[terms[present]].astype(np.int64)
-        centre = np.repeat(present, lengths)
+        center = np.repeat(present, lengths)
         starts = np.cumsum(lengths) - lengths
-        flat = np.arange(len(centre)) + np.repeat(self.path_starts[terms[present]] - starts, lengths)
-        block = centre // b
+        flat = np.arange(len(center)) + np.repeat(self.path_starts[terms[present]] - starts, lengths)
+        block = center // b
         keys, column = np.unique(block * size + self.path_nodes[flat], return_inverse=True)
         key_block = keys // size
         first = np.searchsorted(key_block, np.arange(blocks + 1))
@@ -221,7 +221,7 @@ class SkipGramBlocks:
         nodes = np.zeros((blocks, width), np.int32)
         nodes[key_block, np.arange(len(keys)) - first[key_block]] = keys - key_block * size
         signs = np.zeros((blocks, b, width), np.int8)
-        signs[block, centre % b, column - first[block]] = 1 - 2 * self.path_codes[flat]
+        signs[block, center % b, column - first[block]] = 1 - 2 * self.path_codes[flat]
         return nodes, signs
 
     def _scales(self, block_chunk: np.ndarray, rows: np.ndarray, pairs: np.ndarray, caps: np.ndarray) -> np.ndarray:

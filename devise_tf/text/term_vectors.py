@@ -20,7 +20,7 @@ def term_rows(names: Sequence[str], index: Mapping[str, int]) -> list[int]:
         index: Rows of the terms that have vectors.
 
     Returns:
-        The row of the first of the names that has one (found whole); else the rows of the words of the first name
+        The row of the first of the names that has one (whole); else the rows of the words of the first name
         whose words all have one (composed: the vector is their mean); else `[]`. Words are composed of two rows or
         more.
     """
@@ -39,11 +39,11 @@ class TermVectors:
 
     Terms are looked up in any spelling: as they are, with "_" for spaces, then as `normalize_term` writes both them
     and the vocabulary ("Snow leopard", "snow-leopard" -> `snow_leopard`; "new york" -> `New_York`). A multi-word term
-    that is not found whole is composed: its vector is the mean of its words', as for labels.
+    that has no vector of its own is composed: its vector is the mean of its words', as for labels.
 
     Args:
         terms: V different terms without white space; by decreasing frequency, if that is known.
-        vectors: Finite values, shape `[V, D]`, kept as float32.
+        vectors: Finite values, shape `[V, D]`, stored as float32.
 
     Attributes:
         terms: `list[str]` of length V.
@@ -51,7 +51,7 @@ class TermVectors:
         index: `dict[str, int]`, term -> row.
 
     Raises:
-        ValueError: an argument is not as above; in methods: an unknown term, with near spellings.
+        ValueError: An argument is not as above; in methods: an unknown term, with near spellings.
 
     Example:
 
@@ -113,7 +113,7 @@ class TermVectors:
         return rows
 
     def vector(self, term: str) -> np.ndarray:
-        """The vector of a term, float32 `[D]`; the mean of its words' vectors where it is not found whole."""
+        """The vector of a term, float32 `[D]`; the mean of its words' vectors where it has none of its own."""
         return self.vectors[self.rows(term)].mean(axis=0)
 
     def nearest(self, term: str, k: int = 10, restrict: int | None = None) -> list[tuple[str, float]]:

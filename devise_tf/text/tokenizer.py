@@ -91,7 +91,7 @@ def normalize_term(text: str) -> str:
         The entry, such as `"snow_leopard"`.
 
     Raises:
-        ValueError: the term holds no letter and no number.
+        ValueError: The term holds no letter and no number.
     """
     words = tokenize(text)
     if not words:

@@ -1,4 +1,4 @@
-"""Term vectors in the file forms of word2vec and GloVe, and in the package's own small form."""
+"""Term vectors in the file forms of word2vec and GloVe, and in the package's small `.npz` form."""
 
 import os
 import warnings
@@ -28,7 +28,7 @@ def save_vectors(
             but without the first line), or `"npz"` (half precision, see `save_npz`).
 
     Raises:
-        ValueError: an argument is not as above.
+        ValueError: An argument is not as above.
 
     Example:
 
@@ -80,30 +80,30 @@ def load_vectors(
     """Loads term vectors, as saved by `save_vectors`, word2vec, gensim, fastText (`.vec`) or GloVe.
 
     Spaces within a term, which occur in some published GloVe files, become "_". Of terms that occur more than once
-    the first is kept, with a warning.
+    the first counts, with a warning.
 
     Args:
         path: Path of the file, which may be compressed by gzip or xz; or the name of vectors that come with the
             package.
         form: One of the forms of `save_vectors`; `None` guesses it from the beginning of the file.
-        terms: Optional; only these are kept, which saves memory.
-        progress: Optional; called with `(bytes_read, bytes_in_all)` now and then.
+        terms: Optional. Only these are loaded, which saves memory.
+        progress: Optional. Called with `(bytes_read, bytes_in_all)` now and then.
 
     Returns:
         The terms in the order of the file, `list[str]`, and their vectors, float32, shape `[V, D]`. V is 0 if none of
-        `terms` was found.
+        `terms` is in the file.
 
     Raises:
-        ValueError: the file is empty, truncated, not UTF-8, holds a line of another dimension or a value that is not
+        ValueError: The file is empty, truncated, not UTF-8, holds a line of another dimension or a value that is not
             a finite number, or holds more or fewer vectors than its first line says; the message names the row.
-        FileNotFoundError: there is no such file and no such packaged vectors.
+        FileNotFoundError: There is no such file and no such packaged vectors.
     """
     wanted = None if terms is None else set(terms)
     with open_rows(path, form, progress) as file:
         result, vectors, num_repeated = _collect(file.rows, file.dimension, wanted)
     if num_repeated:
         warnings.warn(
-            f"{num_repeated} repeated terms in {os.fspath(path)!r} were left out; the first is kept.", stacklevel=2
+            f"{num_repeated} repeated terms in {os.fspath(path)!r} were ignored; the first counts.", stacklevel=2
         )
     return result, vectors
 

@@ -116,7 +116,7 @@ def parse_values(position: str, term: str, values: list[bytes] | np.ndarray) -> 
     """The float32 vector of a row of `open_rows`.
 
     Raises:
-        ValueError: a value is not a finite number.
+        ValueError: A value is not a finite number.
     """
     # A value beyond float32 becomes infinite.
     with np.errstate(over="ignore"):

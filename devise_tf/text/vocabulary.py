@@ -33,7 +33,7 @@ class Vocabulary:
         phrases: `frozenset[str]`.
 
     Raises:
-        ValueError: terms or counts are not as above.
+        ValueError: Terms or counts are not as above.
 
     Example:
 
@@ -89,10 +89,10 @@ class Vocabulary:
         Args:
             corpus: The `Corpus`.
             min_count: Other terms must occur at least this often.
-            max_size: Optional; the rarest of the other terms are dropped beyond this number of terms.
+            max_size: Optional. The rarest of the other terms are dropped beyond this number of terms.
             label_terms: Terms of the labels, in any spelling that `normalize_term` accepts.
             phrases: Further multi-word terms, as `find_phrases` gives them. A label term among them stays one.
-            progress: Optional; called with `(bytes_read, corpus.size_bytes)` now and then.
+            progress: Optional. Called with `(bytes_read, corpus.size_bytes)` now and then.
             max_entries: Bounds the memory (the default takes about 3 GB). When more different words than this have
                 been met, those counted only once are forgotten, then those counted at most twice, and so on, so the
                 counts of words that are about that rare may be too low. Label terms, phrases and their words are
@@ -103,7 +103,7 @@ class Vocabulary:
             The `Vocabulary`.
 
         Raises:
-            ValueError: the corpus holds no words, or fewer than two terms survive.
+            ValueError: The corpus holds no words, or fewer than two terms survive.
         """
         if min_count < 1 or (max_size is not None and max_size < 2) or max_entries < 1:
             raise ValueError(
@@ -168,7 +168,7 @@ class Vocabulary:
         """Reads what `save` wrote.
 
         Raises:
-            ValueError: the file is not a vocabulary; the message names the first bad line.
+            ValueError: The file is not a vocabulary; the message names the first bad line.
         """
         with open(path, "rb") as handle:
             lines = handle.read().split(b"\n")

@@ -85,7 +85,7 @@ def word_similarity(
         equally similar); `covered` and `questions`, the numbers of pairs.
 
     Raises:
-        ValueError: a line is not as above.
+        ValueError: A line is not as above.
     """
     _, index = _fold(vectors, restrict)
     judgments, cosines, questions = [], [], 0
@@ -130,14 +130,14 @@ def word_analogies(
         vectors: The `TermVectors`.
         path: File of lines `a b c d` in sections that a line `: name` opens.
         restrict: Only the first so many terms count, as words of questions and as answers; `None` for all.
-        progress: Optional; called with `(terms_done, terms_in_all)` now and then.
+        progress: Optional. Called with `(terms_done, terms_in_all)` now and then.
 
     Returns:
         `semantic`, `syntactic` and `total`, each `{"accuracy": fraction or None, "correct": …, "covered": …,
         "questions": …}`, and `sections` with the same for each section.
 
     Raises:
-        ValueError: a line is not as above.
+        ValueError: A line is not as above.
     """
     words, index = _fold(vectors, restrict)
     sections, names = [], []

@@ -14,6 +14,7 @@ import pickle
 import re
 import sys
 from collections.abc import Callable, Iterator, Mapping
+from typing import Any
 
 import numpy as np
 from absl import flags
@@ -211,7 +212,7 @@ def main(_: list[str], options: flags.FlagValues) -> None:
     from devise_tf.models.weights_file import load_weights, save_weights
     from devise_tf.packaged import packaged_path
 
-    preset = {key: value for key, value in PRESETS[_NAME].items() if key != "builder"}
+    preset: dict[str, Any] = {key: value for key, value in PRESETS[_NAME].items() if key != "builder"}
     model = efficientnet_lite(num_labels=1000, image_size=_IMAGE_SIZE, name=_NAME, **preset)
     assign_checkpoint(model, state)
     digest = save_weights(model, options.output)

@@ -6,24 +6,24 @@ from tests.benchmarks.corpora import Prepared
 
 
 def window_pairs(ids: np.ndarray, window: int) -> tuple[np.ndarray, np.ndarray]:
-    """All (context, centre) pairs within the full reach of the window: nothing is drawn, nothing subsampled.
+    """All (context, center) pairs within the full reach of the window: nothing is drawn, nothing subsampled.
 
     Args:
         ids: int [T], ids and, between sentences, -1.
         window: Reach to either side.
 
     Returns:
-        Contexts and centres, int32 [P] each.
+        Contexts and centers, int32 [P] each.
     """
     ids = np.asarray(ids, np.int32)
     sentence = np.cumsum(ids < 0)
-    contexts, centres = [], []
+    contexts, centers = [], []
     for distance in range(1, window + 1):
         left, right = ids[:-distance], ids[distance:]
         pairs = (left >= 0) & (right >= 0) & (sentence[:-distance] == sentence[distance:])
         contexts += [left[pairs], right[pairs]]
-        centres += [right[pairs], left[pairs]]
-    return np.concatenate(contexts), np.concatenate(centres)
+        centers += [right[pairs], left[pairs]]
+    return np.concatenate(contexts), np.concatenate(centers)
 
 
 def nats_per_pair(
@@ -32,12 +32,12 @@ def nats_per_pair(
     points: list[np.ndarray],
     codes: list[np.ndarray],
     contexts: np.ndarray,
-    centres: np.ndarray,
+    centers: np.ndarray,
 ) -> float:
-    """The mean negative log-likelihood of centres, given their contexts.
+    """The mean negative log-likelihood of centers, given their contexts.
 
     ```
-    nats(context, centre) = -sum over the centre's path of log sigmoid((1 - 2 code) node . vector(context))
+    nats(context, center) = -sum over the center's path of log sigmoid((1 - 2 code) node . vector(context))
     ```
 
     Code 0 stands for sigmoid(+x) and code 1 for sigmoid(-x), as in word2vec, gensim and this package.
@@ -48,24 +48,24 @@ def nats_per_pair(
         points: For each term the rows of `nodes` on its path.
         codes: For each term the branch, 0 or 1, taken at each of them.
         contexts: int [P]. Context terms.
-        centres: int [P]. The terms predicted.
+        centers: int [P]. The terms predicted.
 
     Returns:
         Nats a pair.
     """
-    if not len(centres):
+    if not len(centers):
         raise ValueError("There must be a pair at least: hold out more text. Received: 0 pairs")
-    # A centre's path is read once, and each of its contexts once with its number of occurrences.
-    pairs, occurrences = np.unique(np.asarray(centres, np.int64) * len(vectors) + contexts, return_counts=True)
-    pair_centres, pair_contexts = np.divmod(pairs, len(vectors))
-    starts = np.flatnonzero(np.diff(pair_centres, prepend=-1))
+    # A center's path is read once, and each of its contexts once with its number of occurrences.
+    pairs, occurrences = np.unique(np.asarray(centers, np.int64) * len(vectors) + contexts, return_counts=True)
+    pair_centers, pair_contexts = np.divmod(pairs, len(vectors))
+    starts = np.flatnonzero(np.diff(pair_centers, prepend=-1))
     total = 0.0
     for start, stop in zip(starts, np.append(starts[1:], len(pairs)), strict=True):
-        centre = pair_centres[start]
-        signs = 1.0 - 2.0 * np.asarray(codes[centre], np.float64)
-        logits = vectors[pair_contexts[start:stop]] @ nodes[points[centre]].T
+        center = pair_centers[start]
+        signs = 1.0 - 2.0 * np.asarray(codes[center], np.float64)
+        logits = vectors[pair_contexts[start:stop]] @ nodes[points[center]].T
         total += occurrences[start:stop] @ np.logaddexp(0, -signs * logits).sum(axis=1)
-    return float(total / len(centres))
+    return float(total / len(centers))
 
 
 def evaluate(
@@ -94,9 +94,9 @@ def evaluate(
     from gensim.models import KeyedVectors
     from gensim.test.utils import datapath
 
-    contexts, centres = window_pairs(np.load(prepared.path("held_out.npy")), window)
-    result = {"nats": nats_per_pair(vectors, nodes, points, codes, contexts, centres)}
-    result["held_out_pairs"] = len(centres)
+    contexts, centers = window_pairs(np.load(prepared.path("held_out.npy")), window)
+    result = {"nats": nats_per_pair(vectors, nodes, points, codes, contexts, centers)}
+    result["held_out_pairs"] = len(centers)
     found = KeyedVectors(vectors.shape[1])
     found.add_vectors(prepared.vocabulary().terms, vectors)
     for name, file in (("wordsim353", "wordsim353.tsv"), ("simlex999", "simlex999.txt")):

@@ -10,7 +10,7 @@ in kind and in the length of their lines that is a difference of its own. `--shu
 lines in random order.
 
 All measures are taken by the same code, from terms and vectors in the same order:
-- WordSim-353 and SimLex-999: Spearman's correlation of cosines with people's judgements;
+- WordSim-353 and SimLex-999: Spearman's correlation of cosines with people's judgments;
 - Google's analogies: the share solved among the 30,000 most frequent terms, case-insensitive;
 - nats: the mean negative log-likelihood of the hierarchical softmax on every hundredth sentence, which no training
   sees, over all pairs within the full reach of the window; less is better. Its tree is each trainer's own: they have

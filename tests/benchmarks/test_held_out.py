@@ -34,28 +34,28 @@ def test_nats_are_those_of_the_formula():
     rng = np.random.default_rng(0)
     tree = HuffmanTree.from_counts(COUNTS)
     vectors, nodes = rng.normal(size=(8, 5)).astype("f4"), rng.normal(size=(7, 5)).astype("f4")
-    contexts, centres = rng.integers(0, 8, (2, 300))
+    contexts, centers = rng.integers(0, 8, (2, 300))
     total = 0.0
-    for context, centre in zip(contexts, centres, strict=True):
-        for node, code in zip(*(rows[centre] for rows in paths(tree)), strict=True):
+    for context, center in zip(contexts, centers, strict=True):
+        for node, code in zip(*(rows[center] for rows in paths(tree)), strict=True):
             logit = float(vectors[context] @ nodes[node])
             total -= math.log(1 / (1 + math.exp(-logit if code == 0 else logit)))
-    found = nats_per_pair(vectors, nodes, *paths(tree), contexts, centres)
+    found = nats_per_pair(vectors, nodes, *paths(tree), contexts, centers)
     assert found == pytest.approx(total / 300, rel=1e-5)
 
 
-def test_probabilities_of_all_centres_sum_to_one():
+def test_probabilities_of_all_centers_sum_to_one():
     rng = np.random.default_rng(0)
     tree = HuffmanTree.from_counts(COUNTS)
     vectors, nodes = rng.normal(size=(8, 5)).astype("f4"), rng.normal(size=(7, 5)).astype("f4")
-    nats = [nats_per_pair(vectors, nodes, *paths(tree), np.array([3]), np.array([centre])) for centre in range(8)]
+    nats = [nats_per_pair(vectors, nodes, *paths(tree), np.array([3]), np.array([center])) for center in range(8)]
     assert np.exp(-np.array(nats)).sum() == pytest.approx(1, rel=1e-5)
 
 
 def test_untrained_costs_a_bit_a_node():
     tree = HuffmanTree.from_counts(COUNTS)
-    centres = np.repeat(np.arange(8), COUNTS)
-    found = nats_per_pair(np.ones((8, 5), "f4"), np.zeros((7, 5), "f4"), *paths(tree), centres * 0, centres)
+    centers = np.repeat(np.arange(8), COUNTS)
+    found = nats_per_pair(np.ones((8, 5), "f4"), np.zeros((7, 5), "f4"), *paths(tree), centers * 0, centers)
     assert found == pytest.approx(math.log(2) * np.average(tree.lengths, weights=COUNTS))
 
 
@@ -83,20 +83,20 @@ def test_gensim_gives_the_same_likelihood():
     points, codes = ([model.wv.get_vecattr(i, name) for i in range(20)] for name in ("point", "code"))
     test = sentences[:20]
     ids = np.array([i for line in test for i in [*(model.wv.key_to_index[word] for word in line), -1]], np.int32)
-    contexts, centres = window_pairs(ids, 3)
+    contexts, centers = window_pairs(ids, 3)
     lengths = np.array([len(code) for code in codes])
 
-    untrained = nats_per_pair(model.wv.vectors, model.syn1, points, codes, contexts, centres)
-    assert untrained == pytest.approx(math.log(2) * lengths[centres].mean())
+    untrained = nats_per_pair(model.wv.vectors, model.syn1, points, codes, contexts, centers)
+    assert untrained == pytest.approx(math.log(2) * lengths[centers].mean())
     model.train(sentences, total_examples=400, epochs=20)
-    trained = nats_per_pair(model.wv.vectors, model.syn1, points, codes, contexts, centres)
+    trained = nats_per_pair(model.wv.vectors, model.syn1, points, codes, contexts, centers)
     assert trained < untrained - 0.5  # ln 2 is to be had: which of two topics it is
-    scored = -model.score(test, total_sentences=20).sum() / len(centres)
+    scored = -model.score(test, total_sentences=20).sum() / len(centers)
     table = np.log(1 / (1 + np.exp(6 - 12 * np.arange(1000) / 1000)))
     total = exact = 0.0
-    for context, centre in zip(contexts, centres, strict=True):
-        logits = (1 - 2.0 * codes[centre]) * (model.syn1[points[centre]] @ model.wv.vectors[context])
+    for context, center in zip(contexts, centers, strict=True):
+        logits = (1 - 2.0 * codes[center]) * (model.syn1[points[center]] @ model.wv.vectors[context])
         total -= table[((logits[abs(logits) < 6] + 6) * 83).astype(int)].sum()
         exact += np.log1p(np.exp(-logits)).sum()
-    assert scored == pytest.approx(total / len(centres), rel=1e-5)
-    assert trained == pytest.approx(exact / len(centres), rel=1e-5)
+    assert scored == pytest.approx(total / len(centers), rel=1e-5)
+    assert trained == pytest.approx(exact / len(centers), rel=1e-5)

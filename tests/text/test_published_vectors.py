@@ -49,7 +49,7 @@ def test_the_lists_agree():
     assert set(labels("labels_1k.txt")) - set(labels("labels_21k.txt")) == {"n04399382"}
 
 
-def test_neighbours_of_label_terms_make_sense(vectors):
+def test_neighbors_of_label_terms_make_sense(vectors):
     """A word is nearer to its like than to a thing of another kind, multi-word terms included."""
     for term, near, far in [
         ("tiger", "leopard", "piano"),

@@ -13,16 +13,16 @@ def batch_of(blocks, chunks, epoch=0, seed=0):
 
 
 def unpack(batch, tree):
-    """The (context, centre) pairs of a batch, and its centres, block by block; centres are told by their paths."""
+    """The (context, center) pairs of a batch, and its centers, block by block; centers are told by their paths."""
     paths = {}
     for term, (nodes, codes, length) in enumerate(zip(tree.nodes, tree.codes, tree.lengths, strict=True)):
         paths[frozenset((int(n), 1 - 2 * int(c)) for n, c in zip(nodes[:length], codes[:length], strict=True))] = term
-    pairs, centres = [], []
+    pairs, centers = [], []
     for contexts, mask, nodes, signs in zip(
         batch["contexts"], batch["mask"], batch["nodes"], batch["signs"], strict=True
     ):
         pairs.append([])
-        centres.append([])
+        centers.append([])
         for i, row in enumerate(signs):
             on_path = np.flatnonzero(row)
             if not len(on_path):
@@ -30,9 +30,9 @@ def unpack(batch, tree):
                 continue
             path = [(int(nodes[u]), int(row[u])) for u in on_path]
             assert len(set(path)) == len(path)
-            centres[-1].append(paths[frozenset(path)])
-            pairs[-1] += [(int(contexts[j]), centres[-1][-1]) for j in np.flatnonzero(mask[:, i])]
-    return pairs, centres
+            centers[-1].append(paths[frozenset(path)])
+            pairs[-1] += [(int(contexts[j]), centers[-1][-1]) for j in np.flatnonzero(mask[:, i])]
+    return pairs, centers
 
 
 def flat(lists):
@@ -83,22 +83,22 @@ def test_blocks_are_those_of_word2vecs_loop(window, block_size, sample, chunk_si
     epochs = rng.integers(0, 3, len(chunks)).tolist()
     batch = blocks.batch(np.array(chunks), np.array(epochs), seed=5)
     expected = blocks_of_pairs(blocks, chunks, epochs, seed=5)
-    pairs, centres = unpack(batch, blocks.tree)
+    pairs, centers = unpack(batch, blocks.tree)
     # A chunk of which nothing is kept has a block, too, of nothing.
-    filled = [i for i, block in enumerate(centres) if block]
-    assert [centres[i] for i in filled] == [block for _, block, _ in expected]
+    filled = [i for i, block in enumerate(centers) if block]
+    assert [centers[i] for i in filled] == [block for _, block, _ in expected]
     assert [pairs[i] for i in filled] == [block for _, _, block in expected]
     assert batch["pairs"] == len(flat(pairs)) > 10
 
 
-def test_every_term_is_a_centre_once():
+def test_every_term_is_a_center_once():
     """What is kept does not depend on how the corpus is cut."""
     ids, counts = zipf_corpus(40, 1000)
     for chunk_size in (33, 250, 5000):
         blocks = make_blocks(ids, counts, sample=0.02, chunk_size=chunk_size)
-        _, centres = unpack(batch_of(blocks, range(blocks.num_chunks), epoch=2, seed=3), blocks.tree)
-        assert flat(centres) == [term for _, term, _ in kept_terms(blocks, 2, 3)]
-        assert len(flat(centres)) < 0.9 * np.count_nonzero(ids >= 0)
+        _, centers = unpack(batch_of(blocks, range(blocks.num_chunks), epoch=2, seed=3), blocks.tree)
+        assert flat(centers) == [term for _, term, _ in kept_terms(blocks, 2, 3)]
+        assert len(flat(centers)) < 0.9 * np.count_nonzero(ids >= 0)
 
 
 def test_windows_cross_the_ends_of_chunks():
@@ -131,8 +131,8 @@ def test_kept_share_over_many_epochs():
     counts = np.bincount(ids, minlength=6)
     blocks = make_blocks(ids, sample=0.01, window=1)
     draws = 200
-    _, centres = unpack(blocks.batch(np.zeros(draws, int), np.arange(draws)), blocks.tree)
-    kept = np.bincount(flat(centres), minlength=6)
+    _, centers = unpack(blocks.batch(np.zeros(draws, int), np.arange(draws)), blocks.tree)
+    kept = np.bincount(flat(centers), minlength=6)
     keep = keep_probabilities(counts, 0.01)
     trials = draws * counts
     assert keep[0] < 0.2 and keep[5] == 1
@@ -145,7 +145,7 @@ def test_reaches_are_uniform(block_size):
     window, epochs = 4, 50
     blocks = make_blocks(np.arange(CHUNK), window=window, block_size=block_size)
     pairs, _ = unpack(blocks.batch(np.zeros(epochs, int), np.arange(epochs)), blocks.tree)
-    reaches = np.array([max(abs(context - centre) for context, centre in block) for block in pairs])
+    reaches = np.array([max(abs(context - center) for context, center in block) for block in pairs])
     counts = collections.Counter(reaches.tolist())
     assert set(counts) == {1, 2, 3, 4}
     p, total = 1 / window, len(reaches)
@@ -160,7 +160,7 @@ def test_nearer_contexts_are_met_more_often():
     window, draws, block_size = 5, 60, 8
     blocks = make_blocks(np.arange(CHUNK), window=window, block_size=block_size)
     pairs, _ = unpack(blocks.batch(np.zeros(draws, int), np.arange(draws)), blocks.tree)
-    signed = np.array([context - centre for context, centre in flat(pairs)])
+    signed = np.array([context - center for context, center in flat(pairs)])
     for d in range(1, window + 1):
         possible = draws * (CHUNK - d)
         p = (window - d + 1) / window
@@ -173,7 +173,7 @@ def test_blocks_are_a_function_of_chunk_epoch_and_seed_alone():
     ids, counts = zipf_corpus(40, 800)
     blocks = make_blocks(ids, counts, sample=0.01)
     batch = batch_of(blocks, [0, 1, 2], seed=5)
-    together, centres = unpack(batch, blocks.tree)
+    together, centers = unpack(batch, blocks.tree)
     alone = [batch_of(blocks, [chunk], seed=5) for chunk in (0, 1, 2)]
     assert together == [block for part in alone for block in unpack(part, blocks.tree)[0]]
     np.testing.assert_array_equal(batch["mask"], np.concatenate([part["mask"] for part in alone]))
@@ -183,7 +183,7 @@ def test_blocks_are_a_function_of_chunk_epoch_and_seed_alone():
     assert together != unpack(batch_of(blocks, [0, 1, 2], epoch=1, seed=5), blocks.tree)[0]
     for block_size in (1, 13, 200):
         other = make_blocks(ids, counts, sample=0.01, block_size=block_size)
-        assert flat(unpack(batch_of(other, [0, 1, 2], seed=5), other.tree)[1]) == flat(centres)
+        assert flat(unpack(batch_of(other, [0, 1, 2], seed=5), other.tree)[1]) == flat(centers)
 
 
 def test_a_corpus_may_be_mapped_from_a_file(tmp_path):
@@ -214,8 +214,8 @@ def test_last_chunk_may_be_short():
     ids = np.arange(CHUNK + 3)
     blocks = make_blocks(ids, window=2)
     assert blocks.num_chunks == 2
-    pairs, centres = unpack(batch_of(blocks, [1]), blocks.tree)
-    assert centres == [[CHUNK, CHUNK + 1, CHUNK + 2]]
+    pairs, centers = unpack(batch_of(blocks, [1]), blocks.tree)
+    assert centers == [[CHUNK, CHUNK + 1, CHUNK + 2]]
     assert {(CHUNK - 1, CHUNK), (CHUNK, CHUNK + 1), (CHUNK + 1, CHUNK), (CHUNK + 1, CHUNK + 2)} <= set(flat(pairs))
     assert make_blocks(np.arange(CHUNK)).num_chunks == 1
 
@@ -254,9 +254,9 @@ def test_scales(sample, chunks_per_step):
         batch = batch_of(blocks, [chunk])
         pairs, _ = unpack(batch, tree)
         m, node_m = np.zeros(size), np.zeros(size - 1)
-        for context, centre in flat(pairs):
+        for context, center in flat(pairs):
             m[context] += 1
-            node_m[paths[centre]] += 1
+            node_m[paths[center]] += 1
         for rows, name, touched, totals, expected in (
             ("contexts", "context_scales", batch["mask"].any(axis=2), m, in_chunk),
             ("nodes", "node_scales", (batch["signs"] != 0).any(axis=1), node_m, node_in_chunk),
@@ -286,7 +286,7 @@ def test_bad_arguments():
 
 
 def test_blocks_of_a_chunk_are_as_even_as_can_be():
-    """No room is left for centres that there are not: 90 centres in blocks of at most 32 are three times 30."""
+    """No room is left for centers that there are not: 90 centers in blocks of at most 32 are three times 30."""
     blocks = make_blocks(np.arange(90), window=2, block_size=32, chunk_size=90)
     batch = batch_of(blocks, [0])
     assert batch["contexts"].shape == (3, 34) and batch["mask"].shape == (3, 34, 30)

@@ -65,7 +65,7 @@ def test_nearest_and_similarity(many):
     assert len(many.nearest("term499", 1000)) == 499 and len(many.nearest("term499", 1000, restrict=50)) == 50
 
 
-def test_words_of_a_composed_term_are_no_neighbours(vectors):
+def test_words_of_a_composed_term_are_no_neighbors(vectors):
     assert not {"snow", "tiger"} & {term for term, _ in vectors.nearest("snow tiger")}
 
 

@@ -58,7 +58,7 @@ def test_bytes_that_are_not_utf8_separate_words():
     assert index.ids(b"caf\xe9 noir\xff\xfe\ncaf\xc3\nnoir\xed\xa0\x80caf\n").tolist() == [0, 1, -1, 0, -1, 1, 0, -1]
 
 
-def test_sigma_looks_at_its_neighbours():
+def test_sigma_looks_at_its_neighbors():
     text = "a plain line of words, long enough that the rest is few bytes of it\n" * 10 + "ΣΊΣΥΦΟΣ ΑΣ'Α Σ ΑΣ.\n"
     index = WordIndex(tokenize("σίσυφος ασ α σ ας"))
     assert index.ids(text.encode()).tolist()[-6:] == [0, 1, 2, 3, 4, END]

@@ -67,7 +67,7 @@ def encode_with_beam(
     Raises:
         ValueError: `output_dir` holds a vocabulary or an encoded corpus already; nothing matches; the corpus holds no
             words, fewer than two terms survive, or a file is damaged, truncated, or not UTF-8.
-        RuntimeError: the pipeline failed, or the text was changed while it was read.
+        RuntimeError: The pipeline failed, or the text was changed while it was read.
 
     Example:
 

@@ -13,8 +13,8 @@ def read_reports(prefix: str, files: Sequence[tuple[int, str, int]]) -> list[dic
     """Gives one report a range, in the corpus's order.
 
     Raises:
-        ValueError: a range holds what no corpus may hold.
-        RuntimeError: the reports are not of the whole corpus.
+        ValueError: A range holds what no corpus may hold.
+        RuntimeError: The reports are not of the whole corpus.
     """
     reports = {(report["file"], report["start"]): report for report in map(json.loads, read_text(prefix))}
     ordered = [reports[key] for key in sorted(reports)]
@@ -39,7 +39,7 @@ def check_encoding(reports: Sequence[dict], files: Sequence[tuple[int, str, int]
             lines += report["lines"]
             invalid += report["invalid"]
         if invalid:
-            found = f"{invalid} of {lines} lines hold bytes that are not UTF-8, the first is line {first}"
+            summary = f"{invalid} of {lines} lines hold bytes that are not UTF-8, the first is line {first}"
             if invalid > MAX_INVALID_SHARE * lines:
-                raise ValueError(f"A corpus must be UTF-8, but {found}; convert the file. Received: {path}")
-            logging.getLogger(__name__).warning("%s: %s; these bytes were replaced.", path, found)
+                raise ValueError(f"A corpus must be UTF-8, but {summary}; convert the file. Received: {path}")
+            logging.getLogger(__name__).warning("%s: %s; these bytes were replaced.", path, summary)
