@@ -32,7 +32,7 @@ def define_flags(define: command.Definitions) -> None:
     define.string(
         "images",
         "",
-        "Images whose `val` split is measured: folder:DIR, tfds:NAME, builtin; by default the run's images.",
+        "Images whose `val` split is measured: folder:DIR, tfds:NAME, builtin; by default the run's.",
     )
     define.string("data_dir", "", "Where TensorFlow Datasets keeps its files; empty for its own default.")
     define.string("labels_file", "", "Label files with terms, separated by commas, in addition to the run's labels.")

@@ -5,9 +5,9 @@ def prepared_builder(name: str, data_dir: str | None = None, file_format: str | 
     """Gives the builder of a set, which is downloaded and prepared first if it is not.
 
     Args:
-        name: Its name, with a configuration if it has several: `"wiki40b/en"`.
-        data_dir: Where TensorFlow Datasets keeps its files; by default the library's folder.
-        file_format: Of the files, where they are to be prepared; `"array_record"` allows random access.
+        name: String. The set's name, with a configuration if it has several: `"wiki40b/en"`.
+        data_dir: String. Where TensorFlow Datasets keeps its files; by default the library's folder.
+        file_format: String. Of the files, where they are to be prepared; `"array_record"` allows random access.
 
     Raises:
         ValueError: The set is not available; the message says why and what to do.

@@ -7,9 +7,9 @@ class BoundedCounts:
     """How often each number occurred, where the rarest are forgotten when there are too many.
 
     Args:
-        max_entries: When there are more than this, those counted only once are to be forgotten, then those counted at
-            most twice, and so on, until a quarter of the room is free.
-        protected: The first numbers are never forgotten and do not count for `max_entries`.
+        max_entries: Integer. When there are more than this, those counted only once are to be forgotten, then those
+            counted at most twice, and so on, until a quarter of the room is free.
+        protected: Integer. The first numbers are never forgotten and do not count for `max_entries`.
 
     Attributes:
         values: `np.int64`, shape `[size]`.
@@ -38,7 +38,7 @@ class BoundedCounts:
         """Forgets the rarest where there are too many.
 
         Args:
-            now: Forgets some even if there are not.
+            now: Boolean. Whether to forget some even if there are not too many.
 
         Returns:
             None if nothing was forgotten, else `bool`, shape `[size]` of before: which numbers remain. Those are

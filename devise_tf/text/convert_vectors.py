@@ -43,10 +43,11 @@ def needed_terms(names: Iterable[Sequence[str]], known: Sequence[str], limit: in
     """The terms whose vectors labels need.
 
     Args:
-        names: For each label its terms, normalized, the first one first, as `LabelSet.normalized_terms` gives them.
-        known: The terms that have vectors, the most frequent first.
-        limit: Optional. The number of terms to give: the last ones are left out, or the most frequent of the other
-            terms added.
+        names: Lists of strings. For each label its terms, normalized, the first one first, as
+            `LabelSet.normalized_terms` gives them.
+        known: Strings. The terms that have vectors, the most frequent first.
+        limit: Integer, optional. The number of terms to give: the last ones are left out, or the most frequent of the
+            other terms added.
 
     Returns:
         First, label by label, what its vector is made of (see `term_rows`): one whole term, or words. Behind them,
@@ -77,12 +78,12 @@ def convert_vectors(
     all terms are converted to any form but `"npz"` the vectors stream through: only the terms are held in memory.
 
     Args:
-        source: A file that `load_vectors` reads.
-        target: The file to write.
-        form: Its form, one of those of `save_vectors`; `None` for that of its suffix.
-        terms: Optional. Only these, in this order.
-        counts: Optional. How often terms occur, which only the form `"npz"` keeps.
-        progress: Optional. Called with `(bytes_read, bytes_in_all)` now and then.
+        source: Path. A file that `load_vectors` reads.
+        target: Path. The file to write.
+        form: String. Its form, one of those of `save_vectors`; `None` for that of its suffix.
+        terms: Strings, optional. Only these, in this order.
+        counts: Dict, optional. How often terms occur, which only the form `"npz"` keeps.
+        progress: Function, optional. Called with `(bytes_read, bytes_in_all)` now and then.
 
     Returns:
         The number of terms written, and their dimension.

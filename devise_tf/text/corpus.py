@@ -28,14 +28,15 @@ class Corpus:
     `\\r\\n` line ends are removed. Bytes that are not UTF-8 are replaced by U+FFFD, which separates words.
 
     Args:
-        pattern: Either one or more globs, separated by commas (`"wiki/*.txt.gz,books/**/*.xz"`), each of which must
-            match at least one file; or `"tfds:NAME[/CONFIG][:SPLIT]"`, such as `"tfds:wiki40b/en:train"`, whose split
-            is `train` if not given. The markers of wiki40b (`_START_ARTICLE_`, …) become line ends.
-        data_dir: Optional. The TFDS folder, for `tfds:` only.
+        pattern: String. Either one or more globs, separated by commas (`"wiki/*.txt.gz,books/**/*.xz"`), each of which
+            must match at least one file; or `"tfds:NAME[/CONFIG][:SPLIT]"`, such as `"tfds:wiki40b/en:train"`, whose
+            split is `train` if not given. The markers of wiki40b (`_START_ARTICLE_`, …) become line ends.
+        data_dir: String, optional. The TFDS folder, for `tfds:` only.
 
     Attributes:
-        size_bytes: Size on disk, of compressed files as they are; of a TFDS set as far as it is known, else `None`.
-        invalid_lines: After reading: file -> number of lines that held bytes other than UTF-8.
+        size_bytes: Integer or None. Size on disk, of compressed files as they are; of a TFDS set as far as it is
+            known, else `None`.
+        invalid_lines: Dict. After reading: file -> number of lines that held bytes other than UTF-8.
 
     Raises:
         ValueError: Nothing matched, every file is empty, or the TFDS set is not available. While reading: no line with
@@ -71,7 +72,7 @@ class Corpus:
         """Reads the corpus from its beginning.
 
         Args:
-            progress: Optional. Called with `(bytes_read, size_bytes)` about every 4 MiB and at the end.
+            progress: Function, optional. Called with `(bytes_read, size_bytes)` about every 4 MiB and at the end.
 
         Yields:
             Lines that are not blank, without their line ends.
@@ -85,7 +86,7 @@ class Corpus:
         """Reads the corpus from its beginning in blocks of up to 1 MiB, which is much faster than by line.
 
         Args:
-            progress: As for `lines`.
+            progress: Function. As for `lines`.
 
         Yields:
             Whole lines as they are in the files, blank ones and bytes other than UTF-8 included; each ends with

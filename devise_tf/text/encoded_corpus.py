@@ -27,9 +27,9 @@ class EncodedCorpus:
     Attributes:
         path: Path of the file.
         ids: Read-only `np.memmap` of int32, shape `[num_ids + num_sentences]`: ids and, behind each line, -1.
-        num_words: Words of the corpus before joining, those out of the vocabulary included.
-        num_ids: Term ids in the file, the -1 not counted.
-        num_sentences: Lines in the file, each of which holds at least one id.
+        num_words: Integer. Words of the corpus before joining, those out of the vocabulary included.
+        num_ids: Integer. Term ids in the file, the -1 not counted.
+        num_sentences: Integer. Lines in the file, each of which holds at least one id.
 
     Example:
 
@@ -86,11 +86,11 @@ def encode_corpus(
     which gives the terms that `Vocabulary.build` counted.
 
     Args:
-        corpus: The `Corpus`.
-        vocabulary: The `Vocabulary`.
+        corpus: `Corpus`. The text.
+        vocabulary: `Vocabulary`. The terms and their ids.
         path: Path of the file to write; `PATH.json` is written beside it. Nothing is left there that
             `EncodedCorpus.open` would accept if writing fails or is interrupted.
-        progress: Optional. Called with `(bytes_read, corpus.size_bytes)` now and then.
+        progress: Function, optional. Called with `(bytes_read, corpus.size_bytes)` now and then.
 
     Returns:
         The `EncodedCorpus`.

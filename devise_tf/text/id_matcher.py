@@ -13,8 +13,8 @@ class IdMatcher:
     """`TermMatcher` for a block of word numbers: the longest match, from left to right.
 
     Args:
-        index: The `WordIndex` that numbers the words. The terms (joined by "_") and their words are added to it.
-        terms: The terms, as `normalize_term` gives them. Single-word terms are ignored.
+        index: `WordIndex`. What numbers the words. The terms (joined by "_") and their words are added to it.
+        terms: Strings. The terms, as `normalize_term` gives them. Single-word terms are ignored.
 
     Call arguments:
         ids: `np.int32` as `WordIndex.ids` gives them. It is changed.
@@ -106,11 +106,11 @@ def read_ids(
     """Reads a corpus as numbers of words and terms.
 
     Args:
-        corpus: The `Corpus`.
-        index: The `WordIndex`.
-        matchers: The `IdMatcher`s over it, in the order in which they join words.
-        progress: Optional. Called with `(bytes_read, corpus.size_bytes)` now and then.
-        add: Whether to add words that are not in the index.
+        corpus: `Corpus`. The text.
+        index: `WordIndex`. What numbers the words.
+        matchers: `IdMatcher`s. What joins the words, in this order.
+        progress: Function, optional. Called with `(bytes_read, corpus.size_bytes)` now and then.
+        add: Boolean. Whether to add words that are not in the index.
 
     Yields:
         For each block of lines: the number of its words (before joining), and `np.int32` numbers as

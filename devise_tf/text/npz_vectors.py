@@ -18,7 +18,7 @@ def find_vectors(name: str | os.PathLike) -> str:
     """The path of a vector file.
 
     Args:
-        name: Its path, or the name of vectors that come with the package; where both are there, the path wins.
+        name: Path. A vector file, or the name of vectors that come with the package; where both exist, the file wins.
 
     Raises:
         FileNotFoundError: There is neither.
@@ -63,9 +63,9 @@ def save_npz(
 
     Args:
         path: Path of the file.
-        terms: V different terms without white space.
-        vectors: Values of at most 65504, shape `[V, D]`.
-        counts: Optional. How often each term occurs in the corpus.
+        terms: Strings. V different terms without white space.
+        vectors: Floats [V, D]. At most 65504.
+        counts: Integers [V], optional. How often each term occurs in the corpus.
 
     Raises:
         ValueError: An argument is not as above.

@@ -14,7 +14,7 @@ class PairTable:
     while the table grows.
 
     Attributes:
-        size: Number of different pairs.
+        size: Integer. Number of different pairs.
 
     Example:
 
@@ -36,7 +36,7 @@ class PairTable:
 
         Args:
             first: `np.uint64`, shape `[N]`.
-            second: The same of the pairs' other halves.
+            second: uint64 [N]. The same of the pairs' other halves.
 
         Returns:
             `np.int32`, shape `[N]`: the pairs' numbers, -1 for those that are not in the table.

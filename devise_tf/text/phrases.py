@@ -39,15 +39,15 @@ def find_phrases(
     Memory is bounded as in `Vocabulary.build`: words and pairs have `max_entries` each.
 
     Args:
-        corpus: The `Corpus`.
-        label_terms: Terms of the labels, in any spelling that `normalize_term` accepts.
-        passes: Passes over the corpus.
-        threshold: Of the first pass; higher means fewer phrases.
-        min_count: Least occurrences of a phrase.
-        discount: Keeps phrases of very rare words out.
-        progress: Optional. Called with `(bytes_read, corpus.size_bytes)` now and then, in each pass anew.
-        max_entries: When there are more different words, or pairs, than this, the rarest are forgotten. The default
-            takes up to 2 GB.
+        corpus: `Corpus`. The text.
+        label_terms: Strings. Terms of the labels, in any spelling that `normalize_term` accepts.
+        passes: Integer. Passes over the corpus.
+        threshold: Float. Of the first pass; higher means fewer phrases.
+        min_count: Integer. Least occurrences of a phrase.
+        discount: Float. Keeps phrases of very rare words out.
+        progress: Function, optional. Called with `(bytes_read, corpus.size_bytes)` now and then, in each pass anew.
+        max_entries: Integer. When there are more different words, or pairs, than this, the rarest are forgotten. The
+            default takes up to 2 GB.
 
     Returns:
         Phrase (its words joined by "_") -> score in the pass that found it, by decreasing score.

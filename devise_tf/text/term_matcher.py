@@ -12,8 +12,8 @@ class TermMatcher:
     the terms "snow leopard" and "leopard cub" gives `["snow_leopard", "cub"]`.
 
     Args:
-        terms: The terms, in any spelling that `normalize_term` accepts. Single-word terms need no matching and are
-            ignored.
+        terms: Strings. The terms, in any spelling that `normalize_term` accepts. Single-word terms need no matching
+            and are ignored.
 
     Call arguments:
         words: List of words, as `tokenize` gives them.

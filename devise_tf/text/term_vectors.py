@@ -16,8 +16,8 @@ def term_rows(names: Sequence[str], index: Mapping[str, int]) -> list[int]:
     """Finds the vector of a label or term with several names.
 
     Args:
-        names: Normalized terms, such as `["snow_leopard", "ounce"]`.
-        index: Rows of the terms that have vectors.
+        names: Strings. Normalized terms, such as `["snow_leopard", "ounce"]`.
+        index: Dict. Rows of the terms that have vectors.
 
     Returns:
         The row of the first of the names that has one (whole); else the rows of the words of the first name
@@ -42,8 +42,8 @@ class TermVectors:
     that has no vector of its own is composed: its vector is the mean of its words', as for labels.
 
     Args:
-        terms: V different terms without white space; by decreasing frequency, if that is known.
-        vectors: Finite values, shape `[V, D]`, stored as float32.
+        terms: Strings. V different terms without white space; by decreasing frequency, if that is known.
+        vectors: Floats [V, D]. Finite, stored as float32.
 
     Attributes:
         terms: `list[str]` of length V.

@@ -37,7 +37,7 @@ def tokenize(text: str) -> list[str]:
     lone surrogates, which have no UTF-8 form, and for NUL, where TensorFlow ends the text.
 
     Args:
-        text: Any text, of any length. It is fastest if it is all ASCII.
+        text: String. Any text, of any length. It is fastest if it is all ASCII.
 
     Returns:
         The words, in order.
@@ -56,7 +56,7 @@ def fold_block(block: bytes) -> bytes:
     r"""Gives a block of lines such that its words, those of `tokenize`, lie between spaces.
 
     Args:
-        block: Whole lines in UTF-8. Bytes that are not UTF-8 separate words.
+        block: Bytes. Whole lines in UTF-8. Bytes that are not UTF-8 separate words.
 
     Returns:
         The words in order, in UTF-8, and `b"\n"` as a word of its own for each line end, with one or more spaces
@@ -85,7 +85,7 @@ def normalize_term(text: str) -> str:
     """Gives the vocabulary entry of a single- or multi-word term: its words joined by "_".
 
     Args:
-        text: A term such as `"Snow leopard"`; an already normalized one is returned as it is.
+        text: String. A term such as `"Snow leopard"`; an already normalized one is returned as it is.
 
     Returns:
         The entry, such as `"snow_leopard"`.

@@ -21,8 +21,8 @@ def save_vectors(
 
     Args:
         path: Path of the file.
-        terms: V different terms without white space; multi-word terms are joined by "_".
-        vectors: Finite values, shape `[V, D]`, saved as float32.
+        terms: Strings. V different terms without white space; multi-word terms are joined by "_".
+        vectors: Floats [V, D]. Finite, saved as float32.
         form: `"word2vec_text"` (a line `V D`, then lines `term x1 … xD`), `"word2vec_binary"` (the same line, then
             each term, a space, D little-endian float32 values and a line end), `"glove"` (as `"word2vec_text"`
             but without the first line), or `"npz"` (half precision, see `save_npz`).
@@ -50,11 +50,11 @@ def write_rows(
     """Writes a file of any form but `"npz"`, row by row.
 
     Args:
-        handle: Where to.
-        form: As for `save_vectors`.
-        count: V, the number of rows that will come.
-        dimension: D.
-        rows: Terms and their vectors, as `save_vectors` takes them.
+        handle: Binary file. Where to write.
+        form: String. As for `save_vectors`.
+        count: Integer. V, the number of rows that will come.
+        dimension: Integer. D, the length of the vectors.
+        rows: Iterable. Terms and their vectors, as `save_vectors` takes them.
     """
     line = "%s" + " %.9g" * dimension + "\n"
     if form != "glove":
@@ -85,9 +85,9 @@ def load_vectors(
     Args:
         path: Path of the file, which may be compressed by gzip or xz; or the name of vectors that come with the
             package.
-        form: One of the forms of `save_vectors`; `None` guesses it from the beginning of the file.
-        terms: Optional. Only these are loaded, which saves memory.
-        progress: Optional. Called with `(bytes_read, bytes_in_all)` now and then.
+        form: String. One of the forms of `save_vectors`; `None` guesses it from the beginning of the file.
+        terms: Strings, optional. Only these are loaded, which saves memory.
+        progress: Function, optional. Called with `(bytes_read, bytes_in_all)` now and then.
 
     Returns:
         The terms in the order of the file, `list[str]`, and their vectors, float32, shape `[V, D]`. V is 0 if none of

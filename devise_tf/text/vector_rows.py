@@ -31,8 +31,8 @@ class VectorRows:
     """An open vector file.
 
     Attributes:
-        form: One of the forms of `save_vectors`.
-        dimension: Length of the vectors.
+        form: String. One of the forms of `save_vectors`.
+        dimension: Integer. Length of the vectors.
         rows: Iterator over `Row`s.
     """
 

@@ -22,9 +22,9 @@ class Vocabulary:
     joined by "_" (`"snow_leopard"`).
 
     Args:
-        terms: At least two different terms without white space.
+        terms: Strings. At least two different terms without white space.
         counts: Integers of at least 1, shape `[V]`, not increasing.
-        phrases: Those multi-word terms that are joined only where no other multi-word term is (see `build`).
+        phrases: Strings. Those multi-word terms that are joined only where no other multi-word term is (see `build`).
 
     Attributes:
         terms: `list[str]` of length V.
@@ -87,15 +87,15 @@ class Vocabulary:
         by the first, so that no occurrence of a label term counts for a phrase.
 
         Args:
-            corpus: The `Corpus`.
-            min_count: Other terms must occur at least this often.
-            max_size: Optional. The rarest of the other terms are dropped beyond this number of terms.
-            label_terms: Terms of the labels, in any spelling that `normalize_term` accepts.
-            phrases: Further multi-word terms, as `find_phrases` gives them. A label term among them stays one.
-            progress: Optional. Called with `(bytes_read, corpus.size_bytes)` now and then.
-            max_entries: Bounds the memory (the default takes about 3 GB). When more different words than this have
-                been met, those counted only once are forgotten, then those counted at most twice, and so on, so the
-                counts of words that are about that rare may be too low. Label terms, phrases and their words are
+            corpus: `Corpus`. The text.
+            min_count: Integer. Other terms must occur at least this often.
+            max_size: Integer, optional. The rarest of the other terms are dropped beyond this number of terms.
+            label_terms: Strings. Terms of the labels, in any spelling that `normalize_term` accepts.
+            phrases: Strings. Further multi-word terms, as `find_phrases` gives them. A label term among them stays one.
+            progress: Function, optional. Called with `(bytes_read, corpus.size_bytes)` now and then.
+            max_entries: Integer. Bounds the memory (the default takes about 3 GB). When more different words than this
+                have been met, those counted only once are forgotten, then those counted at most twice, and so on, so
+                the counts of words that are about that rare may be too low. Label terms, phrases and their words are
                 never forgotten. Checked behind each 1 MiB of text, and also when words take 32 bytes times this, as
                 those of a file without any spaces would.
 

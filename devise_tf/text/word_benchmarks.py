@@ -19,7 +19,7 @@ def benchmark_folder(folder: str | os.PathLike = "") -> str:
     """The folder that holds the three benchmarks' files.
 
     Args:
-        folder: Its path; empty for the files that come with gensim, which is not imported for it.
+        folder: Path. The folder; empty for the files that come with gensim, which is not imported for it.
 
     Raises:
         FileNotFoundError: A file is missing, or gensim is not installed.
@@ -52,10 +52,11 @@ def evaluate_vectors(
     """Evaluates term vectors on the three benchmarks.
 
     Args:
-        vectors: The `TermVectors`.
-        folder: See `benchmark_folder`.
-        restrict: Only the first so many terms count, as questions' words and as answers; `None` for all.
-        progress: See `word_analogies`.
+        vectors: `TermVectors`. What is measured.
+        folder: Path. See `benchmark_folder`.
+        restrict: Integer or None. Only the first so many terms count, as questions' words and as answers; `None` for
+            all.
+        progress: Function. See `word_analogies`.
 
     Returns:
         `{"wordsim353": …, "simlex999": …}` as `word_similarity` gives them, and `"analogies"` as `word_analogies`.
@@ -76,9 +77,9 @@ def word_similarity(
     does it.
 
     Args:
-        vectors: The `TermVectors`.
-        path: File of lines `word<TAB>word<TAB>judgment`; lines that start with `#` are comments.
-        restrict: Only the first so many terms count; `None` for all.
+        vectors: `TermVectors`. What is measured.
+        path: Path. File of lines `word<TAB>word<TAB>judgment`; lines that start with `#` are comments.
+        restrict: Integer or None. Only the first so many terms count; `None` for all.
 
     Returns:
         `spearman` and `pearson`, each None where it is not defined (fewer than two pairs are covered, or all are
@@ -127,10 +128,11 @@ def word_analogies(
     does it. Sections whose name starts with "gram" are syntactic, the others semantic.
 
     Args:
-        vectors: The `TermVectors`.
-        path: File of lines `a b c d` in sections that a line `: name` opens.
-        restrict: Only the first so many terms count, as words of questions and as answers; `None` for all.
-        progress: Optional. Called with `(terms_done, terms_in_all)` now and then.
+        vectors: `TermVectors`. What is measured.
+        path: Path. File of lines `a b c d` in sections that a line `: name` opens.
+        restrict: Integer or None. Only the first so many terms count, as words of questions and as answers; `None` for
+            all.
+        progress: Function, optional. Called with `(terms_done, terms_in_all)` now and then.
 
     Returns:
         `semantic`, `syntactic` and `total`, each `{"accuracy": fraction or None, "correct": …, "covered": …,

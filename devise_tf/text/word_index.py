@@ -25,11 +25,11 @@ class WordIndex:
     128-bit BLAKE2 hash.
 
     Args:
-        words: The first words to number: vocabulary terms, which may hold "_". No white space; all different.
+        words: Strings. The first words to number: vocabulary terms, which may hold "_". No white space; all different.
 
     Attributes:
-        size: Number of different words.
-        num_bytes: What they take, joined.
+        size: Integer. Number of different words.
+        num_bytes: Integer. What they take, joined.
 
     Example:
 
@@ -59,8 +59,8 @@ class WordIndex:
         """Turns text into word numbers.
 
         Args:
-            block: Whole lines in UTF-8, each of which ends with a line end.
-            add: Whether to add words that are not in the index.
+            block: Bytes. Whole lines in UTF-8, each of which ends with a line end.
+            add: Boolean. Whether to add words that are not in the index.
 
         Returns:
             `np.int32`: the words' numbers (`UNKNOWN`, -2, for a word that is not in the index) and `END`, -1, behind

@@ -50,15 +50,16 @@ def encode_with_beam(
     here. They are removed in the end, whether all went well or not.
 
     Args:
-        pattern: Globs, separated by commas, of plain, gzip or xz files that all workers can read: paths, or URLs of
-            any file system that Beam knows (`"gs://bucket/text/*.gz"`).
-        output_dir: Folder on this machine for `vocabulary.txt`, `corpus.ids` and `corpus.ids.json`; made if missing.
-        label_terms: As in `Vocabulary.build`.
-        min_count: As in `Vocabulary.build`.
-        max_size: As in `Vocabulary.build`.
-        phrases: As in `Vocabulary.build`.
-        options: Beam's pipeline options; by default all runs in this process.
-        range_bytes: Size of the ranges.
+        pattern: String. Globs, separated by commas, of plain, gzip or xz files that all workers can read: paths, or
+            URLs of any file system that Beam knows (`"gs://bucket/text/*.gz"`).
+        output_dir: Path. Folder on this machine for `vocabulary.txt`, `corpus.ids` and `corpus.ids.json`; made if
+            missing.
+        label_terms: Strings. As in `Vocabulary.build`.
+        min_count: Integer. As in `Vocabulary.build`.
+        max_size: Integer. As in `Vocabulary.build`.
+        phrases: Strings. As in `Vocabulary.build`.
+        options: `PipelineOptions`. Beam's pipeline options; by default all runs in this process.
+        range_bytes: Integer. Size of the ranges.
 
     Returns:
         The `EncodedCorpus`. If anything fails, `output_dir` holds nothing that `EncodedCorpus.open` would accept and
