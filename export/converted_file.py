@@ -14,7 +14,7 @@ _LITERT_MAGIC = b"TFL3"  # at byte 4
 
 
 def check_packages(*names: str) -> None:
-    """Raises a `ModuleNotFoundError` that says what to install where one of these modules is not there."""
+    """Raises a `ModuleNotFoundError` that says what to install where one of these modules is missing."""
     missing = [name for name in names if importlib.util.find_spec(name) is None]
     if missing:
         raise ModuleNotFoundError(
@@ -27,17 +27,17 @@ def load_converted(path: str | os.PathLike, threads: int | None = None) -> Calla
     """Loads a LiteRT or ONNX file; its content tells which it is. TensorFlow is not needed.
 
     Args:
-        path: The file.
-        threads: Threads of a call; the runtime's own choice by default.
+        path: str. The file.
+        threads: int. Threads of a call; by default the runtime chooses.
 
     Returns:
         A function from pixels, float32 [N, S, S, 3] with N at least 1, to embeddings, float32 [N, D]; to be called by
         one thread at a time.
 
     Raises:
-        ModuleNotFoundError: Its runtime, ai_edge_litert or onnxruntime, is not installed.
+        ModuleNotFoundError: The runtime, ai_edge_litert or onnxruntime, is not installed.
         OSError: The file cannot be read.
-        ValueError: It is neither, or damaged.
+        ValueError: The file is neither, or damaged.
     """
     path = os.fspath(path)
     with open(path, "rb") as file:
@@ -70,7 +70,7 @@ def _load_onnx(path, threads):
 
 
 def _damaged(path, error):
-    return ValueError(f"This is no LiteRT or ONNX file, or it is damaged. Received: {path}: {one_line(error)}")
+    return ValueError(f"This is not a LiteRT or ONNX file, or it is damaged. Received: {path}: {one_line(error)}")
 
 
 def one_line(error: Exception) -> str:

@@ -25,22 +25,22 @@ def publish(base: str, build: Callable[[str], None]) -> str:
     built on the local disk and copied, `saved_model.pb` last, without which no server loads it.
 
     Args:
-        base: The base path; made if it is not there.
-        build: `build(directory)` writes the version into a local directory, and raises if it cannot.
+        base: str. The base path; created if it does not exist.
+        build: Callable. `build(directory)` writes the version into a local directory, and raises if it cannot.
 
     Returns:
         The path of the new version: the base path and the next integer.
 
     Raises:
         OSError: The base path cannot be written.
-        ValueError: It is a version itself.
-        RuntimeError: Another process publishes to the same object store.
+        ValueError: The base path is a version itself.
+        RuntimeError: Another process is publishing to the same object store.
     """
     if "://" in base:
         return _publish_remote(base, build)
     base = os.path.abspath(base)
     if os.path.exists(os.path.join(base, "saved_model.pb")):
-        raise ValueError(f"This is a version itself: name the directory above it. Received: {base!r}")
+        raise ValueError(f"This is a version itself; give the directory above it. Received: {base!r}")
     os.makedirs(base, exist_ok=True)
     temporary = os.path.join(base, f".tmp-{uuid.uuid4().hex}")
     os.mkdir(temporary)
@@ -92,7 +92,7 @@ def newest_version(base: str) -> str:
     for _, name in sorted(candidates, reverse=True):
         if gfile.exists(f"{base}/{name}/saved_model.pb"):
             return f"{base}/{name}"
-    raise ValueError(f"There is no exported version under this path: export one first. Received: {base!r}")
+    raise ValueError(f"There is no exported version under this path; export one first. Received: {base!r}")
 
 
 def _publish_remote(base, build):
@@ -113,8 +113,8 @@ def _publish_remote(base, build):
             others = [name for name in names if name.startswith(f"{_CLAIM}{version}-") and not claim.endswith(name)]
             if others or str(version) in names:
                 raise RuntimeError(
-                    f"Another process publishes version {version} to {base!r}: try again when it is done. If it was "
-                    f"killed, remove what it left. Received: {[*others, str(version)]}"
+                    f"Another process is publishing version {version} to {base!r}: try again when it has finished. If "
+                    f"it was killed, remove the files that it left. Received: {[*others, str(version)]}"
                 )
             try:
                 _copy(local, target)

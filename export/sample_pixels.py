@@ -15,10 +15,10 @@ def sample_pixels(source: ImageSource, count: int, version_dir: str) -> Iterator
     """Some images of a source, prepared as an exported version does it: for `to_litert` and `compare`.
 
     Args:
-        source: The images.
-        count: How many, evenly spaced over the source's order; all where it has no more, or for 0. Those that cannot
-            be read are logged and left out.
-        version_dir: Directory of an exported version, local.
+        source: ImageSource. The images.
+        count: int. Number of images, evenly spaced over the source's order; 0 means all. Those that cannot be read are
+            logged and left out.
+        version_dir: str. Directory of an exported version, local.
 
     Yields:
         Pairs of up to 64 images' pixels, float32 [N, S, S, 3], and labels, int32 [N].

@@ -30,14 +30,14 @@ class VerificationError(RuntimeError):
 
 
 def verify_in_fresh_process(version_dir: str, expected: str | None = None) -> None:
-    """Runs `verify` in a process that has nothing of this one.
+    """Runs `verify` in a fresh process.
 
     Args:
-        version_dir: The version's directory, local.
-        expected: File of the outputs that its warm-up requests must give, see `verify`.
+        version_dir: str. The version's directory, local.
+        expected: str. File of the outputs that the warm-up requests must give; see `verify`.
 
     Raises:
-        VerificationError: With what the process said.
+        VerificationError: The version is not as it should be; the message is the process's.
     """
     # An uninstalled checkout is found from where this process found it.
     paths = [os.path.dirname(os.path.dirname(os.path.abspath(devise_tf.__file__))), os.environ.get("PYTHONPATH", "")]
@@ -61,7 +61,7 @@ def verify(version_dir: str, expected: str | None = None) -> int:
         The number of requests that were replayed.
 
     Raises:
-        VerificationError: Something is not as it should be; it is named.
+        VerificationError: Something is not as it should be; the message names it.
     """
     manifest = read_manifest(version_dir)
     if (files := checksums(version_dir)) != manifest["files"]:

@@ -16,8 +16,8 @@ def warmup_inputs(label_texts: Sequence[str], image_size: int) -> list[tuple[str
     """Inputs of every signature, in batches of 1 and of 8.
 
     Args:
-        label_texts: Some labels, at least one.
-        image_size: Side of the pixels.
+        label_texts: list of str. Some labels, at least one.
+        image_size: int. Side of the images of `embed_pixels`, pixels.
 
     Returns:
         Pairs of a signature's name and its inputs by name; strings as object arrays of bytes.
@@ -46,8 +46,8 @@ def write_warmup(version_dir: str, requests: Sequence[tuple[str, Mapping[str, np
     """Writes the warm-up file of a version and reads it again; returns how many records it has.
 
     Raises:
-        ValueError: There are none, or more than TF Serving takes.
-        OSError: Not all came back: a truncated file reads as a shorter one, and would pass.
+        ValueError: There are no requests, or more than TF Serving takes.
+        OSError: Not all records could be read again: a truncated file would pass as a shorter one.
     """
     logs = [_log(signature, inputs) for signature, inputs in requests]
     # The Classify API has a form of its own, through the same signature.

@@ -22,13 +22,13 @@ def write_version(model: ServedModel, labels: LabelSet, directory: str, facts: M
     """Writes a model with its warm-up, labels and manifest into a directory, and checks it in a fresh process.
 
     Args:
-        model: The model.
-        labels: The labels that it answers, in the order of `model.labels.texts`.
-        directory: An empty local directory.
-        facts: More entries of the manifest.
+        model: ServedModel. The model.
+        labels: LabelSet. The labels that it answers, in the order of `model.labels.texts`.
+        directory: str. An empty local directory.
+        facts: dict. More entries of the manifest.
 
     Raises:
-        VerificationError: It does not run as it should.
+        VerificationError: The version does not run as it should.
     """
     signatures = model.signatures()
     requests = warmup_inputs([terms[0] for terms in labels.terms], model.image_size)
@@ -66,7 +66,7 @@ def finish_version(
         facts: dict. More entries of the manifest.
 
     Raises:
-        VerificationError: It does not run as it should.
+        VerificationError: The version does not run as it should.
     """
     records = write_warmup(directory, requests)
     labels.save(os.path.join(directory, LABELS_FILE))

@@ -19,9 +19,9 @@ class ServingError(RuntimeError):
     """A request that failed.
 
     Attributes:
-        code: Name of the gRPC status, over REST too: `"UNAVAILABLE"` (no server, or not ready), `"NOT_FOUND"` (no such
-            model or version), `"INVALID_ARGUMENT"` (a bad image, or labels of a wrong shape), `"DEADLINE_EXCEEDED"`,
-            `"DATA_LOSS"` (an answer that cannot be read), or another.
+        code: str. Name of the gRPC status, over REST too: `"UNAVAILABLE"` (no server, or not ready), `"NOT_FOUND"` (no
+            such model or version), `"INVALID_ARGUMENT"` (a bad image, or labels of a wrong shape),
+            `"DEADLINE_EXCEEDED"`, `"DATA_LOSS"` (an answer that cannot be read), or another.
     """
 
     def __init__(self, code: str, message: str):
@@ -41,16 +41,16 @@ class ServingClient:
     neither.
 
     Args:
-        host: Name or address of the server.
-        port: Its port; 8500 for gRPC, 8501 for REST by default.
-        protocol: `"grpc"` or `"rest"`.
-        model_name: Name that the server has for the model.
-        version: Version to ask, an integer; by default the latest that is served.
-        timeout: Seconds for an answer, all attempts and pauses together.
-        retries: How often a request is repeated at most.
+        host: str. Name or address of the server.
+        port: int. The server's port; by default 8500 for gRPC and 8501 for REST.
+        protocol: str. `"grpc"` or `"rest"`.
+        model_name: str. Name of the model on the server.
+        version: int. Version of the model; by default the latest.
+        timeout: float. Seconds for an answer, all attempts and pauses together.
+        retries: int. How often a request is repeated at most.
 
     Raises:
-        ValueError: A protocol of another name, a `timeout` not above 0, or `retries` below 0.
+        ValueError: `protocol` is neither of the two, `timeout` is not above 0, or `retries` is below 0.
         ModuleNotFoundError: A package that gRPC needs is not installed.
 
     Example:
@@ -89,8 +89,8 @@ class ServingClient:
         """Scores labels for each image.
 
         Args:
-            images: N encoded images (JPEG or PNG).
-            labels: M labels for all the images, or a list of N lists of M labels each.
+            images: list of bytes, [N]. Encoded images (JPEG or PNG).
+            labels: list of str, [M] or [N, M]. One list of labels for all images, or a list for each.
 
         Returns:
             Dict of NumPy arrays [N, M], the best label first: `"labels"` (str), `"scores"` float32, `"known"` bool,
@@ -99,7 +99,7 @@ class ServingClient:
 
         Raises:
             ValueError: No images, no labels, or lists of different lengths.
-            ServingError: The server could not be asked, or refused.
+            ServingError: The server could not be reached, or it refused the request.
         """
         images = _images(images)
         if isinstance(labels, str) or not len(labels):
@@ -119,7 +119,7 @@ class ServingClient:
         """The best of the labels that were exported with the model.
 
         Args:
-            images: N encoded images.
+            images: list of bytes, [N]. Encoded images.
 
         Returns:
             Dict of NumPy arrays [N, k], the best label first: `"labels"` (str) and `"scores"` float32. The export
@@ -135,7 +135,7 @@ class ServingClient:
         """Vectors of images.
 
         Args:
-            images: N encoded images.
+            images: list of bytes, [N]. Encoded images.
 
         Returns:
             Dict of NumPy arrays: `"embedding"` float32 [N, D], and `"norm"` float32 [N], the length that each had
@@ -151,11 +151,11 @@ class ServingClient:
         """Vectors of labels.
 
         Args:
-            labels: N labels.
+            labels: list of str, [N]. The labels.
 
         Returns:
-            Dict of NumPy arrays: `"embedding"` float32 [N, D], `"known_tokens"` and `"num_tokens"` int32 [N], how many
-            words of the label have a vector and how many it has.
+            Dict of NumPy arrays: `"embedding"` float32 [N, D], and int32 [N] `"num_tokens"`, the number of words in
+            the label, and `"known_tokens"`, how many of them have a vector.
 
         Raises:
             ValueError, ServingError: As `classify`.

@@ -19,9 +19,9 @@ class GrpcMethods:
     gRPC itself answers UNIMPLEMENTED to the other methods.
 
     Args:
-        versions: The model.
-        gate: Admits the requests.
-        max_bytes: Most memory that an input may come to take.
+        versions: ModelVersions. The model.
+        gate: RequestGate. Admits the requests.
+        max_bytes: int. Most memory that an input may take.
     """
 
     def __init__(self, versions: ModelVersions, gate: RequestGate, max_bytes: int):
@@ -88,7 +88,7 @@ def _parse(request_type, body):
     try:
         return request_type.FromString(body)
     except DecodeError:
-        raise invalid(f"The request is no {request_type.DESCRIPTOR.full_name}.") from None
+        raise invalid(f"The request is not a {request_type.DESCRIPTOR.full_name}.") from None
 
 
 def _model(request):

@@ -29,7 +29,7 @@ def parse_json(body: bytes) -> dict:
     """The object that a request's body holds.
 
     Raises:
-        RequestError: INVALID_ARGUMENT, it is no JSON, or no object.
+        RequestError: INVALID_ARGUMENT, it is not JSON, or not an object.
     """
     if not body:
         raise invalid("JSON Parse error: The document is empty")
@@ -53,8 +53,8 @@ def predict_inputs(document: dict, dtypes: Mapping[str, int]) -> tuple[dict[str,
     """The inputs of a predict request.
 
     Args:
-        document: The parsed request.
-        dtypes: The signature's inputs: `DataType`s by name.
+        document: dict. The parsed request.
+        dtypes: dict. The signature's inputs: `DataType`s by name.
 
     Returns:
         Arrays by name, and whether the request came by rows.

@@ -28,10 +28,10 @@ class GrpcListener:
         max_bytes: int. Largest request.
 
     Attributes:
-        port: The port, also where 0 was asked for.
+        port: int. The port, the actual one where 0 was requested.
 
     Raises:
-        OSError: The address cannot be listened on.
+        OSError: It cannot listen on the address.
     """
 
     def __init__(self, versions: ModelVersions, gate: RequestGate, address: str, max_in_flight: int, max_bytes: int):
@@ -50,7 +50,7 @@ class GrpcListener:
         try:
             self.port = self._server.add_insecure_port(address)
         except RuntimeError as error:
-            raise OSError(f"gRPC cannot listen on {address}: {error}") from None
+            raise OSError(f"Cannot listen on {address} for gRPC: {error}") from None
         self._server.start()
 
     def begin_to_stop(self, grace_seconds: float) -> threading.Event:
@@ -74,7 +74,7 @@ class RestListener:
         grace_seconds: float. How long running requests may take to end.
 
     Attributes:
-        port: The port.
+        port: int. The port, the actual one where 0 was requested.
     """
 
     def __init__(

@@ -38,15 +38,15 @@ class LoadedVersion:
     `tf.saved_model.load` is more lenient; models that only it can run are found out here.
 
     Args:
-        path: Directory of the version, local or what else `tf.io.gfile` reaches.
-        number: The version.
+        path: str. Directory of the version, local or one that `tf.io.gfile` reaches.
+        number: int. The version.
 
     Attributes:
-        number: The version.
-        path: Its directory.
-        signatures: The signatures that can be run, by name.
-        signature_defs: All of them as they are stored, by name.
-        users: Number of requests that are using it; kept by `ModelVersions`.
+        number: int. The version.
+        path: str. Directory of the version.
+        signatures: dict. The `Signature`s that can be run, by name.
+        signature_defs: dict. All `SignatureDef`s as they are stored, by name.
+        users: int. Number of requests that are using it; counted by `ModelVersions`.
 
     Raises:
         OSError, ValueError, RuntimeError, tf.errors.OpError: What TensorFlow raises for a model that it cannot load.
@@ -75,9 +75,9 @@ class LoadedVersion:
         """Runs a signature; any number of threads may.
 
         Args:
-            signature: One of `signatures`.
-            inputs: Arrays by name, all that the signature has.
-            outputs: Names of the outputs to compute; all by default.
+            signature: Signature. One of `signatures`.
+            inputs: dict. Arrays by name, all that the signature has.
+            outputs: list of str. Names of the outputs to compute; all by default.
 
         Returns:
             Arrays by name; strings are `bytes` in object arrays.

@@ -24,10 +24,10 @@ class VersionStatus:
     """What became of a version.
 
     Attributes:
-        number: The version.
-        state: `START`, `LOADING`, `AVAILABLE`, `UNLOADING` or `END`.
-        code: Name of a gRPC status code; not `OK` where the version could not be loaded.
-        message: Why it could not.
+        number: int. The version.
+        state: str. `START`, `LOADING`, `AVAILABLE`, `UNLOADING` or `END`.
+        code: str. Name of a gRPC status; not `OK` where the version could not be loaded.
+        message: str. Why it could not.
     """
 
     number: int
@@ -47,10 +47,10 @@ class ModelVersions:
     nothing.
 
     Args:
-        base: The base path, local or what else `tf.io.gfile` reaches.
-        name: The model's name.
-        poll_seconds: How often the base path is looked at.
-        retry_seconds: After how long a version that failed is tried again.
+        base: str. The base path, local or one that `tf.io.gfile` reaches.
+        name: str. The model's name.
+        poll_seconds: float. Seconds between looks at the base path.
+        retry_seconds: float. Seconds until a version that failed is tried again.
     """
 
     def __init__(self, base: str, name: str, poll_seconds: float = 1.0, retry_seconds: float = 60.0):
@@ -69,10 +69,10 @@ class ModelVersions:
         """Loads the newest version and begins to look for others.
 
         Args:
-            wait_for_version: Whether to return at once, and serve a version when there is one.
+            wait_for_version: bool. Whether to return at once, and serve a version when there is one.
 
         Raises:
-            FileNotFoundError: The base path is not there.
+            FileNotFoundError: The base path does not exist.
             ValueError: There is no version under it, or the newest cannot be loaded.
         """
         if not wait_for_version:
@@ -86,9 +86,9 @@ class ModelVersions:
         """The version that a request asks for; it stays loaded meanwhile.
 
         Args:
-            name: The model's name.
-            number: The version; the newest by default.
-            label: A version's label.
+            name: str. The model's name.
+            number: int. The version; the newest by default.
+            label: str. A version's label.
 
         Raises:
             RequestError: In TF Serving's words, NOT_FOUND, or INVALID_ARGUMENT for a label: there are none here.
@@ -152,7 +152,7 @@ class ModelVersions:
             except Exception as error:  # of whatever file system it is
                 problem = str(error)
             if problem and problem != self._problem:
-                logging.warning("The base path cannot be read, and what is served stays as it is: %s", problem)
+                logging.warning("Cannot read the base path; the version that is served stays: %s", problem)
             self._problem = problem
 
     def _poll(self):
@@ -208,7 +208,7 @@ class ModelVersions:
         for status in self.statuses():
             return f"Version {status.number} cannot be served: {status.code}: {status.message}"
         if tf.io.gfile.exists(f"{self.base.rstrip('/')}/saved_model.pb"):
-            return "This is a version itself: name the directory above it."
+            return "This is a version itself; give the directory above it."
         return (
             "There is no version under the base path, which would be a directory named by a number: export a model "
             "there, or wait for one (--wait_for_version)."

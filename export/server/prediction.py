@@ -26,9 +26,9 @@ def predict(version: LoadedVersion, request: predict_pb2.PredictRequest, max_byt
     """Answers a predict request.
 
     Args:
-        version: The version that answers; what the request says of versions is not read.
-        request: The request.
-        max_bytes: Most memory that an input may come to take.
+        version: LoadedVersion. The version that answers; the request's own is not read.
+        request: PredictRequest. The request.
+        max_bytes: int. Most memory that an input may take.
 
     Raises:
         RequestError: As TF Serving: FAILED_PRECONDITION for a signature that the model does not have,

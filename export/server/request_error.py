@@ -14,9 +14,9 @@ class RequestError(Exception):
     """A request cannot be answered.
 
     Args:
-        code: Name of a gRPC status code.
-        message: What was wrong; it is cut after 600 characters.
-        http_status: What a REST client gets; by default what TF Serving makes of `code`.
+        code: str. Name of a gRPC status.
+        message: str. What was wrong; it is cut after 600 characters.
+        http_status: int. What a REST client gets; by default what TF Serving makes of `code`.
     """
 
     def __init__(self, code: str, message: str, http_status: int | None = None):

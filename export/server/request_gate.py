@@ -24,11 +24,11 @@ class RequestGate:
     | `devise_serving_model_version` | | the version that is served, 0 for none |
 
     Args:
-        limit: Most requests that run at the same time.
-        served: Gives the version that is served, or None.
+        limit: int. Most requests that run at the same time.
+        served: Callable. Gives the version that is served, or None.
 
     Attributes:
-        registry: The metrics, a `prometheus_client.CollectorRegistry` of its own.
+        registry: prometheus_client.CollectorRegistry. The metrics.
     """
 
     def __init__(self, limit: int, served: Callable[[], int | None]):
@@ -63,9 +63,9 @@ class RequestGate:
         """Surrounds the answering of a request.
 
         Args:
-            api: `grpc` or `rest`.
-            method: Name of the method.
-            limited: Whether it counts among those that run at the same time.
+            api: str. `grpc` or `rest`.
+            method: str. Name of the method.
+            limited: bool. Whether it counts among those that run at the same time.
 
         Raises:
             RequestError: RESOURCE_EXHAUSTED, too many are running; INTERNAL, in place of any other exception, which
@@ -77,7 +77,7 @@ class RequestGate:
             self._in_flight += limited and admitted
         try:
             if not admitted:
-                message = f"{self._limit} requests are running already: try again, or raise --max_in_flight."
+                message = f"{self._limit} requests are already running: try again, or raise --max_in_flight."
                 raise RequestError("RESOURCE_EXHAUSTED", message, http_status=503)
             yield
         except RequestError as error:

@@ -48,10 +48,10 @@ class RestApp:
     so that a large one does not hold up the others.
 
     Args:
-        versions: The model.
-        gate: Admits the requests.
-        executor: Runs them.
-        max_bytes: Most bytes of a request's body.
+        versions: ModelVersions. The model.
+        gate: RequestGate. Admits the requests.
+        executor: Executor. Runs the requests.
+        max_bytes: int. Most bytes of a request's body.
     """
 
     def __init__(self, versions: ModelVersions, gate: RequestGate, executor: Executor, max_bytes: int):

@@ -45,23 +45,23 @@ class Server:
     Every request that is let in has a thread of its own, so that in-graph batching sees all of them.
 
     Args:
-        export_dir: The base path, which has versions as children; local or what else `tf.io.gfile` reaches.
-        model_name: Name of the model; that of the base path by default, or `devise` where that is no name.
-        host: Address to listen on.
-        rest_port: Port for REST, 0 for a free one.
-        grpc_port: Port for gRPC, 0 for a free one.
-        poll_seconds: How often the base path is looked at.
+        export_dir: str. The base path, which has versions as children; local, or one that `tf.io.gfile` reaches.
+        model_name: str. Name of the model; by default that of the base path, or `devise` where that is not a name.
+        host: str. Address to listen on.
+        rest_port: int. Port for REST, 0 for a free one.
+        grpc_port: int. Port for gRPC, 0 for a free one.
+        poll_seconds: float. Seconds between looks at the base path.
         limits: Limits. What it takes on.
-        wait_for_version: Whether to start without a version, and serve one as soon as there is one.
+        wait_for_version: bool. Whether to start without a version, and to serve one as soon as there is one.
 
     Attributes:
-        rest_port, grpc_port: The ports, those that were found once started.
-        versions: The model's versions, a `ModelVersions`, once started.
+        rest_port, grpc_port: int. The ports; once started, the actual ones.
+        versions: ModelVersions. The model's versions, once started.
 
     Raises:
         ValueError: A number or the name is out of range; or, by `start`, the newest version cannot be served or there
             is none.
-        FileNotFoundError: By `start`, the base path is not there.
+        FileNotFoundError: By `start`, the base path does not exist.
         OSError: By `start`, an address cannot be listened on.
 
     Example:
@@ -87,7 +87,7 @@ class Server:
         self.export_dir = export_dir if "://" in export_dir else os.path.abspath(os.path.expanduser(export_dir))
         self.model_name = _model_name(self.export_dir) if model_name is None else model_name
         if not re.fullmatch("[^/:]+", self.model_name):
-            raise ValueError(f"A model's name is not empty and has no / and no : in it. Received: {model_name=}")
+            raise ValueError(f"`model_name` must not be empty, and must not contain / or :. Received: {model_name=}")
         self.host = host
         self.rest_port, self.grpc_port = rest_port, grpc_port
         self._limits, self._poll_seconds, self._wait_for_version = limits, poll_seconds, wait_for_version
@@ -185,7 +185,7 @@ def _bind(host, port, flag):
         )[0]
         bound = socket.socket(family, kind, protocol)
     except OSError as error:
-        raise OSError(f"{_join(host, port)} is no address to listen on: {error.strerror}. Received: {host=}") from None
+        raise OSError(f"Cannot listen on {_join(host, port)}: {error.strerror}. Received: {host=}") from None
     try:
         if os.name == "posix":
             # A port whose last connections have only just been closed is free.
@@ -194,7 +194,7 @@ def _bind(host, port, flag):
     except (OSError, OverflowError) as error:
         bound.close()
         raise OSError(
-            f"{_join(host, port)} cannot be listened on: {error}. Choose another with {flag}, 0 for a free one. "
+            f"Cannot listen on {_join(host, port)}: {error}. Choose another port with {flag}, 0 for a free one. "
             f"Received: {port=}"
         ) from None
     return bound

@@ -40,15 +40,15 @@ def to_array(name: str, tensor: tensor_pb2.TensorProto, max_bytes: int) -> np.nd
     As in TensorFlow, too few values are filled up with the last one, and none at all with zeros or empty strings.
 
     Args:
-        name: What the tensor is called in errors.
-        tensor: The tensor.
-        max_bytes: Most memory that it may come to take: a small message can stand for a tensor of any size.
+        name: str. What the tensor is called in errors.
+        tensor: TensorProto. The tensor.
+        max_bytes: int. Most memory that it may take: a small message can stand for a tensor of any size.
 
     Returns:
         The array; strings are `bytes` in an object array.
 
     Raises:
-        RequestError: INVALID_ARGUMENT, it is no tensor, of no type that can be served, or too large.
+        RequestError: INVALID_ARGUMENT, it is not a tensor, not of a type that can be served, or too large.
     """
     if tensor.dtype not in _TYPES:
         raise invalid(f"tensor parsing error: {name}: tensors of the type {dtype_name(tensor.dtype)} are not served")
@@ -67,7 +67,7 @@ def to_array(name: str, tensor: tensor_pb2.TensorProto, max_bytes: int) -> np.nd
     if tensor.tensor_content:
         if strings or len(tensor.tensor_content) != count * itemsize:
             raise invalid(
-                f"tensor parsing error: {name}: `tensor_content` must hold {shape} numbers; strings belong into "
+                f"tensor parsing error: {name}: `tensor_content` must hold {shape} numbers; strings belong in "
                 f"`string_val`. Received: {len(tensor.tensor_content)} bytes"
             )
         return np.frombuffer(tensor.tensor_content, numpy_type).reshape(shape)

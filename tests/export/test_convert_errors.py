@@ -167,7 +167,7 @@ def test_files_that_are_none(versions, tmp_path):
         converted_file.load_converted(tmp_path / "model")
     for content in (b"", b"\x08\x08garbage", b"\x1c\0\0\0TFL3 and no more"):
         (tmp_path / "model").write_bytes(content)
-        with pytest.raises(ValueError, match="no LiteRT or ONNX file, or it is damaged. Received: .*model"):
+        with pytest.raises(ValueError, match="not a LiteRT or ONNX file, or it is damaged. Received: .*model"):
             converted_file.load_converted(tmp_path / "model")
     version = versions("resnet_micro")
     for shape in ((24, 24, 3), (0, 24, 24, 3), (2, 25, 25, 3)):

@@ -203,7 +203,7 @@ def test_of_two_at_a_remote_path_one_leaves_cleanly(remote, monkeypatch):
     gfile.makedirs(base)
     with gfile.GFile(f"{base}/{module._CLAIM}1-other", "w") as file:
         file.write("")
-    with pytest.raises(RuntimeError, match="Another process publishes version 1"):
+    with pytest.raises(RuntimeError, match="Another process is publishing version 1"):
         publish(base, write_files)
     assert gfile.listdir(base) == [f"{module._CLAIM}1-other"]
     gfile.remove(f"{base}/{module._CLAIM}1-other")

@@ -217,7 +217,7 @@ ERRORS = {
     "no message": (
         lambda: ("Predict", b"\xff\xff\xff"),
         "INVALID_ARGUMENT",
-        "The request is no tensorflow.serving.PredictRequest.",
+        "The request is not a tensorflow.serving.PredictRequest.",
     ),
     "regress": (lambda: ("Regress", regression_pb2.RegressionRequest()), "UNIMPLEMENTED", ""),
     "several at once": (lambda: ("MultiInference", inference_pb2.MultiInferenceRequest()), "UNIMPLEMENTED", ""),

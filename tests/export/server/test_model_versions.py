@@ -251,7 +251,7 @@ def test_starting_without_a_version_fails_unless_told_to_wait(base, follow, tmp_
     shutil.rmtree(base)
     make_version(str(tmp_path), 1)
     os.rename(tmp_path / "1", base)
-    with pytest.raises(ValueError, match="This is a version itself: name the directory above it"):
+    with pytest.raises(ValueError, match="This is a version itself; give the directory above it"):
         follow()
     shutil.rmtree(base)
     versions = follow(wait_for_version=True)

@@ -80,7 +80,7 @@ def test_a_port_that_is_taken_is_told_in_one_line():
             done = _run("--export_dir=nothing", *(f"--{name}={value}" for name, value in others.items()))
             assert done.returncode == 1 and done.stdout == ""
             assert re.fullmatch(
-                rf"Error: 127\.0\.0\.1:{port} cannot be listened on: .* Choose another with --{flag}, "
+                rf"Error: Cannot listen on 127\.0\.0\.1:{port}: .* Choose another port with --{flag}, "
                 rf"0 for a free one\. Received: port={port}\n",
                 done.stderr,
             )
@@ -92,7 +92,7 @@ def test_a_port_that_is_taken_is_told_in_one_line():
         ([], "flag --export_dir=None: Flag --export_dir must have a value other than None."),
         (["--export_dir=x", "--rest_port=70000"], "flag --rest_port=70000"),
         (["--export_dir=x", "more"], "Error: Unexpected arguments: more; this command takes flags only."),
-        (["--export_dir=x", "--model_name=a/b"], "Error: A model's name is not empty and has no / and no : in it."),
+        (["--export_dir=x", "--model_name=a/b"], "Error: `model_name` must not be empty, and must not contain / or :."),
     ],
 )
 def test_wrong_flags(flags, message):

@@ -218,7 +218,7 @@ def test_ports(serve, base):
     ports = [int(address.rsplit(":", 1)[1]) for address in (server.rest_address, server.grpc_address)]
     assert 0 not in ports
     for flag, port in zip(("rest_port", "grpc_port"), ports, strict=True):
-        with pytest.raises(OSError, match=rf"127.0.0.1:{port} cannot be listened on: .* --{flag}, 0 for a free one"):
+        with pytest.raises(OSError, match=rf"Cannot listen on 127.0.0.1:{port}: .* --{flag}, 0 for a free one"):
             serve(**{flag: port})
     # They are free again at once.
     server.stop()
@@ -248,7 +248,7 @@ def test_waiting_for_a_version(serve, base, both):
 
 
 def test_an_address_that_is_none(base):
-    with pytest.raises(OSError, match="cannot be listened on|is no address to listen on"):
+    with pytest.raises(OSError, match=r"Cannot listen on 203\.0\.113\.1:0: "):
         Server(base, host="203.0.113.1", rest_port=0, grpc_port=0).start()
 
 

@@ -37,7 +37,7 @@ def test_the_name_of_the_model(path, name, expected):
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"model_name": "a/b"}, "has no / and no : in it. Received: model_name='a/b'"),
+        ({"model_name": "a/b"}, "must not contain / or :. Received: model_name='a/b'"),
         ({"model_name": ""}, "Received: model_name=''"),
         ({"poll_seconds": 0}, "Received: poll_seconds=0"),
         ({"limits": {"max_request_mb": 0}}, "max_request_mb=0"),
