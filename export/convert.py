@@ -9,7 +9,8 @@ import contextlib
 import os
 import tempfile
 import warnings
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -36,10 +37,10 @@ def to_litert(
     keeps their order. AlexNet's local response normalization has no such kernel and stays in float32.
 
     Args:
-        version_dir: Directory of an exported version.
-        path: The file to write, atomically; by custom `.tflite`.
-        representative: Pixels of images like those to come, each float32 [S, S, 3] in 0..255, a hundred or more; what
-            exceeds their ranges is clipped. All are held in memory. None for a float32 file.
+        version_dir: str. Directory of an exported version.
+        path: str. The file to write, atomically; usually `.tflite`.
+        representative: iterable of float32 [S, S, 3] in 0..255. Images like those to come, a hundred or more; values
+            outside the ranges that occur in them are cut off. All are held in memory. None for a float32 file.
 
     Returns:
         `compare`'s, over pixels that are made up or, for int8, over the first 64 representative images.
@@ -69,7 +70,7 @@ def to_litert(
         try:
             with _quiet():
                 content = converter.convert()
-        except Exception as error:  # the converter's errors are not public
+        except Exception as error:  # the converter's classes of errors are not public
             raise ValueError(f"LiteRT cannot run this model. Received: {one_line(error)}") from error
     return _write(path, content, loaded, size, images)
 
@@ -119,7 +120,7 @@ def to_onnx(version_dir: str, path: str | os.PathLike) -> dict[str, float]:
             value.type.tensor_type.shape.dim[0].dim_param = "batch"
         # tf2onnx leaves operations that ONNX does not have as they are.
         onnx.checker.check_model(model)
-    except Exception as error:  # the converter has no error classes
+    except Exception as error:  # the converter has no classes of errors
         raise ValueError(f"ONNX cannot run this model. Received: {one_line(error)}") from error
     return _write(path, model.SerializeToString(), loaded, size)
 
@@ -128,9 +129,9 @@ def compare(path: str | os.PathLike, version_dir: str, pixels: np.ndarray) -> di
     """Runs a converted file and the SavedModel on the same pixels, in one batch, on the CPU.
 
     Args:
-        path: A LiteRT or ONNX file.
-        version_dir: The version that it was made from.
-        pixels: float32 [N, S, S, 3] in 0..255, N at least 1.
+        path: str. A LiteRT or ONNX file.
+        version_dir: str. The version that it was made from.
+        pixels: float32 [N, S, S, 3] in 0..255, N at least 1. The images.
 
     Returns:
         `{"max_difference": largest absolute difference between components of the embeddings, "mean_cosine": mean cosine
@@ -146,7 +147,7 @@ def compare(path: str | os.PathLike, version_dir: str, pixels: np.ndarray) -> di
     return _compare(os.fspath(path), loaded, pixels)
 
 
-def _load(version_dir):
+def _load(version_dir: str | os.PathLike) -> tuple[Any, int]:
     """A version, loaded on the CPU, and the side of its pixels."""
     try:
         # Convolutions on a GPU may round to fewer bits than the tolerance.
@@ -154,7 +155,8 @@ def _load(version_dir):
             loaded = tf.saved_model.load(os.fspath(version_dir))
     except Exception as error:  # damage leads to almost any
         raise ValueError(
-            f"This directory holds no exported version, or it is damaged. Received: {version_dir}: {one_line(error)}"
+            "This directory does not hold an exported version, or it is damaged. Received: "
+            f"{version_dir}: {one_line(error)}"
         ) from error
     signatures = dict(getattr(loaded, "signatures", {}))
     if SIGNATURE not in signatures or not hasattr(loaded, "embed"):
@@ -165,13 +167,13 @@ def _load(version_dir):
     return loaded, signatures[SIGNATURE].structured_input_signature[1]["pixels"].shape[1]
 
 
-def _network(loaded):
+def _network(loaded: Any) -> Any:
     """What the signature computes, as a concrete function without the branch for no images at all."""
     signature = loaded.embed.input_signature
     return tf.function(lambda pixels: {"embedding": loaded.embed(pixels)}, signature).get_concrete_function()
 
 
-def _checked_images(representative, size):
+def _checked_images(representative: Iterable[np.ndarray], size: int) -> list[np.ndarray]:
     images = [np.asarray(image) for image in representative]
     for number, image in enumerate(images):
         good = image.shape == (size, size, 3) and image.dtype.kind in "fu"
@@ -186,14 +188,16 @@ def _checked_images(representative, size):
     return [image.astype(np.float32) for image in images]
 
 
-def _made_up_pixels(size):
+def _made_up_pixels(size: int) -> np.ndarray:
     """float32 [5, S, S, 3]: noise, black, grey and white."""
     noise = np.random.default_rng(0).uniform(0, 255, (2, size, size, 3))
     flat = np.broadcast_to(np.reshape([0.0, 127.5, 255.0], (3, 1, 1, 1)), (3, size, size, 3))
     return np.concatenate([noise, flat]).astype(np.float32)
 
 
-def _write(path, content, loaded, size, images=None):
+def _write(
+    path: str | os.PathLike, content: bytes, loaded: Any, size: int, images: Sequence[np.ndarray] | None = None
+) -> dict[str, float]:
     """Writes the file once its embeddings are the version's, in a batch and one by one."""
     path = os.path.expanduser(os.fspath(path))
     pixels = _made_up_pixels(size) if images is None else np.stack(images[:_MOST_CHECKED])
@@ -217,26 +221,26 @@ def _write(path, content, loaded, size, images=None):
     return result
 
 
-def _compare(path, loaded, pixels):
-    got = load_converted(path)(pixels).astype(np.float64)
+def _compare(path: str, loaded: Any, pixels: np.ndarray) -> dict[str, float]:
+    received = load_converted(path)(pixels).astype(np.float64)
     with tf.device("CPU:0"):
         expected = loaded.signatures[SIGNATURE](pixels=tf.constant(pixels))["embedding"].numpy().astype(np.float64)
-    if got.shape != expected.shape:
+    if received.shape != expected.shape:
         raise ValueError(
-            f"The converted model's embeddings should have the shape {expected.shape}. Received: {got.shape}"
+            f"The converted model's embeddings should have the shape {expected.shape}. Received: {received.shape}"
         )
-    norms = np.linalg.norm(got, axis=1) * np.linalg.norm(expected, axis=1)
-    cosines = np.sum(got * expected, axis=1) / np.maximum(norms, np.finfo(np.float32).tiny)
+    norms = np.linalg.norm(received, axis=1) * np.linalg.norm(expected, axis=1)
+    cosines = np.sum(received * expected, axis=1) / np.maximum(norms, np.finfo(np.float32).tiny)
     return {
-        "max_difference": float(np.max(np.abs(got - expected))),
+        "max_difference": float(np.max(np.abs(received - expected))),
         "mean_cosine": float(np.mean(cosines)),
         "bytes": os.path.getsize(path),
     }
 
 
 @contextlib.contextmanager
-def _quiet():
-    """Silences what TensorFlow says about the converters' use of its old parts."""
+def _quiet() -> Iterator[None]:
+    """Hides the warnings about old parts of TensorFlow that the converters use."""
     logger = tf.get_logger()
     level = logger.level
     logger.setLevel("ERROR")

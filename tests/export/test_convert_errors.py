@@ -95,7 +95,7 @@ def test_damaged_version(damage, versions, tmp_path):
     version = str(tmp_path / "1")
     shutil.copytree(versions("resnet_micro"), version)
     DAMAGE[damage](version)
-    with pytest.raises(ValueError, match=f"no exported version, or it is damaged. Received: {version}: ."):
+    with pytest.raises(ValueError, match=f"not hold an exported version, or it is damaged. Received: {version}: ."):
         convert.to_onnx(version, tmp_path / "model")
     assert not os.path.exists(tmp_path / "model")
 
