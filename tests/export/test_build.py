@@ -18,7 +18,7 @@ from tests.helpers.tiny_model_dir import IMAGE_SIZE, LABELS, add_devise, make_mo
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("name", "model"), [("resnet_micro", "softmax"), ("alexnet_tiny", "devise")])
-def test_every_visual_model_can_be_exported(name, model, tmp_path):
+def test_exported_embeddings_equal_the_networks_for_every_visual_model(name, model, tmp_path):
     model_dir = make_model_dir(tmp_path / "run", name)
     version = export_model(model_dir, str(tmp_path / "base"), ExportSettings(model))
     network = keras.models.load_model(f"{model_dir}/{'devise' if model == 'devise' else 'cnn'}.keras", compile=False)
@@ -33,7 +33,7 @@ def test_every_visual_model_can_be_exported(name, model, tmp_path):
     np.testing.assert_allclose(given, expected, atol=1e-5)
 
 
-def test_ids_in_place_of_terms_and_labels_of_ones_own(tiny_model_dir, tmp_path):
+def test_answers_are_ids_of_the_given_labels_file(tiny_model_dir, tmp_path):
     (tmp_path / "labels.txt").write_text("b1\tpolar bear\nb2\tzebra\n")
     settings = ExportSettings(labels=str(tmp_path / "labels.txt"), answers="ids", k=5, max_terms=0)
     version = export_model(tiny_model_dir, str(tmp_path / "base"), settings)
@@ -45,7 +45,7 @@ def test_ids_in_place_of_terms_and_labels_of_ones_own(tiny_model_dir, tmp_path):
 
 
 @pytest.mark.slow
-def test_label_vectors_are_made_as_the_model_was_trained(tiny_model_dir, tmp_path):
+def test_label_vectors_follow_the_models_label_terms_and_profiles(tiny_model_dir, tmp_path):
     """Of all terms with their heads, as profiles: in answers, in requests, and after other labels took their place."""
     model_dir = pathlib.Path(copy_of(tiny_model_dir, tmp_path / "run"))
     add_devise(model_dir, "profiles", label_terms="heads", profile_temperature=0.5)
@@ -96,7 +96,7 @@ def test_label_vectors_are_made_as_the_model_was_trained(tiny_model_dir, tmp_pat
 
 
 @pytest.mark.slow
-def test_conse_of_the_softmax(tmp_path):
+def test_conse_averages_vectors_of_the_softmaxs_labels(tmp_path):
     """The trained label without a vector is passed over; unseen labels are answered, too."""
     model_dir = make_model_dir(tmp_path / "run")
     path = tmp_path / "run" / "labels.txt"
@@ -128,12 +128,12 @@ def test_conse_of_the_softmax(tmp_path):
         ({"max_terms": -1}, "max_terms"),
     ],
 )
-def test_settings_are_checked(arguments, message):
+def test_settings_out_of_range_raise_an_error(arguments, message):
     with pytest.raises(ValueError, match=f"Received: .*{message}"):
         ExportSettings(**arguments)
 
 
-def test_a_model_directory_that_is_not_finished_is_named(tiny_model_dir, tmp_path):
+def test_unfinished_model_directory_error_names_the_missing_file(tiny_model_dir, tmp_path):
     with pytest.raises(ValueError, match="directory of a run"):
         export_model(str(tmp_path / "nowhere"), str(tmp_path / "base"))
     for name, phase in (("devise.keras", "devise"), ("vectors.bin", "skip_gram"), ("labels.txt", "cnn")):
@@ -145,7 +145,7 @@ def test_a_model_directory_that_is_not_finished_is_named(tiny_model_dir, tmp_pat
 
 
 @pytest.mark.parametrize("model", ["l3", "cnn", "random_0", "random_0_projection"])
-def test_a_model_that_there_is_not_or_that_knows_no_words_is_refused(tmp_path, model):
+def test_unknown_model_and_random_embeddings_are_refused(tmp_path, model):
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / "flags.txt").write_text("--seed=0\n")
     LabelSet(list(LABELS), list(LABELS.values())).save(tmp_path / "run" / "labels.txt")

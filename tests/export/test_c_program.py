@@ -73,7 +73,7 @@ def _rows(completed):
 
 
 @pytest.mark.parametrize("form, mode", [("JPEG", "RGB"), ("JPEG", "L"), ("PNG", "RGB")])
-def test_labels_of_ones_own(run, signatures, form, mode):
+def test_c_program_scores_given_labels(run, signatures, form, mode):
     data = photo(5, form=form, mode=mode)
     labels, scores, known = _rows(run(data, *_LABELS))
     expected = signatures["classify"](image_bytes=tf.constant([data]), labels=tf.constant([_LABELS]))
@@ -99,7 +99,7 @@ def test_labels_of_the_export(run, signatures):
     assert known == ["1", "1", "1"]  # the export's k is 3
 
 
-def test_one_label(run):
+def test_c_program_scores_a_single_label(run):
     assert _rows(run(photo(7), "zebra"))[0] == ["zebra"]
 
 
@@ -114,20 +114,20 @@ def test_one_label(run):
     ids=["cut", "empty", "text", "missing"],
 )
 @pytest.mark.parametrize("labels", [[], ["cat"]], ids=["default", "own"])
-def test_photos_that_cannot_be_read(run, data, message, labels):
+def test_c_program_reports_unreadable_photos(run, data, message, labels):
     completed = run(data, *labels)
     assert completed.returncode == 1
     assert completed.stdout == ""
     assert message in completed.stderr
 
 
-def test_a_directory_without_a_model(run, tmp_path):
+def test_c_program_reports_a_directory_without_a_model(run, tmp_path):
     completed = run(photo(9), version_dir=str(tmp_path))
     assert (completed.returncode, completed.stdout) == (1, "")
     assert f"Could not find SavedModel .pb or .pbtxt at supplied export directory path: {tmp_path}" in completed.stderr
 
 
-def test_a_model_without_the_signature(run, tmp_path):
+def test_c_program_reports_a_missing_signature(run, tmp_path):
     module = tf.Module()
     module.f = tf.function(lambda image_bytes: {"labels": image_bytes}, [tf.TensorSpec([None], tf.string)])
     tf.saved_model.save(module, str(tmp_path / "other"), {"serving_default": module.f})
@@ -145,7 +145,7 @@ def test_usage(program):
     assert "usage: classify VERSION_DIR PHOTO [LABEL ...]" in completed.stderr
 
 
-def test_no_python_inside(program):
+def test_c_program_does_not_link_python(program):
     libraries = subprocess.run(["ldd", program], check=True, capture_output=True, text=True).stdout
     assert "libtensorflow_cc" in libraries
     assert "libpython" not in libraries

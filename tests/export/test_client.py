@@ -14,7 +14,7 @@ from tests.helpers.canned_server import PROTOCOLS, CannedServer, served
 IMAGES = [b"\xff\xd8 one\x00\x00", b"another image", b"\x00"]
 
 
-def test_classify_by_both_protocols():
+def test_classify_gives_the_same_over_both_protocols():
     labels = ["cat", "nonsense", "snow leopard", "Ångström – 雪豹"]
     answers = {}
     for protocol in PROTOCOLS:
@@ -79,7 +79,7 @@ def test_classify_by_both_protocols():
     ],
     ids=["predict", "embed_image", "embed_label", "classify_rows"],
 )
-def test_answers(protocol, ask, expected):
+def test_answers_have_the_signatures_types_and_values(protocol, ask, expected):
     with served(protocol) as (_, client):
         answer = ask(client)
     assert sorted(answer) == sorted(expected)
@@ -88,7 +88,7 @@ def test_answers(protocol, ask, expected):
         np.testing.assert_array_equal(answer[name], np.array(values, dtype))
 
 
-def test_tensors_with_values_left_out():
+def test_omitted_tensor_values_repeat_the_last_one():
     """A tensor whose last values are equal may hold them once."""
 
     def step(_, response):
@@ -106,7 +106,7 @@ def test_tensors_with_values_left_out():
     assert answer["scores"].tolist() == [[0.5, 0.5, 0.5]]
 
 
-def test_messages_above_the_default_limit_of_grpc(protocol):
+def test_messages_above_grpcs_default_limit_pass(protocol):
     image, label = b"\x00\xff" * 3_000_000, "x" * 5_000_000
     with served(protocol) as (server, client):
         answer = client.classify([image], [label])
@@ -129,7 +129,7 @@ def test_messages_above_the_default_limit_of_grpc(protocol):
         b'{"outputs": {"labels": ["a"], "scores": [1]}}',
     ],
 )
-def test_answers_that_are_not_those_of_an_export(body, quick):
+def test_rest_answers_of_another_model_are_data_loss(body, quick):
     with served("rest") as (server, client):
         server.steps = [lambda handler: handler.reply(200, body)]
         with pytest.raises(ServingError, match="is not that of an export of devise_tf") as info:
@@ -148,7 +148,7 @@ def test_answers_that_are_not_those_of_an_export(body, quick):
     ],
     ids=["none", "missing", "rows", "type"],
 )
-def test_tensors_that_are_not_those_of_an_export(outputs):
+def test_grpc_answers_of_another_model_are_data_loss(outputs):
     def step(_, response):
         for name, value in outputs.items():
             response.outputs[name].CopyFrom(tf.make_tensor_proto(value))
@@ -161,7 +161,7 @@ def test_tensors_that_are_not_those_of_an_export(outputs):
         assert info.value.code == "DATA_LOSS"
 
 
-def test_many_threads(protocol):
+def test_one_client_serves_many_threads(protocol):
     def ask(number):
         image = b"x" * number
         return client.predict([image])["scores"][0, 1], np.float32(number / 300)
@@ -181,7 +181,7 @@ def test_many_threads(protocol):
         ({"retries": -1}, "Received: timeout=30.0, retries=-1"),
     ],
 )
-def test_arguments(arguments, message):
+def test_arguments_out_of_range_raise_an_error(arguments, message):
     with pytest.raises(ValueError) as info:
         ServingClient(**arguments)
     assert str(info.value).endswith(message)
@@ -204,14 +204,14 @@ def test_arguments(arguments, message):
         (lambda c: c.embed_label([b"cat"]), "Received: labels=[b'cat']"),
     ],
 )
-def test_requests_that_make_no_sense_are_not_sent(protocol, ask, message):
+def test_invalid_requests_raise_before_they_are_sent(protocol, ask, message):
     with ServingClient(protocol=protocol, port=1) as client:
         with pytest.raises(ValueError) as info:
             ask(client)
     assert str(info.value).endswith(message)
 
 
-def test_a_closed_client(protocol):
+def test_closed_client_raises_an_error(protocol):
     with served(protocol) as (_, client):
         client.predict([b"x"])
         client.close()
@@ -224,7 +224,7 @@ def test_ipv6(host):
     assert ServingClient(host, protocol="rest").address == "[::1]:8501"
 
 
-def test_without_the_packages_of_grpc(monkeypatch):
+def test_missing_grpc_packages_error_says_what_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, "tensorflow_serving.apis", None)
     monkeypatch.delitem(sys.modules, "devise_tf.export.client.grpc", raising=False)
     with pytest.raises(ModuleNotFoundError, match="pip install tensorflow-serving-api.*protocol 'rest'"):
@@ -232,7 +232,7 @@ def test_without_the_packages_of_grpc(monkeypatch):
     ServingClient(protocol="rest").close()
 
 
-def test_rest_needs_no_tensorflow():
+def test_rest_client_loads_no_tensorflow():
     server = CannedServer("rest")
     try:
         code = (

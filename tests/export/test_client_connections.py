@@ -11,7 +11,7 @@ from devise_tf.export.client import ServingClient, ServingError
 from tests.helpers.canned_server import CannedServer, fail, served
 
 
-def test_no_server(protocol, free_port, quick):
+def test_refused_connection_is_unavailable(protocol, free_port, quick):
     with ServingClient(port=free_port, protocol=protocol, retries=1) as client:
         with pytest.raises(
             ServingError, match=f"No model server answers at 127.0.0.1:{free_port} after 2 attempts"
@@ -21,7 +21,7 @@ def test_no_server(protocol, free_port, quick):
     assert "Connection refused" in str(info.value)
 
 
-def test_a_server_that_comes_late(protocol, free_port):
+def test_client_waits_for_a_server_that_starts_late(protocol, free_port):
     started = []
     timer = threading.Timer(0.5, lambda: started.append(CannedServer(protocol, free_port)))
     timer.start()
@@ -33,7 +33,7 @@ def test_a_server_that_comes_late(protocol, free_port):
         started[0].stop()
 
 
-def test_the_port_of_the_other_protocol(protocol, quick):
+def test_port_of_the_other_protocol_is_unavailable(protocol, quick):
     other = "rest" if protocol == "grpc" else "grpc"
     server = CannedServer(other)
     try:
@@ -67,14 +67,14 @@ def _hung_up(handler):
 
 
 @pytest.mark.parametrize("step", [_truncated, _reset, _hung_up])
-def test_connections_that_break_are_made_again(step, quick):
+def test_broken_connections_are_replaced(step, quick):
     with served("rest", retries=2) as (server, client):
         server.steps = [step, step]
         assert client.predict([b"x"])["labels"].tolist() == [["cat", "snow leopard"]]
         assert len(server.requests) == 3
 
 
-def test_connections_are_kept():
+def test_connections_are_reused():
     with served("rest") as (server, client):
         for _ in range(4):
             client.predict([b"x"])
@@ -85,7 +85,7 @@ def test_connections_are_kept():
         assert server.connections == 1
 
 
-def test_a_kept_connection_that_the_server_has_closed(monkeypatch):
+def test_idle_connection_closed_by_the_server_is_replaced_at_once(monkeypatch):
     """It is replaced at once; only then would a failure count."""
     monkeypatch.setattr(time, "sleep", lambda _: pytest.fail("a pause"))
 
@@ -99,7 +99,7 @@ def test_a_kept_connection_that_the_server_has_closed(monkeypatch):
         assert (server.connections, len(server.requests)) == (2, 2)
 
 
-def test_a_body_that_is_refused_before_it_was_read():
+def test_refusal_of_an_unread_body_is_reported():
     """The server's reason is told, not that the connection broke."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
 

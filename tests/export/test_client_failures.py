@@ -11,14 +11,14 @@ from tests.helpers.canned_server import fail, served
 
 
 @pytest.mark.parametrize("code", ["UNAVAILABLE", "DEADLINE_EXCEEDED"])
-def test_passing_failures_are_repeated(protocol, code, quick):
+def test_transient_failures_are_retried(protocol, code, quick):
     with served(protocol, retries=2) as (server, client):
         server.steps = [fail(protocol, code)] * 2
         assert client.predict([b"x"])["labels"].tolist() == [["cat", "snow leopard"]]
         assert len(server.requests) == 3
 
 
-def test_repeats_are_counted(protocol, quick):
+def test_error_after_all_retries_says_how_many_attempts(protocol, quick):
     with served(protocol, retries=2) as (server, client):
         server.steps = [fail(protocol, "UNAVAILABLE", "no time")] * 9
         with pytest.raises(
@@ -30,7 +30,7 @@ def test_repeats_are_counted(protocol, quick):
 
 
 @pytest.mark.parametrize("code", ["INVALID_ARGUMENT", "NOT_FOUND", "INTERNAL"])
-def test_other_failures_are_not_repeated(protocol, code, quick):
+def test_permanent_failures_are_not_retried(protocol, code, quick):
     with served(protocol) as (server, client):
         server.steps = [fail(protocol, code)] * 9
         with pytest.raises(ServingError) as info:
@@ -39,7 +39,7 @@ def test_other_failures_are_not_repeated(protocol, code, quick):
         assert len(server.requests) == 1
 
 
-def test_a_refusal_is_told_in_a_line(protocol):
+def test_refusal_message_is_one_line(protocol):
     message = (
         "2 root error(s) found.\n  (0) INVALID_ARGUMENT: Unknown image file format. One of JPEG, PNG, GIF, BMP "
         "required.\n\t [[{{node map/while/DecodeImage}}]]\n  (1) the same\n"
@@ -55,7 +55,7 @@ def test_a_refusal_is_told_in_a_line(protocol):
     )
 
 
-def test_errors_escaped_as_in_c():
+def test_errors_with_c_escapes_are_read():
     """TensorFlow Serving writes `\\'` into its JSON, which no JSON parser takes."""
     with served("rest") as (server, client):
         body = rb"""{ "error": "can\'t parse \"x\" at offset: 3\n\t [[{{node a}}]]" }"""
@@ -66,7 +66,7 @@ def test_errors_escaped_as_in_c():
             client.predict([b"x"])
 
 
-def test_a_model_that_is_not_there(protocol):
+def test_missing_model_error_names_model_and_version(protocol):
     with served(protocol, model_name="other", version=3) as (server, client):
         server.steps = [fail(protocol, "NOT_FOUND", "Servable not found for request: Specific(other, 3)")]
         with pytest.raises(
@@ -75,7 +75,7 @@ def test_a_model_that_is_not_there(protocol):
             client.predict([b"x"])
 
 
-def test_busy_servers_are_asked_again_when_they_say(quick, monkeypatch):
+def test_retry_after_is_respected(quick, monkeypatch):
     pauses = []
     monkeypatch.setattr(time, "sleep", pauses.append)
     with served("rest") as (server, client):
@@ -89,7 +89,7 @@ def test_busy_servers_are_asked_again_when_they_say(quick, monkeypatch):
     assert 0.02 <= pauses[1] <= 0.04
 
 
-def test_a_full_message_is_not_sent_again():
+def test_too_large_a_message_is_not_sent_again():
     """Over gRPC, RESOURCE_EXHAUSTED also says that a message is too large."""
     with served("grpc") as (server, client):
         server.steps = [fail("grpc", "RESOURCE_EXHAUSTED", "message larger than max")]
@@ -112,7 +112,7 @@ def test_pauses_double_and_vary(protocol, monkeypatch):
     assert len({pause / most for pause, most in zip(pauses, longest, strict=True)}) > 1
 
 
-def test_timeout(protocol):
+def test_slow_answer_is_deadline_exceeded(protocol):
     with served(protocol, timeout=0.4) as (server, client):
         server.steps = [server.hang]
         start = time.monotonic()
@@ -123,7 +123,7 @@ def test_timeout(protocol):
         assert len(server.requests) == 1
 
 
-def test_the_timeout_holds_for_all_attempts(protocol, monkeypatch):
+def test_timeout_covers_all_attempts(protocol, monkeypatch):
     monkeypatch.setattr(attempts, "FIRST_DELAY", 0.1)
     with served(protocol, timeout=0.6, retries=50) as (server, client):
         server.steps = [fail(protocol, "UNAVAILABLE")] * 100
@@ -135,7 +135,7 @@ def test_the_timeout_holds_for_all_attempts(protocol, monkeypatch):
         assert 2 <= len(server.requests) <= 4  # pauses of 0.05-0.1, 0.1-0.2 and 0.2-0.4 s
 
 
-def test_an_answer_in_drips_does_not_outlast_the_timeout():
+def test_trickling_answer_does_not_outlast_the_timeout():
     with served("rest", timeout=0.4) as (server, client):
 
         def step(handler):

@@ -23,7 +23,7 @@ def model_server(tiny_export):
         yield {"grpc": int(server.grpc_address.rpartition(":")[2]), "rest": int(server.rest_address.rpartition(":")[2])}
 
 
-def test_an_export_by_both_protocols(model_server, tiny_export):
+def test_answers_of_an_export_equal_its_signatures_over_both_protocols(model_server, tiny_export):
     signatures = tf.saved_model.load(os.path.join(tiny_export, "1")).signatures
     images = [photo(1), photo(2, form="PNG", mode="L"), photo(3, size=(30, 90))]
     labels = ["snow leopard", "no such label", "Polar  BEAR", "café", "zebra"]
@@ -54,7 +54,7 @@ def test_an_export_by_both_protocols(model_server, tiny_export):
     assert (answers["rest"]["scores"][:, -1] == -1).all()
 
 
-def test_refusals_of_an_export(model_server, protocol):
+def test_bad_images_and_missing_models_are_refused(model_server, protocol):
     with ServingClient(port=model_server[protocol], protocol=protocol) as client:
         with pytest.raises(ServingError, match="refused the request. Received: .*(JPEG|image)") as info:
             client.predict([photo(1), photo(1)[:100]])
@@ -66,7 +66,7 @@ def test_refusals_of_an_export(model_server, protocol):
             assert info.value.code == "NOT_FOUND"
 
 
-def test_the_command_with_an_export(model_server, protocol, tmp_path):
+def test_command_reports_a_bad_photo_and_answers_the_next(model_server, protocol, tmp_path):
     (tmp_path / "photo.jpg").write_bytes(photo(4))
     (tmp_path / "cut.jpg").write_bytes(photo(4)[:200])
     done = subprocess.run(

@@ -60,7 +60,7 @@ def run_onnx(path, pixels):
 @pytest.mark.slow
 @needs_litert
 @pytest.mark.parametrize("family", FAMILIES)
-def test_litert(family, versions, converted):
+def test_litert_embeddings_equal_the_saved_models(family, versions, converted):
     version, (path, result) = versions(family), converted(family, "litert")
     assert os.listdir(path.parent) == ["model"]
     assert result["max_difference"] < 1e-3 and result["mean_cosine"] > 0.999
@@ -75,7 +75,7 @@ def test_litert(family, versions, converted):
 @pytest.mark.slow
 @needs_onnx
 @pytest.mark.parametrize("family", FAMILIES)
-def test_onnx(family, versions, converted):
+def test_onnx_embeddings_equal_the_saved_models(family, versions, converted):
     import onnx
 
     version, (path, result) = versions(family), converted(family, "onnx")
@@ -103,7 +103,7 @@ def check_float32(run, path, version, size):
 @pytest.mark.parametrize(
     "family", [pytest.param(f, marks=() if f in ("resnet_micro", "alexnet") else pytest.mark.soak) for f in FAMILIES]
 )
-def test_int8(family, versions, converted, tmp_path):
+def test_int8_embeddings_are_close_to_the_saved_models(family, versions, converted, tmp_path):
     """A range of 255 steps R / 255 wide has an error of R / (255 sqrt 12), root mean square.
 
     With R up to 20 times the root mean square of what it holds, that is 20^2 / (255^2 * 12) = 0.0005 of its energy. The
@@ -129,7 +129,7 @@ def test_int8(family, versions, converted, tmp_path):
 @pytest.mark.slow
 @needs_litert
 @needs_onnx
-def test_export_of_a_run(tiny_export, tmp_path):
+def test_an_export_of_a_run_is_converted_and_compared(tiny_export, tmp_path):
     version = os.path.join(tiny_export, "1")
     pixels = images(24, 3)
     for write, name in ((convert.to_litert, "a.tflite"), (convert.to_onnx, "a.onnx")):
@@ -145,7 +145,7 @@ def test_export_of_a_run(tiny_export, tmp_path):
 @pytest.mark.slow
 @needs_litert
 @needs_onnx
-def test_a_device_needs_no_tensorflow(versions, converted, tmp_path):
+def test_converted_files_run_without_tensorflow(versions, converted, tmp_path):
     version, pixels = versions("resnet_micro"), images(24, 2)
     for name, form in (("a", "litert"), ("b", "onnx")):
         shutil.copy(converted("resnet_micro", form)[0], tmp_path / name)
@@ -163,7 +163,7 @@ def test_a_device_needs_no_tensorflow(versions, converted, tmp_path):
         np.testing.assert_allclose(np.load(tmp_path / f"{name}.npy"), embeddings(version, pixels), atol=1e-3)
 
 
-def test_sampled_pixels_are_those_of_the_export(tiny_export, tmp_path):
+def test_sampled_pixels_equal_what_the_export_sees(tiny_export, tmp_path):
     """Their embeddings are those that the version makes of their bytes."""
     version = os.path.join(tiny_export, "1")
     encoded = {}

@@ -50,7 +50,7 @@ def run_benchmark(*arguments):
 @pytest.mark.slow
 @needs_litert
 @needs_onnx
-def test_benchmark(tiny_export, tmp_path):
+def test_benchmark_measures_every_form(tiny_export, tmp_path):
     for seed, (split, count) in enumerate((("train", 6), ("val", 3))):
         for label in ("n1", "n3", "n5", "n9"):  # the export does not answer the last
             folder = tmp_path / "images" / split / label
@@ -82,6 +82,6 @@ def test_benchmark(tiny_export, tmp_path):
         (["--export_dir=nowhere"], "`images` must be given"),
     ],
 )
-def test_bad_flags_of_the_benchmark(arguments, message):
+def test_benchmark_names_missing_flags(arguments, message):
     found = run_benchmark(*arguments)
     assert found.returncode == 1 and message in found.stderr and "Traceback" not in found.stderr

@@ -21,7 +21,7 @@ def _loaded_once(monkeypatch):
 @needs_onnx
 @pytest.mark.parametrize("write", [convert.to_litert, convert.to_onnx])
 @pytest.mark.parametrize("wrong", [2e-3, np.nan])
-def test_what_differs_does_not_appear(write, wrong, versions, tmp_path, monkeypatch):
+def test_file_with_other_embeddings_is_not_written(write, wrong, versions, tmp_path, monkeypatch):
     """And what was there before stays."""
     version, path = versions("resnet_micro"), tmp_path / "model"
 
@@ -42,7 +42,7 @@ def test_what_differs_does_not_appear(write, wrong, versions, tmp_path, monkeypa
 
 
 @needs_litert
-def test_int8_that_loses_too_much_does_not_appear(versions, tmp_path, monkeypatch):
+def test_int8_file_that_loses_too_much_is_not_written(versions, tmp_path, monkeypatch):
     version = versions("resnet_micro")
     # A cosine of 0.9: an embedding, and 0.4843 = tan(acos 0.9) of its length at right angles.
     turned = np.zeros((8, 8), np.float32)
@@ -59,7 +59,7 @@ def test_int8_that_loses_too_much_does_not_appear(versions, tmp_path, monkeypatc
     "write, lost",
     [(convert.to_litert, "ai_edge_litert"), (convert.to_onnx, "tf2onnx"), (convert.to_onnx, "onnxruntime")],
 )
-def test_missing_packages(write, lost, tmp_path, monkeypatch):
+def test_missing_packages_error_says_what_to_install(write, lost, tmp_path, monkeypatch):
     found = importlib.util.find_spec
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == lost else found("json"))
     with pytest.raises(ModuleNotFoundError, match=rf"pip install 'devise_tf\[convert\]'. Received: no {lost}"):
@@ -91,7 +91,7 @@ DAMAGE = {
 
 @needs_onnx
 @pytest.mark.parametrize("damage", DAMAGE)
-def test_damaged_version(damage, versions, tmp_path):
+def test_damaged_version_error_names_the_directory(damage, versions, tmp_path):
     version = str(tmp_path / "1")
     shutil.copytree(versions("resnet_micro"), version)
     DAMAGE[damage](version)
@@ -115,7 +115,7 @@ class OtherModel(tf.Module):
 
 
 @needs_onnx
-def test_other_saved_model(tmp_path):
+def test_saved_model_without_the_signature_is_refused(tmp_path):
     other = OtherModel(tf.identity).save(str(tmp_path / "1"), "serve")
     with pytest.raises(ValueError, match=r"must have a signature `embed_pixels`.*with the signatures \['serve'\]"):
         convert.to_onnx(other, tmp_path / "model")
@@ -133,7 +133,7 @@ def test_other_saved_model(tmp_path):
         (convert.to_litert, tf.math.lgamma, r"should have the shape \(1, 3\). Received: \(0, 3\)"),
     ],
 )
-def test_what_cannot_be_converted(write, function, message, tmp_path, capfd):
+def test_unsupported_operations_are_named(write, function, message, tmp_path, capfd):
     other = OtherModel(function).save(str(tmp_path / "1"))
     with pytest.raises(ValueError, match=message):
         write(other, tmp_path / "model")
@@ -154,7 +154,7 @@ def test_what_cannot_be_converted(write, function, message, tmp_path, capfd):
         ([np.full((24, 24, 3), "a")], "number 0"),
     ],
 )
-def test_bad_representative_images(pixels, message, versions, tmp_path):
+def test_bad_representative_images_are_named(pixels, message, versions, tmp_path):
     with pytest.raises(ValueError, match=message):
         convert.to_litert(versions("resnet_micro"), tmp_path / "model", pixels)
     assert os.listdir(tmp_path) == []
@@ -162,7 +162,7 @@ def test_bad_representative_images(pixels, message, versions, tmp_path):
 
 @needs_litert
 @needs_onnx
-def test_files_that_are_none(versions, tmp_path):
+def test_missing_and_damaged_files_raise_an_error(versions, tmp_path):
     with pytest.raises(FileNotFoundError):
         converted_file.load_converted(tmp_path / "model")
     for content in (b"", b"\x08\x08garbage", b"\x1c\0\0\0TFL3 and no more"):

@@ -35,13 +35,13 @@ def command(*arguments, **keywords):
         (["--export_dir=base", "run"], "Unexpected arguments: run; this command takes flags only."),
     ],
 )
-def test_flags_that_do_not_go_together(arguments, message):
+def test_conflicting_flags_are_a_usage_error(arguments, message):
     status, _, err = call(export_command.run, *arguments)
     assert status == 2 and message in err and err.count("\n") == 1
 
 
 @pytest.mark.slow
-def test_the_command_killed_while_it_checks_leaves_no_version(tiny_model_dir, tmp_path):
+def test_command_killed_during_the_check_leaves_no_version(tiny_model_dir, tmp_path):
     base = tmp_path / "base"
     arguments = [f"--model_dir={tiny_model_dir}", f"--export_dir={base}", "--k=2"]
     process = command(*arguments, start_new_session=True)

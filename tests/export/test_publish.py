@@ -95,7 +95,7 @@ def test_any_integer_is_a_version(tmp_path):
     assert newest_version(str(tmp_path)) == f"{tmp_path}/13"
 
 
-def test_a_version_is_no_base_path(tmp_path):
+def test_a_version_is_refused_as_base_path(tmp_path):
     version = publish(str(tmp_path), write_files)
     with pytest.raises(ValueError, match="a version itself"):
         publish(f"{version}/", write_files)
@@ -104,7 +104,7 @@ def test_a_version_is_no_base_path(tmp_path):
     assert newest_version(f"{version}/") == version
 
 
-def test_a_base_path_without_versions_is_an_error(tmp_path):
+def test_base_path_without_versions_raises_an_error(tmp_path):
     for path in (tmp_path, tmp_path / "nowhere"):
         with pytest.raises(ValueError, match="no exported version"):
             newest_version(str(path))
@@ -128,7 +128,7 @@ def test_a_kill_at_any_moment_leaves_no_half_version(tmp_path, when):
     assert len(codes) > 12  # steps at which it was killed
 
 
-def test_an_error_leaves_nothing(tmp_path):
+def test_failed_build_leaves_nothing(tmp_path):
     def build(directory):
         write_files(directory)
         raise OSError(28, "No space left on device")
@@ -138,7 +138,7 @@ def test_an_error_leaves_nothing(tmp_path):
     assert os.listdir(tmp_path) == []
 
 
-def test_many_processes_get_a_version_each_and_nobody_sees_a_half_one(tmp_path):
+def test_concurrent_processes_publish_whole_versions_of_their_own(tmp_path):
     processes = [run(MANY, tmp_path) for _ in range(4)]
     stop, halves, looks = threading.Event(), [], []
 
@@ -198,7 +198,7 @@ def test_a_copy_that_fails_leaves_nothing_at_a_remote_path(remote, monkeypatch):
     assert gfile.listdir(base) == []
 
 
-def test_of_two_at_a_remote_path_one_leaves_cleanly(remote, monkeypatch):
+def test_second_publisher_at_a_remote_path_stops_cleanly(remote, monkeypatch):
     base, gfile = remote
     gfile.makedirs(base)
     with gfile.GFile(f"{base}/{module._CLAIM}1-other", "w") as file:

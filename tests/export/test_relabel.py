@@ -40,7 +40,7 @@ def test_relabel_answers_other_labels(tiny_export, tiny_model_dir, tmp_path):
     assert {name for name in old if new.get(name) == old[name]} == {"saved_model.pb", TERMS_FILE}
 
 
-def test_relabel_takes_vectors_of_the_same_space_only(tiny_export, tiny_model_dir, tmp_path):
+def test_relabel_refuses_vectors_of_another_space(tiny_export, tiny_model_dir, tmp_path):
     base = copy_of(tiny_export, tmp_path / "base")
     (tmp_path / "labels.txt").write_text("lynx\ncat\n")
     with pytest.raises(ValueError, match=r"1 of 2 labels have no vector: lynx"):
@@ -69,7 +69,7 @@ def test_relabel_takes_vectors_of_the_same_space_only(tiny_export, tiny_model_di
     assert sorted(os.listdir(base)) == ["1", "2", "3"]
 
 
-def test_relabel_adds_to_the_terms_of_the_export(tiny_export, tiny_model_dir, tmp_path):
+def test_relabel_adds_terms_to_those_of_the_export(tiny_export, tiny_model_dir, tmp_path):
     """A file without the export's terms takes none from it."""
     base = copy_of(tiny_export, tmp_path / "base")
     terms, vectors = load_vectors(f"{tiny_model_dir}/vectors.bin")
@@ -82,7 +82,7 @@ def test_relabel_adds_to_the_terms_of_the_export(tiny_export, tiny_model_dir, tm
     assert manifest_of(version)["terms"] == len(TERMS) + 1
 
 
-def test_relabel_leaves_out_what_has_no_vector_if_told_to(tiny_export, tmp_path):
+def test_relabel_drops_labels_without_a_vector_if_told_to(tiny_export, tmp_path):
     base = copy_of(tiny_export, tmp_path / "base")
     manifest = manifest_of(f"{base}/1")
     del manifest["label_terms"]  # an early version
@@ -93,7 +93,7 @@ def test_relabel_leaves_out_what_has_no_vector_if_told_to(tiny_export, tmp_path)
     assert LabelSet.load(f"{version}/{LABELS_FILE}").ids == ["cat"]
 
 
-def test_relabel_of_a_version_that_was_changed_is_refused(tiny_export, tmp_path):
+def test_relabel_refuses_a_changed_version(tiny_export, tmp_path):
     base = copy_of(tiny_export, tmp_path / "base")
     (tmp_path / "labels.txt").write_text("cat\n")
     lines = pathlib.Path(base, "1", "assets", "terms.txt").read_text().splitlines()
@@ -103,7 +103,7 @@ def test_relabel_of_a_version_that_was_changed_is_refused(tiny_export, tmp_path)
     assert os.listdir(base) == ["1"]
 
 
-def test_relabel_of_a_softmax_takes_trained_labels_only(softmax_export, tmp_path):
+def test_relabel_of_a_softmax_refuses_untrained_labels(softmax_export, tmp_path):
     version = f"{copy_of(softmax_export, tmp_path / 'base')}/1"
     (tmp_path / "two.txt").write_text("n3\tcat\ns\tounce\n")  # an id counts more than a term
     served = tf.saved_model.load(relabel(version, str(tmp_path / "two.txt"))).signatures

@@ -53,7 +53,7 @@ def evaluated(tiny_model_dir):
     return model(pixels(PHOTOS), training=False).numpy(), vectors
 
 
-def test_embeddings_are_those_of_evaluation(served, evaluated):
+def test_embeddings_equal_those_of_evaluation(served, evaluated):
     embeddings, _ = evaluated
     image = call(served, "embed_image", image_bytes=PHOTOS)
     np.testing.assert_allclose(image["embedding"] * image["norm"][:, None], embeddings, atol=1e-5)
@@ -63,7 +63,7 @@ def test_embeddings_are_those_of_evaluation(served, evaluated):
     )
 
 
-def test_answers_are_the_best_labels_of_evaluation(served, evaluated):
+def test_answers_equal_the_best_labels_of_evaluation(served, evaluated):
     embeddings, vectors = evaluated
     scores = unit(embeddings) @ vectors.T
     order = np.argsort(-scores, axis=1)[:, :3]
@@ -99,7 +99,7 @@ def test_label_lists_are_scored_row_by_row(served, evaluated):
         assert result["known"][row].tolist() == [True, True, False]
 
 
-def test_label_vectors_are_those_of_training(served, tiny_model_dir):
+def test_label_vectors_equal_those_of_training(served, tiny_model_dir):
     terms, vectors = load_vectors(f"{tiny_model_dir}/vectors.bin")
     assert terms == TERMS
     result = call(served, "embed_label", labels=["CAFÉ", "polar bear", "polar zebu"])
@@ -184,19 +184,19 @@ def test_requests_of_one_batch_do_not_mix(served):
     ],
     ids=["empty", "text", "truncated", "corrupt", "60000 squared"],
 )
-def test_a_bad_image_is_an_invalid_argument(served, image, problem):
+def test_bad_image_is_an_invalid_argument(served, image, problem):
     with pytest.raises(tf.errors.InvalidArgumentError, match=problem):
         call(served, "serving_default", image_bytes=[PHOTOS[0], image])
 
 
 @pytest.mark.parametrize("form", ["GIF", "BMP"])
-def test_other_forms_are_answered(served, form):
+def test_gif_and_bmp_are_answered(served, form):
     image = photo(5, form=form)
     expected = call(served, "embed_pixels", pixels=pixels([image]))["embedding"]
     np.testing.assert_allclose(call(served, "embed_image", image_bytes=[image])["embedding"], expected, atol=1e-5)
 
 
-def test_label_lists_that_do_not_fit_are_refused(served):
+def test_label_lists_of_wrong_length_are_refused(served):
     with pytest.raises(tf.errors.InvalidArgumentError, match="one row an image"):
         call(served, "classify", image_bytes=PHOTOS[:2], labels=tf.fill([3, 1], "cat"))
     with pytest.raises(tf.errors.InvalidArgumentError, match="at most 16384 labels"):
@@ -205,7 +205,7 @@ def test_label_lists_that_do_not_fit_are_refused(served):
         call(served, "embed_label", labels=tf.fill([MAX_REQUEST_LABELS + 1], "cat"))
 
 
-def test_requests_are_bounded_in_what_they_take(served):
+def test_requests_above_the_limits_are_refused(served):
     with pytest.raises(tf.errors.InvalidArgumentError, match="at most 65536 words"):
         call(served, "embed_label", labels=["cat " * 65_537])
     with pytest.raises(tf.errors.InvalidArgumentError, match="at most 1048576 scores"):
@@ -215,7 +215,7 @@ def test_requests_are_bounded_in_what_they_take(served):
         call(served, "serving_default", image_bytes=[b""] * (limit + 1))
 
 
-def test_unknown_labels_come_last_even_behind_an_opposite_one(tmp_path):
+def test_unknown_labels_come_after_the_worst_known_one(tmp_path):
     keras.utils.set_random_seed(0)
     pixels_in = keras.Input((4, 4, 3), name="pixels")
     network = keras.Model(pixels_in, keras.layers.Dense(2, use_bias=False)(keras.layers.Flatten()(pixels_in)))
@@ -263,6 +263,6 @@ def test_in_graph_batching_gives_every_request_its_own_answer(tiny_model_dir, se
 @pytest.mark.parametrize(
     "arguments", [{"max_batch_size": 0}, {"max_batch_size": 5000}, {"timeout_micros": -1}, {"threads": 0}]
 )
-def test_batching_is_checked(arguments):
+def test_batching_settings_out_of_range_raise_an_error(arguments):
     with pytest.raises(ValueError, match="at least"):
         Batching(**arguments)

@@ -36,7 +36,7 @@ def command(protocol, tmp_path, monkeypatch):
     server.stop()
 
 
-def test_table(command):
+def test_command_prints_a_table_of_scores(command):
     done = command("photo.jpg", "more.png", "--labels=cat, nonsense,Ångström 雪豹,,cat")
     assert done.err == ""
     assert done.out == (
@@ -74,7 +74,7 @@ def test_labels_of_a_file(command, flag):
     assert len(done.out.splitlines()) == 3
 
 
-def test_json(command):
+def test_command_prints_json_lines(command):
     done = command("photo.jpg", "none.jpg", "--labels=cat,nonsense", "--json")
     assert [json.loads(line) for line in done.out.splitlines()] == [
         {
@@ -89,7 +89,7 @@ def test_json(command):
     assert (done.status, done.err) == (1, "")
 
 
-def test_bad_photos_do_not_stop_the_others(command):
+def test_command_goes_on_after_bad_photos(command):
     (command.folder / "bad.jpg").write_bytes(b"bad")
     (command.folder / "folder.jpg").mkdir()
     message = "Unknown image file format. One of JPEG, PNG, GIF, BMP required.\n\t [[{{node DecodeImage}}]]"
@@ -110,7 +110,7 @@ def test_bad_photos_do_not_stop_the_others(command):
     assert len(command.server.requests) == 2
 
 
-def test_no_server_to_ask(command, free_port):
+def test_command_stops_if_no_server_answers(command, free_port):
     done = command("none.jpg", "photo.jpg", "more.png", "large.jpg", "--retries=0", port=free_port)
     assert (done.status, done.out) == (1, "")
     missing, unreachable = done.err.splitlines()
@@ -121,7 +121,7 @@ def test_no_server_to_ask(command, free_port):
     assert [json.loads(line)["error"]["code"] for line in done.out.splitlines()] == ["UNAVAILABLE"] * 2
 
 
-def test_a_server_that_fails_later_is_asked_again(command):
+def test_command_goes_on_after_a_later_failure(command):
     command.server.steps = [None, fail(command.protocol, "UNAVAILABLE"), None]
     done = command("photo.jpg", "more.png", "photo.jpg", "--retries=0", "--k=1")
     assert done.status == 1
@@ -129,7 +129,7 @@ def test_a_server_that_fails_later_is_asked_again(command):
     assert len(done.err.splitlines()) == 1
 
 
-def test_no_model_of_that_name(command):
+def test_command_names_a_missing_model(command):
     command.server.steps = [fail(command.protocol, "NOT_FOUND", "Servable not found for request: Latest(devise)")]
     done = command("photo.jpg", "more.png")
     assert (done.status, done.out) == (1, "")
@@ -140,7 +140,7 @@ def test_no_model_of_that_name(command):
     assert "Latest(devise)" in line and line.endswith("(1 more not sent)")
 
 
-def test_a_slow_server(command):
+def test_command_goes_on_after_a_slow_answer(command):
     command.server.steps = [command.server.hang]
     done = command("photo.jpg", "more.png", "--timeout=2", "--k=1")
     assert done.status == 1
@@ -182,7 +182,7 @@ def test_help():
         assert text in completed.stdout
 
 
-def test_the_command_does_not_wait_for_tensorflow():
+def test_command_loads_no_tensorflow():
     server = CannedServer("grpc")
     try:
         code = (

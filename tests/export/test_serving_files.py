@@ -105,7 +105,7 @@ def test_pbtxt_fits_the_signature(name):
             assert {_image_size(encoded) for encoded in tensor.string_val} == {(48, 36)}
 
 
-def test_pbtxt_about_the_model():
+def test_pbtxt_requests_for_status_and_metadata_parse():
     request = text_format.Parse(text_of("requests/status.pbtxt"), get_model_status_pb2.GetModelStatusRequest())
     assert request.model_spec.name == "devise"
     request = text_format.Parse(text_of("requests/metadata.pbtxt"), get_model_metadata_pb2.GetModelMetadataRequest())
@@ -113,7 +113,7 @@ def test_pbtxt_about_the_model():
     assert list(request.metadata_field) == ["signature_def"]
 
 
-def test_readme():
+def test_readme_names_every_file_and_signature():
     text = text_of("README.md")
     assert len(text.splitlines()) < 120
     for name in os.listdir(FOLDER):
@@ -169,7 +169,7 @@ def test_pbtxt_is_answered(server, name):
 
 
 @pytest.mark.slow
-def test_questions_about_the_model_are_answered(server):
+def test_status_and_metadata_requests_are_answered(server):
     status = text_format.Parse(text_of("requests/status.pbtxt"), get_model_status_pb2.GetModelStatusRequest())
     metadata = text_format.Parse(text_of("requests/metadata.pbtxt"), get_model_metadata_pb2.GetModelMetadataRequest())
     with grpc.insecure_channel(server.grpc_address) as channel:

@@ -32,7 +32,7 @@ class Naive(tf.Module):
         return {"embedding": self.network(pixels, training=False)}
 
 
-def test_a_naive_export_does_not_pass(tiny_model_dir, tiny_export, tmp_path, monkeypatch):
+def test_verify_refuses_a_keras_model_saved_as_an_attribute(tiny_model_dir, tiny_export, tmp_path, monkeypatch):
     """It loads and runs in Python; through a v1 Session, as in TF Serving, it loads and cannot run."""
     version = copy_of(f"{tiny_export}/1", tmp_path / "1")
     for name in ("saved_model.pb", "variables", "assets"):
@@ -54,7 +54,7 @@ def test_a_naive_export_does_not_pass(tiny_model_dir, tiny_export, tmp_path, mon
         verify(version)
 
 
-def test_a_function_that_needs_xla_does_not_pass(tiny_export, tmp_path):
+def test_verify_refuses_a_function_that_needs_xla(tiny_export, tmp_path):
     version = copy_of(f"{tiny_export}/1", tmp_path / "1")
     path = pathlib.Path(version, "saved_model.pb")
     saved = saved_model_pb2.SavedModel.FromString(path.read_bytes())
@@ -65,7 +65,7 @@ def test_a_function_that_needs_xla_does_not_pass(tiny_export, tmp_path):
         verify(version)
 
 
-def test_a_version_that_was_changed_does_not_pass(tiny_export, tmp_path):
+def test_verify_refuses_a_changed_version(tiny_export, tmp_path):
     version = copy_of(f"{tiny_export}/1", tmp_path / "1")
     with open(f"{version}/{TERMS_FILE}", "a") as file:
         file.write("lynx\n")
@@ -73,7 +73,7 @@ def test_a_version_that_was_changed_does_not_pass(tiny_export, tmp_path):
         verify_in_fresh_process(version)
 
 
-def test_other_outputs_than_expected_do_not_pass(tiny_export, tmp_path):
+def test_verify_refuses_other_outputs_than_expected(tiny_export, tmp_path):
     expected = str(tmp_path / "expected.npz")
     np.savez(expected, **{"1/norm": np.array([123.0], np.float32)})
     with pytest.raises(VerificationError, match="embed_image: 1/norm differs"):
@@ -83,12 +83,12 @@ def test_other_outputs_than_expected_do_not_pass(tiny_export, tmp_path):
         verify(f"{tiny_export}/1", expected)
 
 
-def test_a_version_that_was_moved_runs_without_what_it_was_made_of(tiny_export, tmp_path):
+def test_verify_accepts_a_moved_version(tiny_export, tmp_path):
     version = copy_of(f"{tiny_export}/1", tmp_path / "elsewhere" / "5")
     assert verify(version) == 14
 
 
-def test_weights_that_are_not_finite_are_not_published(tmp_path):
+def test_model_with_nan_weights_is_not_published(tmp_path):
     model_dir = make_model_dir(tmp_path / "run")
     model = keras.models.load_model(f"{model_dir}/devise.keras", compile=False)
     model.projection.kernel.assign(np.full(model.projection.kernel.shape, np.nan))

@@ -55,7 +55,7 @@ def shape_of(info):
     return [None if side.size == -1 else side.size for side in info.tensor_shape.dim]
 
 
-def test_signatures_are_as_they_were_promised(tiny_export):
+def test_signatures_have_the_promised_types_and_shapes(tiny_export):
     with tf.Graph().as_default(), tf.compat.v1.Session() as session:
         meta = tf.compat.v1.saved_model.load(session, ["serve"], f"{tiny_export}/1")
     found = {
@@ -70,7 +70,7 @@ def test_signatures_are_as_they_were_promised(tiny_export):
     assert {s.method_name for n, s in meta.signature_def.items() if n in GOLDEN} == {"tensorflow/serving/predict"}
 
 
-def test_a_version_holds_what_a_server_and_a_person_need(tiny_export):
+def test_version_holds_graph_terms_labels_warmup_and_manifest(tiny_export):
     version = f"{tiny_export}/1"
     manifest = manifest_of(version)
     assert os.listdir(tiny_export) == ["1"]

@@ -230,7 +230,7 @@ ERRORS = {
 
 
 @pytest.mark.parametrize("name", ERRORS)
-def test_errors_are_the_clients_and_the_server_goes_on(server, connect, photos, name):
+def test_bad_requests_get_an_error_and_the_server_goes_on(server, connect, photos, name):
     build, code, message = ERRORS[name]
     method, request = build()
     service = "ModelService" if method in ("GetModelStatus", "HandleReloadConfigRequest") else "PredictionService"

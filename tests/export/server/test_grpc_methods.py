@@ -42,7 +42,7 @@ def _inputs(signature, photos):
 @pytest.mark.parametrize(
     "signature", ["serving_default", "embed_image", "embed_label", "classify", "embed_pixels", "classify_examples"]
 )
-def test_predict_answers_as_tensorflow_itself(server, connect, eager, photos, signature):
+def test_predict_answers_equal_tensorflows(server, connect, eager, photos, signature):
     prediction, _ = connect(server)
     inputs = _inputs(signature, photos)
     response = prediction.Predict(predict_request(server, inputs, signature))
@@ -70,7 +70,7 @@ def test_the_default_signature_needs_no_name(server, connect, photos):
     assert len(response.outputs["scores"].float_val) == 9 and len(response.outputs["labels"].string_val) == 9
 
 
-def test_the_output_filter_is_honoured(server, connect, photos):
+def test_output_filter_selects_outputs(server, connect, photos):
     prediction, _ = connect(server)
     request = predict_request(server, {"image_bytes": strings(*photos)}, "embed_image")
     request.output_filter.append("norm")
@@ -128,7 +128,7 @@ def test_status(server, connect, number):
     }
 
 
-def test_many_clients_get_their_own_answers(server, connect, photos):
+def test_concurrent_clients_get_their_own_answers(server, connect, photos):
     prediction, _ = connect(server)
     alone = [
         arrays(prediction.Predict(predict_request(server, {"image_bytes": strings(photo)}, "embed_image")))["embedding"]

@@ -135,7 +135,7 @@ def test_floats_are_written_as_short_as_they_are_exact():
     assert np.array_equal(np.array(json.loads(text)["predictions"], np.float32), values)
 
 
-def test_what_is_no_finite_number_is_written_by_name():
+def test_nan_and_infinity_are_written_by_name():
     values = np.array([np.nan, np.inf, -np.inf], np.float32)
     assert predict_answer({"y": values}, by_rows=False) == b'{"outputs": [NaN, Infinity, -Infinity]}'
 

@@ -40,7 +40,7 @@ def test_signatures(version):
     assert isinstance(classify.outputs["scores"], Tensor) and classify.outputs["scores"].dtype == types_pb2.DT_FLOAT
 
 
-def test_it_answers_as_tensorflow_itself(version, tiny_export, photos):
+def test_loaded_version_answers_as_tensorflow(version, tiny_export, photos):
     eager = tf.saved_model.load(os.path.join(tiny_export, "1"))
     images, labels = strings(*photos), np.array([strings("cat", "zebra", "no such thing")])
     found = version.run(version.signatures["classify"], {"image_bytes": images, "labels": labels})
@@ -98,26 +98,26 @@ def test_outputs_may_be_chosen(version, photos, monkeypatch):
         ),
     ],
 )
-def test_inputs_that_do_not_fit(version, signature, inputs, message):
+def test_inputs_of_wrong_type_or_shape_are_refused(version, signature, inputs, message):
     with pytest.raises(RequestError) as caught:
         version.run(version.signatures[signature], inputs)
     assert (caught.value.code, str(caught.value)) == ("INVALID_ARGUMENT", message)
 
 
-def test_an_error_of_the_session_is_told_without_the_graph(version):
+def test_session_error_message_leaves_out_the_graph(version):
     with pytest.raises(RequestError) as caught:
         version.run(version.signatures["serving_default"], {"image_bytes": strings("no image")})
     assert caught.value.code == "INVALID_ARGUMENT"
     assert str(caught.value) == "assertion failed: [not a JPEG, PNG, GIF or BMP image]"
 
 
-def test_an_error_that_repeats_bytes_of_the_request(version):
+def test_session_error_with_bytes_of_the_request_is_readable(version):
     with pytest.raises(RequestError, match="Could not parse example input, value: '.*\ufffd") as caught:
         version.run(version.signatures["classify_examples"], {"inputs": strings(b"\xff\xfe\xff")})
     assert caught.value.code == "INVALID_ARGUMENT"
 
 
-def test_threads_get_their_own_answers(version):
+def test_concurrent_threads_get_their_own_answers(version):
     signature = version.signatures["embed_label"]
     labels = ["cat", "dog", "zebra", "red panda"]
     alone = {label: version.run(signature, {"labels": strings(label)})["embedding"] for label in labels}
@@ -130,7 +130,7 @@ def test_threads_get_their_own_answers(version):
         assert all(threads.map(ask, range(400)))
 
 
-def test_what_only_python_can_load_is_found_out(tmp_path):
+def test_version_that_only_python_can_run_fails(tmp_path):
     """A module that holds a Keras model loads, and then misses its variables: in TF Serving, and here."""
 
     class Naive(tf.Module):

@@ -57,7 +57,7 @@ def test_the_newest_version_is_served(base, follow):
     assert versions.statuses() == [VersionStatus(10, "AVAILABLE")]
 
 
-def test_a_new_version_takes_over_and_the_old_one_goes(base, follow):
+def test_new_version_replaces_the_old_one(base, follow):
     make_version(base, 1)
     versions = follow()
     assert _y(versions) == [2.0]
@@ -128,7 +128,7 @@ def test_no_request_fails_while_versions_change(base, follow):
     ],
     ids=["empty", "a file", "graph", "warm-up file", "warm-up request", "warm-up signature", "warm-up count"],
 )
-def test_a_version_that_cannot_be_loaded_leaves_the_old_one(base, follow, damage, code, message):
+def test_broken_version_leaves_the_old_one_in_place(base, follow, damage, code, message):
     make_version(base, 1)
     versions = follow()
     damage(base)
@@ -160,7 +160,7 @@ def test_warmup_is_replayed_before_a_version_is_served(base, follow, monkeypatch
     assert versions.stop(1.0)
 
 
-def test_a_version_that_failed_is_tried_again(base, follow):
+def test_failed_version_is_retried(base, follow):
     make_version(base, 1)
     versions = follow(retry_seconds=0.1)
     os.mkdir(f"{base}/2")
@@ -173,7 +173,7 @@ def test_a_version_that_failed_is_tried_again(base, follow):
     assert _y(versions) == [3.0] and versions.statuses(2) == [VersionStatus(2, "AVAILABLE")]
 
 
-def test_a_version_that_failed_is_not_tried_for_ever(base, follow, monkeypatch):
+def test_failed_version_is_retried_a_limited_number_of_times(base, follow, monkeypatch):
     make_version(base, 1)
     tried = []
     load = ModelVersions._load
@@ -195,7 +195,7 @@ def test_a_version_that_failed_is_not_tried_for_ever(base, follow, monkeypatch):
     until(lambda: versions.served == 2)
 
 
-def test_when_a_version_disappears_the_newest_that_is_left_is_served(base, follow):
+def test_after_removal_of_a_version_the_next_newest_is_served(base, follow):
     for number in (1, 2):
         make_version(base, number)
     versions = follow()
@@ -213,7 +213,7 @@ def test_when_a_version_disappears_the_newest_that_is_left_is_served(base, follo
     assert _y(versions) == [2.0]
 
 
-def test_a_base_path_that_is_out_of_reach_changes_nothing(base, follow):
+def test_unreadable_base_path_changes_nothing(base, follow):
     make_version(base, 1)
     versions = follow()
     os.rename(base, f"{base}-away")
@@ -224,7 +224,7 @@ def test_a_base_path_that_is_out_of_reach_changes_nothing(base, follow):
     until(lambda: versions.served == 2)
 
 
-def test_what_does_not_exist_is_not_found(base, follow):
+def test_missing_model_and_version_are_not_found(base, follow):
     make_version(base, 1)
     versions = follow()
     for arguments, code, message in [
@@ -261,7 +261,7 @@ def test_starting_without_a_version_fails_unless_told_to_wait(base, follow, tmp_
     assert _y(versions) == [5.0]
 
 
-def test_stopping_waits_for_requests_as_long_as_it_may(base, follow):
+def test_stopping_waits_for_requests_until_the_timeout(base, follow):
     make_version(base, 1)
     versions = follow()
     with versions.acquire("m") as version:

@@ -120,7 +120,7 @@ def test_errors_can_be_read(open_page, photo, tmp_path):
     until(lambda: page.inner_text("#message") == "The server does not answer. Is it still running?")
 
 
-def test_with_the_keyboard_alone(open_page, photo):
+def test_page_works_with_the_keyboard_alone(open_page, photo):
     page = open_page()
     page.keyboard.press("Tab")
     assert page.evaluate("document.activeElement.id") == "choose"
@@ -157,7 +157,7 @@ def test_a_photo_may_be_dropped(open_page, photos):
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_it_fits_a_small_screen_in_either_scheme(open_page, photo, scheme):
+def test_page_fits_a_small_screen_in_either_scheme(open_page, photo, scheme):
     page = open_page(viewport={"width": 360, "height": 640}, color_scheme=scheme)
     page.fill("#labels", "cat, " + "averylongwordwithoutanyspace" * 10)
     page.set_input_files("#file", photo)

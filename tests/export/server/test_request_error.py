@@ -24,7 +24,7 @@ def test_http_codes_are_those_of_tf_serving(code, status):
     assert RequestError(code, "x").http_status == status
 
 
-def test_a_status_of_its_own_goes_before():
+def test_explicit_http_status_overrides_the_default():
     assert RequestError("RESOURCE_EXHAUSTED", "x", http_status=503).http_status == 503
 
 
@@ -45,7 +45,7 @@ def test_long_messages_are_cut():
         ("", "InvalidArgumentError"),
     ],
 )  # fmt: skip
-def test_errors_of_the_session_lose_the_graph(text, expected):
+def test_session_errors_leave_out_the_graph(text, expected):
     error = from_tensorflow(tf.errors.InvalidArgumentError(None, None, text))
     assert (error.code, str(error)) == ("INVALID_ARGUMENT", expected)
 
@@ -60,10 +60,10 @@ def test_errors_of_the_session_lose_the_graph(text, expected):
         (tf.errors.UnauthenticatedError, "UNAUTHENTICATED"),
     ],
 )
-def test_errors_of_the_session_keep_their_code(error, code):
+def test_session_errors_keep_their_code(error, code):
     assert from_tensorflow(error(None, None, "x")).code == code
 
 
-def test_other_errors_name_their_kind():
+def test_other_errors_name_their_class():
     error = from_tensorflow(OSError("no file\nhere"))
     assert (error.code, str(error)) == ("UNKNOWN", "OSError: no file here")

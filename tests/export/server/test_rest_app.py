@@ -53,7 +53,7 @@ def test_predict_by_columns(server, eager, photos):
     np.testing.assert_allclose(answer["outputs"]["scores"], expected["scores"], atol=1e-6)
 
 
-def test_rows_of_labels_of_their_own(server, photos):
+def test_classify_takes_a_label_list_for_each_row(server, photos):
     instances = [
         {"image_bytes": _b64(photos[0]), "labels": ["cat", "dog"]},
         {"image_bytes": _b64(photos[1]), "labels": ["zebra", "no such thing"]},
@@ -64,7 +64,7 @@ def test_rows_of_labels_of_their_own(server, photos):
     assert answer["predictions"][1]["known"] == [True, False]
 
 
-def test_an_output_alone_is_not_keyed(server, eager):
+def test_single_output_is_not_keyed(server, eager):
     pixels = np.random.default_rng(0).uniform(0, 255, (2, 24, 24, 3)).astype(np.float32)
     expected = eager["embed_pixels"](pixels=tf.constant(pixels))["embedding"]
     request = {"signature_name": "embed_pixels"}
@@ -96,13 +96,13 @@ def test_classify(server, eager, photos):
 @pytest.mark.parametrize(
     "path", [f"{MODEL}/versions/1:predict", "/V1/MODELS/devise:PREDICT", "/v1/models/dev%69se:predict"]
 )
-def test_other_names_of_the_same_model(server, path):
+def test_equivalent_paths_reach_the_model(server, path):
     body = {"signature_name": "embed_label", "instances": ["cat"]}
     assert rest(server, path, body)[:2] == rest(server, PREDICT, body)[:2]
     assert rest(server, PREDICT, body)[0] == 200
 
 
-def test_a_compressed_body(server):
+def test_compressed_body_is_read(server):
     body = gzip.compress(json.dumps({"signature_name": "embed_label", "instances": ["cat"]}).encode())
     status, answer, _ = rest(server, PREDICT, body, headers={"Content-Encoding": "gzip"})
     assert status == 200 and answer["predictions"][0]["known_tokens"] == 1
@@ -197,7 +197,7 @@ def test_metrics(server, photos):
     assert float(found["devise_serving_requests_in_flight"]) == 0
 
 
-def test_the_page_may_run_nothing_but_itself(server):
+def test_page_policy_allows_only_the_pages_own_code(server):
     status, page, headers = rest(server, "/")
     assert status == 200 and headers["Content-Type"] == "text/html; charset=utf-8"
     policy = dict(rule.split(" ", 1) for rule in headers["Content-Security-Policy"].split("; "))

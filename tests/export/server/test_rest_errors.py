@@ -135,7 +135,7 @@ ERRORS = {
 
 
 @pytest.mark.parametrize("name", ERRORS)
-def test_errors_are_the_clients_and_the_server_goes_on(server, name):
+def test_bad_requests_get_an_error_and_the_server_goes_on(server, name):
     path, body, status, message = ERRORS[name]
     found, answer, headers = rest(server, path, body)
     assert found == status and headers["Content-Type"] == "application/json; charset=utf-8"
@@ -154,7 +154,7 @@ def test_errors_are_the_clients_and_the_server_goes_on(server, name):
         ("PUT", "/monitoring/prometheus/metrics", 405),
     ],
 )
-def test_methods_that_are_not_served(server, method, path, status):
+def test_unsupported_methods_and_paths_are_refused(server, method, path, status):
     found, answer, headers = rest(server, path, method=method)
     assert found == status and list(answer) == ["error"]
     assert headers["Allow"] == ("GET, HEAD" if status == 405 else None)
@@ -179,7 +179,7 @@ def _send(server, data):
         ("Transfer-Encoding: chunked", b"zz\r\n", b"400"),
     ],
 )
-def test_bodies_that_lie(server, head, body, status):
+def test_bodies_with_wrong_lengths_are_refused(server, head, body, status):
     request = f"POST {PREDICT} HTTP/1.1\r\nHost: x\r\n{head}\r\n\r\n".encode()
     if status is None:
         body, status = body * 3 + b"0\r\n\r\n", b"413"
@@ -187,7 +187,7 @@ def test_bodies_that_lie(server, head, body, status):
     assert rest(server, PREDICT, _label_body(instances=["cat"]))[0] == 200
 
 
-def test_a_compressed_body_may_not_grow_beyond_the_limit(server):
+def test_compressed_body_above_the_limit_is_refused(server):
     body = gzip.compress(b" " * 50_000_000)
     assert len(body) < 100_000
     assert rest(server, PREDICT, body, headers={"Content-Encoding": "gzip"})[0] == 413

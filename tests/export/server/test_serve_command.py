@@ -72,7 +72,7 @@ def test_help_loads_no_tensorflow():
     assert done.stdout.endswith("\n[]\n")
 
 
-def test_a_port_that_is_taken_is_told_in_one_line():
+def test_port_in_use_error_is_one_line():
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         for flag in ("rest_port", "grpc_port"):
@@ -95,14 +95,14 @@ def test_a_port_that_is_taken_is_told_in_one_line():
         (["--export_dir=x", "--model_name=a/b"], "Error: `model_name` must not be empty, and must not contain / or :."),
     ],
 )
-def test_wrong_flags(flags, message):
+def test_wrong_flags_are_a_usage_error(flags, message):
     status, out, err = call(command.run, *flags)
     assert status == 2 and out == "" and message in err and err.count("\n") == 1
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("number", "grace", "seconds"), [(signal.SIGTERM, 20, 1.0), (signal.SIGINT, 0.2, 60.0)])
-def test_from_start_to_signal(tmp_path, number, grace, seconds):
+def test_command_serves_until_a_signal(tmp_path, number, grace, seconds):
     """Waits for a version, serves it, and ends with 0: after the request that is running, or when its time is up."""
     base = str(tmp_path / "cats")
     flags = ("--rest_port=0", "--grpc_port=0", "--poll_seconds=0.05", f"--grace_seconds={grace}", "--wait_for_version")

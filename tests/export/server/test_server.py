@@ -90,7 +90,7 @@ def test_no_request_fails_while_versions_change(serve, base, both):
         assert steps == [[2.0], [3.0], [4.0], [3.0]]
 
 
-def test_a_running_request_is_answered_by_its_version(serve, base, both):
+def test_running_request_is_answered_by_the_version_it_began_with(serve, base, both):
     server = serve()
     client = both(server)
     with ThreadPoolExecutor(1) as threads, server.versions.acquire("base") as old:
@@ -105,7 +105,7 @@ def test_a_running_request_is_answered_by_its_version(serve, base, both):
     until(lambda: server.versions.statuses(1)[0].state == "END")
 
 
-def test_states_of_a_version_that_fails(serve, base):
+def test_failed_version_reports_its_states(serve, base):
     server = serve()
     os.mkdir(f"{base}/2")
     until(lambda: server.versions.statuses(2))
@@ -119,7 +119,7 @@ def test_states_of_a_version_that_fails(serve, base):
     assert rest(server, PREDICT, {"instances": [1.0]})[1] == {"predictions": [2.0]}
 
 
-def test_further_requests_are_refused_while_as_many_run_as_may(serve, both):
+def test_requests_above_max_in_flight_are_refused(serve, both):
     server = serve({"max_in_flight": 2})
     client = both(server)
     with ThreadPoolExecutor(2) as threads:
@@ -139,7 +139,7 @@ def test_further_requests_are_refused_while_as_many_run_as_may(serve, both):
     assert counted in text
 
 
-def test_stopping_lets_running_requests_end(serve, both):
+def test_stopping_waits_for_running_requests(serve, both):
     server = serve({"grace_seconds": 20.0})
     client = both(server)
     with ThreadPoolExecutor(2) as threads:
@@ -166,7 +166,7 @@ def _listens(address):
     return True
 
 
-def test_stopping_does_not_wait_for_ever(serve, both):
+def test_stopping_gives_up_after_the_grace_period(serve, both):
     server = serve({"grace_seconds": 0.3})
     client = both(server)
     with ThreadPoolExecutor(1) as threads, server.versions.acquire("base") as version:
@@ -194,7 +194,7 @@ def _outcome(client):
         return "closed"
 
 
-def test_what_happens_inside_is_not_told(serve, both, monkeypatch):
+def test_internal_error_details_stay_in_the_log(serve, both, monkeypatch):
     client = both(serve())
 
     def fail(*_):
@@ -208,12 +208,12 @@ def test_what_happens_inside_is_not_told(serve, both, monkeypatch):
     assert client.ask() == [2.0]
 
 
-def test_an_error_of_the_session(serve, both):
+def test_session_error_is_an_invalid_argument(serve, both):
     client = both(serve())
     assert client.ask("fail") == (400 if client.api == "rest" else "INVALID_ARGUMENT")
 
 
-def test_ports(serve, base):
+def test_ports_in_use_are_refused(serve, base):
     server = serve()
     ports = [int(address.rsplit(":", 1)[1]) for address in (server.rest_address, server.grpc_address)]
     assert 0 not in ports
@@ -226,7 +226,7 @@ def test_ports(serve, base):
     assert rest(again, "/v1/models/base")[0] == 200
 
 
-def test_a_start_that_fails_leaves_nothing_behind(base, tmp_path):
+def test_failed_start_leaves_no_open_port(base, tmp_path):
     shutil.rmtree(f"{base}/1")
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
@@ -238,7 +238,7 @@ def test_a_start_that_fails_leaves_nothing_behind(base, tmp_path):
     assert threading.active_count() == before
 
 
-def test_waiting_for_a_version(serve, base, both):
+def test_server_waits_for_the_first_version(serve, base, both):
     os.rename(f"{base}/1", f"{base}/.tmp-1")
     client = both(serve(wait_for_version=True))
     assert client.ask() == (404 if client.api == "rest" else "NOT_FOUND")
@@ -247,7 +247,7 @@ def test_waiting_for_a_version(serve, base, both):
     until(lambda: client.ask() == [2.0])
 
 
-def test_an_address_that_is_none(base):
+def test_unusable_address_raises_an_error(base):
     with pytest.raises(OSError, match=r"Cannot listen on 203\.0\.113\.1:0: "):
         Server(base, host="203.0.113.1", rest_port=0, grpc_port=0).start()
 

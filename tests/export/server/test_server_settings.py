@@ -10,7 +10,7 @@ X = np.array([1.0], np.float32)
 PREDICT = "/v1/models/base:predict"
 
 
-def test_importing_it_loads_nothing_else():
+def test_importing_the_server_loads_no_tensorflow():
     code = (
         "import sys, devise_tf.serve, devise_tf.export.server.server as s; "
         "s.Server('x'); print([m for m in ('tensorflow', 'keras', 'grpc', 'aiohttp', 'numpy') if m in sys.modules])"
@@ -30,7 +30,7 @@ def test_importing_it_loads_nothing_else():
         ("/models/cats", "my cats", "my cats"),
     ],
 )
-def test_the_name_of_the_model(path, name, expected):
+def test_model_name_defaults_to_the_base_paths(path, name, expected):
     assert Server(path, name).model_name == expected
 
 
@@ -45,7 +45,7 @@ def test_the_name_of_the_model(path, name, expected):
         ({"limits": {"grace_seconds": -1}}, "grace_seconds=-1"),
     ],
 )
-def test_settings_out_of_range(settings, message):
+def test_server_settings_out_of_range_raise_an_error(settings, message):
     with pytest.raises(ValueError, match=message):
         Server("x", **{name: Limits(**value) if name == "limits" else value for name, value in settings.items()})
 
@@ -53,5 +53,5 @@ def test_settings_out_of_range(settings, message):
 @pytest.mark.parametrize(
     ("host", "expected"), [("127.0.0.1", True), ("::1", True), ("localhost", True), ("0.0.0.0", False), ("::", False)]
 )
-def test_which_addresses_only_this_machine_reaches(host, expected):
+def test_loopback_addresses_are_recognized(host, expected):
     assert Server("x", host=host).is_loopback is expected

@@ -37,7 +37,7 @@ def _tensor(shape, dtype=types_pb2.DT_FLOAT, **values):
     ],
     ids=lambda array: f"{array.dtype}{array.shape}",
 )
-def test_arrays_come_back_as_they_were_sent(array):
+def test_arrays_survive_the_round_trip(array):
     """Through TensorFlow's own messages, and through the server's."""
     for tensor in (tf.make_tensor_proto(array), to_tensor(array)):
         back = to_array("x", tensor, LIMIT)
@@ -78,13 +78,13 @@ def test_too_few_values_are_filled_up_as_tensorflow_does():
     ],
     ids=range(18),
 )
-def test_what_is_no_tensor_is_refused_before_it_takes_memory(tensor):
+def test_malformed_tensors_are_refused_before_they_take_memory(tensor):
     with pytest.raises(RequestError, match="^tensor parsing error: x: ") as caught:
         to_array("x", tensor, LIMIT)
     assert caught.value.code == "INVALID_ARGUMENT"
 
 
-def test_the_limit_is_of_the_memory_that_is_taken():
+def test_limit_counts_the_memory_that_a_tensor_takes():
     sizes = {types_pb2.DT_FLOAT: 4, types_pb2.DT_INT8: 1, types_pb2.DT_STRING: 24}
     for dtype, size in sizes.items():
         count = math.floor(LIMIT / size)
