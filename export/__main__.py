@@ -121,8 +121,7 @@ def _relabel(export_dir: str, values: flags.FlagValues) -> str:
 
 
 def _export(export_dir: str, values: flags.FlagValues) -> str:
-    from devise_tf.export.build import ExportSettings, export_model
-    from devise_tf.export.served_model import Batching
+    from devise_tf.export.build import Batching, ExportSettings, export_model
 
     batching = Batching(values.max_batch_size, values.batch_timeout_micros, values.batch_threads)
     settings = ExportSettings(
@@ -138,21 +137,10 @@ def _export(export_dir: str, values: flags.FlagValues) -> str:
 
 
 def _convert(export_dir: str, values: flags.FlagValues) -> None:
-    from devise_tf.export.convert import to_litert, to_onnx
-    from devise_tf.export.publish import newest_version
-    from devise_tf.export.sample_pixels import sample_pixels
-    from devise_tf.images import open_images
+    from devise_tf.export.convert import convert_newest
 
-    version = newest_version(export_dir)
-    for form, path in _conversions(values).items():
-        path = os.path.expanduser(path)
-        if form == "onnx":
-            result = to_onnx(version, path)
-        elif form == "litert":
-            result = to_litert(version, path)
-        else:
-            batches = sample_pixels(open_images(values.representative, "train"), 200, version)
-            result = to_litert(version, path, [image for pixels, _ in batches for image in pixels])
+    files = {form: os.path.expanduser(path) for form, path in _conversions(values).items()}
+    for path, result in convert_newest(export_dir, files, values.representative or ""):
         print(
             f"{path}: {result['bytes']:,} bytes; differs from the SavedModel by {result['max_difference']:.1e} at "
             f"most, mean cosine {result['mean_cosine']:.5f}",

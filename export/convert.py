@@ -9,14 +9,18 @@ import contextlib
 import os
 import tempfile
 import warnings
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
+from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
 from devise_tf.export.converted_file import LITERT, ONNX, SIGNATURE, check_packages, load_converted, one_line
+from devise_tf.export.publish import newest_version
+from devise_tf.export.sample_pixels import sample_pixels
 from devise_tf.files import atomic_path
+from devise_tf.images import open_images
 
 # Largest difference between an embedding of a float32 file and the SavedModel's, in any component.
 TOLERANCE = 1e-3
@@ -24,6 +28,31 @@ TOLERANCE = 1e-3
 INT8_COSINE = 0.95
 _COMPILED = ("_XlaMustCompile", "_noinline")
 _MOST_CHECKED = 64
+_NUM_REPRESENTATIVE = 200
+
+
+def convert_newest(
+    export_dir: str, files: Mapping[str, str], representative: str = ""
+) -> Iterator[tuple[str, dict[str, float]]]:
+    """Converts the newest version under a base path.
+
+    Args:
+        export_dir: str. The base path.
+        files: dict. The files to write, by form: `"litert"`, `"int8"`, `"onnx"`.
+        representative: str. Name of the image source of which `"int8"` takes 200, see `open_images`.
+
+    Yields:
+        Pairs of a file's path and `compare`'s figures.
+    """
+    version = newest_version(export_dir)
+    for form, path in files.items():
+        if form == "onnx":
+            yield path, to_onnx(version, path)
+        elif form == "litert":
+            yield path, to_litert(version, path)
+        else:
+            batches = sample_pixels(open_images(representative, "train"), _NUM_REPRESENTATIVE, version)
+            yield path, to_litert(version, path, [image for pixels, _ in batches for image in pixels])
 
 
 def to_litert(
@@ -94,7 +123,6 @@ def to_onnx(version_dir: str, path: str | os.PathLike) -> dict[str, float]:
     check_packages(*ONNX)
     import onnx
     import tf2onnx
-    from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
     loaded, size = _load(version_dir)
     with _quiet():
