@@ -18,6 +18,7 @@ from devise_tf.training import make_strategy, train
 from devise_tf.training.inputs import Inputs
 from devise_tf.training.run import Run
 from tests.helpers import tiny_run
+from tests.helpers.shared import shared
 from tests.helpers.tiny_run import PHASES, SEEN, read_metrics, read_report, settings
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -83,13 +84,16 @@ def inputs(tmp_path_factory):
     return tiny_run.make_inputs(tmp_path_factory.mktemp("inputs"))
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def gaps_run(tmp_path_factory):
     """A whole run whose images have gaps; `fox` and `word0` are unseen.
 
     `fox` is in `val` alone, `word0` in `train` alone, `dog` is not in `val`; `ghost` and `oak`'s `val` are empty.
     """
-    directory = tmp_path_factory.mktemp("gaps")
+    return shared(tmp_path_factory, "gaps_run", make_gaps_run)
+
+
+def make_gaps_run(directory):
     inputs = tiny_run.make_inputs(directory)
     images = directory / "images"
     shutil.rmtree(images / "train" / "fox")
@@ -116,12 +120,21 @@ def gaps_run(tmp_path_factory):
     with pytest.raises(ValueError, match="none.txt"):
         start_run({**config, "unseen_labels": str(directory / "none.txt")})
     assert "Seen labels" in start_run(config)
-    return directory, config
+    return config
+
+
+def copy_of(config, directory):
+    """The settings of a copy of a run, with its inputs, that may be changed."""
+    old, new = os.path.dirname(config["model_dir"]), str(directory)
+    shutil.copytree(old, new, dirs_exist_ok=True)
+    flags = directory / "run" / "flags.txt"
+    flags.write_text(flags.read_text().replace(old, new))
+    return {name: value.replace(old, new) if isinstance(value, str) else value for name, value in config.items()}
 
 
 @pytest.mark.slow
 def test_labels_without_val_images_are_candidates(gaps_run):
-    _, config = gaps_run
+    config = gaps_run
     report = read_report(config["model_dir"])
     assert report["seen"]["chance"] == pytest.approx({"hit@1": 1 / 5, "hit@2": 2 / 5, "hit@5": 1})
     assert report["unseen"]["chance"] == pytest.approx({"hit@1": 1 / 2, "hit@2": 1})
@@ -136,7 +149,7 @@ def test_labels_without_val_images_are_candidates(gaps_run):
 
 @pytest.mark.slow
 def test_alexnet_takes_steps_in_all_phases(gaps_run):
-    _, config = gaps_run
+    config = gaps_run
     lines = read_metrics(config["model_dir"])
     assert list(dict.fromkeys(line["phase"] for line in lines)) == list(PHASES[:4])
     assert all(math.isfinite(line["loss"]) for line in lines)
@@ -146,7 +159,7 @@ def test_alexnet_takes_steps_in_all_phases(gaps_run):
 @pytest.mark.slow
 def test_label_vectors_move_by_the_ranking_loss_alone(gaps_run):
     """Without the weight of the text, the seen labels' vectors move, and nothing else does."""
-    _, config = gaps_run
+    config = gaps_run
     terms, before = text.load_vectors(os.path.join(config["model_dir"], "vectors.bin"))
     same, after = text.load_vectors(os.path.join(config["model_dir"], "trained_vectors.bin"))
     assert same == terms
@@ -158,8 +171,8 @@ def test_label_vectors_move_by_the_ranking_loss_alone(gaps_run):
 @pytest.mark.parametrize("finished", [pytest.param(True, marks=pytest.mark.slow), False])
 def test_a_run_keeps_its_labels(request, inputs, tmp_path, finished):
     if finished:
-        directory, config = request.getfixturevalue("gaps_run")
-        unseen = directory / "unseen.txt"
+        config = copy_of(request.getfixturevalue("gaps_run"), tmp_path)
+        unseen = tmp_path / "unseen.txt"
     else:
         unseen = tmp_path / "unseen.txt"
         unseen.write_text("fox\n")

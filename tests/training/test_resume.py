@@ -31,11 +31,18 @@ def assert_equal_runs(expected_dir, actual_dir):
     assert read_report(actual_dir) == read_report(expected_dir)
 
 
+def raise_killed():
+    raise Killed
+
+
 @pytest.mark.slow
-def test_killed_in_every_phase(finished_run, tmp_path):
-    """The process is killed in the middle of each phase, with and without a checkpoint of the last step logged."""
-    _, config = finished_run
-    config = {**config, "model_dir": str(tmp_path / "run")}
+def test_run_killed_in_every_phase_equals_an_uninterrupted_one(finished_run, tmp_path, monkeypatch):
+    """In the middle of each phase, with and without a checkpoint of the last step logged; once the process is killed.
+
+    The run that it equals had a process of its own, so that a seed is all that a run depends on.
+    """
+    tiny_run.one_step_at_once(monkeypatch.setattr)
+    config = {**finished_run, "model_dir": str(tmp_path / "run")}
     kills = (
         ("skip_gram", 3, "after"),
         ("cnn", 4, "before"),
@@ -44,15 +51,20 @@ def test_killed_in_every_phase(finished_run, tmp_path):
         ("random_0", 6, "after"),  # the last step: only the model's file is missing
     )
     for kill in kills:
-        status, output = tiny_run.finish(tiny_run.start(config, kill_at=kill))
-        assert status == -signal.SIGKILL, output
+        if kill[0] == "cnn":
+            status, output = tiny_run.finish(tiny_run.start(config, kill_at=kill))
+            assert status == -signal.SIGKILL, output
+        else:
+            with monkeypatch.context() as patch, pytest.raises(Killed):
+                callback = tiny_run.KillAt(config["model_dir"], *kill, kill=raise_killed, setattr=patch.setattr)
+                train(Config(**config), make_strategy(), [callback])
         last = read_metrics(config["model_dir"])[-1]
         assert (last["phase"], last["step"]) == kill[:2]
-    tiny_run.run(config)
-    assert_equal_runs(finished_run[1]["model_dir"], config["model_dir"])
+    train(Config(**config), make_strategy())
+    assert_equal_runs(finished_run["model_dir"], config["model_dir"])
 
 
-def test_another_seed_is_another_run(tmp_path):
+def test_seed_decides_the_losses(tmp_path):
     inputs = tiny_run.make_inputs(tmp_path)
     losses = []
     for seed in (0, 1, 1):
@@ -91,7 +103,7 @@ def kill_at_files(config, monkeypatch):
         done += struck
 
 
-def test_killed_at_every_file_of_the_text(tmp_path, monkeypatch):
+def test_phase_1_killed_at_every_file_equals_an_uninterrupted_one(tmp_path, monkeypatch):
     inputs = tiny_run.make_inputs(tmp_path)
     config = settings(inputs, tmp_path / "run", phase="skip_gram")
     names = kill_at_files(config, monkeypatch)
@@ -103,20 +115,19 @@ def test_killed_at_every_file_of_the_text(tmp_path, monkeypatch):
         assert read(config["model_dir"], name) == read(expected["model_dir"], name), name
 
 
-@pytest.mark.slow
-def test_killed_at_every_file_of_the_images(finished_run, tmp_path, monkeypatch):
+@pytest.mark.soak
+def test_run_killed_at_every_file_equals_an_uninterrupted_one(finished_run, tmp_path, monkeypatch):
     """In this process; the run that it equals had one of its own, so that a seed is all that a run depends on."""
     tiny_run.one_step_at_once(monkeypatch.setattr)
-    _, config = finished_run
-    config = {**config, "model_dir": str(tmp_path / "run")}
+    config = {**finished_run, "model_dir": str(tmp_path / "run")}
     names = kill_at_files(config, monkeypatch)
     assert {"cnn.keras", "devise_projection.keras", "devise.keras", "trained_vectors.bin", "metrics.json"} <= set(names)
-    assert_equal_runs(finished_run[1]["model_dir"], config["model_dir"])
+    assert_equal_runs(finished_run["model_dir"], config["model_dir"])
     # Nothing temporary is left where Python had the time to clean up.
     assert [name for name in os.listdir(config["model_dir"]) if name.startswith(".") or name.endswith("tmp")] == []
 
 
-def test_text_that_is_cut_short_is_encoded_again(tmp_path):
+def test_damaged_encoded_text_is_made_again(tmp_path):
     """A `corpus.ids` of another length than its description says, and one without a description."""
     inputs = tiny_run.make_inputs(tmp_path)
     config = settings(inputs, tmp_path / "run", phase="skip_gram")
@@ -132,7 +143,7 @@ def test_text_that_is_cut_short_is_encoded_again(tmp_path):
         assert read(config["model_dir"], "corpus.ids") == whole
 
 
-def test_many_threads_sum_a_row_in_one_order():
+def test_rows_of_sparse_gradients_are_summed_in_one_order():
     """A scatter of rows that repeat gives other last digits each time; the loop sums a row's parts before it."""
     rng = np.random.default_rng(0)
     values = tf.constant(rng.standard_normal((20000, 50)), tf.float32)

@@ -405,7 +405,7 @@ def test_a_read_only_package(tmp_path, home):
     assert bool(kept) == (home == "writable")
 
 
-@pytest.mark.slow
+@pytest.mark.soak
 @pytest.mark.parametrize("when", ["before", "after"])
 def test_killed_while_compiling(tmp_path, when):
     """Killed at the first files that each process writes; the next one takes what is whole, and the last is right."""

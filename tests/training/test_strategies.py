@@ -5,10 +5,14 @@ On one device phase 1 is the Keras path's here, as it is on several: the fast en
 
 import json
 import socket
+import sys
 
 import pytest
 
+from devise_tf.config import Config
+from devise_tf.training import make_strategy, train
 from tests.helpers import tiny_run
+from tests.helpers.shared import shared
 from tests.helpers.tiny_run import PHASES, read_metrics, read_report, start
 
 # The rank loss chooses its false label by comparisons, so that a difference in the last digit could grow by jumps:
@@ -57,15 +61,20 @@ def assert_same_run(expected_dir, actual_dir):
     assert read_report(actual_dir) == read_report(expected_dir)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def one_device(tmp_path_factory):
     """The settings of a finished run on one device."""
-    directory = tmp_path_factory.mktemp("one_device")
-    # Several steps between two readings, whose sparse gradients differ in length from step to step.
-    changes = {"train_label_vectors": True, "log_every": 3}
-    config = tiny_run.settings(tiny_run.make_inputs(directory), directory / "run", **changes)
-    tiny_run.run(config, numba=False)
-    return config
+
+    def make(directory):
+        # Several steps between two readings, whose sparse gradients differ in length from step to step.
+        changes = {"train_label_vectors": True, "log_every": 3}
+        config = tiny_run.settings(tiny_run.make_inputs(directory), directory / "run", **changes)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setitem(sys.modules, "devise_tf.training.engine.skip_gram_engine", None)  # as without Numba
+            train(Config(**config), make_strategy())
+        return config
+
+    return shared(tmp_path_factory, "one_device", make)
 
 
 @pytest.mark.slow
