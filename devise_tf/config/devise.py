@@ -1,14 +1,19 @@
 """Settings of phase 3: DeViSE, and the models that it is compared with."""
 
 import dataclasses
-from typing import NamedTuple, Self
+from typing import Any, NamedTuple, Self
 
 from devise_tf.choices import LABEL_TERMS, LOSSES, MARGIN, PROFILE_TEMPERATURE, TEMPERATURE
 from devise_tf.config.recipes import RECIPES
 from devise_tf.config.setting import SettingsGroup, setting
 
 # The paper's label vectors.
-_PLAIN = {"label_terms": "first", "label_profiles": False, "softmax_weight": 0.0, "train_label_vectors": False}
+_PLAIN: dict[str, Any] = {
+    "label_terms": "first",
+    "label_profiles": False,
+    "softmax_weight": 0.0,
+    "train_label_vectors": False,
+}
 _RATES = ("projection_learning_rate", "finetune_projection_learning_rate", "finetune_cnn_learning_rate")
 
 
@@ -100,7 +105,8 @@ class DeviseSettings(SettingsGroup):
 
     def recipe(self, name: str) -> Self:
         """This run's settings with those of a recipe, and the learning rates that go with its loss."""
-        return dataclasses.replace(self, **dict.fromkeys(_RATES, 0.0), **{**_PLAIN, **RECIPES[name]})
+        changes: dict[str, Any] = {**dict.fromkeys(_RATES, 0.0), **_PLAIN, **RECIPES[name]}
+        return dataclasses.replace(self, **changes)
 
     def without_words(self) -> Self:
         """This run's settings for label vectors that are not made of terms."""

@@ -1,6 +1,8 @@
 """Recipes of phase 3 beside the paper's, as settings of a run."""
 
-RECIPES = {
+from typing import Any
+
+RECIPES: dict[str, dict[str, Any]] = {
     # The paper's comparison: the distance to the label's vector in place of a ranking (section 3.3).
     "l2": {"devise_loss": "l2"},
     # Better zero-shot than the paper's (models/devise/README.md): all terms of a label, its similarities to the trained

@@ -74,10 +74,12 @@ def _check_value(field: dataclasses.Field, value: Any) -> None:
         raise ValueError(f"`{name}` must be positive. Received: {name}={value}")
 
 
+_BOOLEANS = {"true": True, "false": False, "1": True, "0": False}
+
+
 def _parse(field: dataclasses.Field, text: str) -> Any:
-    parsers = {bool: {"true": True, "false": False, "1": True, "0": False}.__getitem__, int: int, float: float}
     kind = type(field.default)
     try:
-        return text if kind is str else parsers[kind](text.lower())
+        return _BOOLEANS[text.lower()] if kind is bool else kind(text)
     except (KeyError, ValueError):
         raise ValueError(f"`{field.name}` must be of type {kind.__name__}. Received: --{field.name}={text}") from None

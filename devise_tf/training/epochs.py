@@ -19,7 +19,7 @@ class Epochs:
 
     def __init__(self, phase: Phase, callbacks: Sequence[keras.callbacks.Callback], verbose: int, bar: bool):
         self.steps_per_epoch = phase.steps_per_epoch
-        self._epoch: int | None = None
+        self._epoch = -1
         self._logs: Mapping[str, float] = {}
         self._callbacks = keras.callbacks.CallbackList(
             list(callbacks),
@@ -35,7 +35,7 @@ class Epochs:
         """More steps follow after `done`, perhaps those of another epoch."""
         epoch = int(done / self.steps_per_epoch)
         if epoch != self._epoch:
-            if self._epoch is not None:
+            if self._epoch >= 0:
                 self._callbacks.on_epoch_end(self._epoch, self._logs)
             self._epoch = epoch
             self._callbacks.on_epoch_begin(epoch)

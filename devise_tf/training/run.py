@@ -42,7 +42,6 @@ class Run(RunContext):
         super().__init__(config, strategy, callbacks)
         # Everything is opened before anything is written: a mistyped path must not become this directory's setting.
         self.inputs = Inputs(config, self._has_phase(SKIP_GRAM) and not self.model_dir.has(Entry.VECTORS))
-        self.labels = RunLabels(self.inputs, self.model_dir)
         self._visual_model = None
         if self._has_phase(CNN) and not self.has_model(CNN):
             self._visual_model = first_visual_model(self, len(self.inputs.seen))
@@ -66,24 +65,20 @@ class Run(RunContext):
     def _all(self) -> str:
         if self._has_phase(SKIP_GRAM):
             make_term_vectors(self, self.inputs)
-        if self.config.phase == "all":  # labels without a vector are better known before the CNN is trained than after
-            self._show_labels()
+        if self._has_phase(DEVISE):
+            labels = RunLabels(self.inputs, self.model_dir)
+            self.say(f"\n{labels.coverage()}")
+            # Labels without a vector are better known before the CNN is trained than after.
+            labels.space(self.config).table(labels.labels)
         if self._visual_model is not None:
             train_visual_model(self, self.inputs, *self._visual_model)
             self._visual_model = None  # phase 3 loads it
         if not self._has_phase(DEVISE):
             return ""
-        if self.config.phase == DEVISE:
-            self._show_labels()
-        train_devise_models(self, self.inputs, self.labels)
+        train_devise_models(self, self.inputs, labels)
         tables = self._report()
         self.wait_for_chief()  # a worker that leaves would be missed by the others
         return tables
-
-    def _show_labels(self) -> None:
-        """Prints what was found for the labels, and raises where one must not be without a vector."""
-        self.say(f"\n{self.labels.coverage()}")
-        self.labels.space(self.config).table(self.inputs.labels)
 
     def _report(self) -> str:
         """Measures the run's models and writes the report; returns the tables."""

@@ -7,7 +7,7 @@ import numpy as np
 from devise_tf import text
 from devise_tf.config import Settings
 from devise_tf.labels import WordSpace
-from devise_tf.labels.coverage import LabelCoverage, label_coverage
+from devise_tf.labels.coverage import label_coverage
 from devise_tf.model_dir import Entry, ModelDir
 from devise_tf.training.inputs import Inputs
 
@@ -18,27 +18,31 @@ class RunLabels:
     Args:
         inputs: `Inputs`. Labels and images.
         model_dir: `ModelDir`. The directory with the term vectors.
+
+    Attributes:
+        labels: `LabelSet`. The labels.
     """
 
     def __init__(self, inputs: Inputs, model_dir: ModelDir):
-        self.inputs, self.model_dir = inputs, model_dir
+        if inputs.labels is None:
+            raise ValueError("`inputs` must have images, whose labels these are. Received: inputs without images")
+        self.inputs, self.model_dir, self.labels = inputs, model_dir, inputs.labels
 
     @functools.cached_property
     def _terms(self) -> tuple[list[str], np.ndarray]:
-        return text.load_vectors(self.model_dir.needed(Entry.VECTORS), terms=self.inputs.labels.names())
+        return text.load_vectors(self.model_dir.needed(Entry.VECTORS), terms=self.labels.names())
 
     def space(self, config: Settings) -> WordSpace:
         """What labels are to a model of these settings."""
         space = WordSpace(*self._terms, config.label_terms, missing=config.missing_labels)
         if not config.label_profiles:
             return space
-        known = set(space.table(self.inputs.labels).ids)
-        trained = self.inputs.labels.select([label for label in self.inputs.seen if label in known])
+        known = set(space.table(self.labels).ids)
+        trained = self.labels.select([label for label in self.inputs.seen if label in known])
         return space.with_profile(trained, config.profile_temperature)
 
     def coverage(self) -> str:
         """What was found for the labels, as a table and a list."""
-        labels = self.inputs.labels
-        coverage: LabelCoverage = label_coverage(labels, self._terms[0])
+        coverage = label_coverage(self.labels, self._terms[0])
         images = {label: count for label, count in self.inputs.source("train").counts().items() if count}
-        return f"Labels and their vectors\n{coverage.table(images)}\n{coverage.listing(labels)}"
+        return f"Labels and their vectors\n{coverage.table(images)}\n{coverage.listing(self.labels)}"

@@ -146,7 +146,7 @@ class SkipGramEngine:
         else:
             with ThreadPoolExecutor(self.threads) as pool:
                 list(pool.map(work, self._space))
-        nats, measured_pairs, pairs, products, rows = sum(space[-1][:5] for space in self._space)
+        nats, measured_pairs, pairs, products, rows = np.sum([space[-1][:5] for space in self._space], axis=0)
         self.pairs += pairs
         self.operations += 6.0 * products * self.dimension
         self.bytes += 8.0 * rows * self.dimension

@@ -42,7 +42,7 @@ class DeviseUpdates:
         """Pairs of an optimizer and the variables that it updates."""
         # Adagrad's own decay does the rest; a linear fall to zero settles the last steps.
         pairs = [(keras.optimizers.Adagrad(_to_zero(self.learning_rate, steps)), model.projection.trainable_variables)]
-        if model.visual_model.trainable_variables:
+        if model.visual_model.trainable_variables and self.cnn_learning_rate is not None:
             optimizer = keras.optimizers.Adagrad(
                 _to_zero(self.cnn_learning_rate, steps), loss_scale_factor=LOSS_SCALE if self.half_precision else None
             )

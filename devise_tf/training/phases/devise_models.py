@@ -52,27 +52,27 @@ def train_devise_models(run: RunContext, inputs: Inputs, labels: RunLabels) -> N
     """Trains and saves the models of phase 3 that are not finished."""
     for model in devise_models(run.config):
         if not run.has_model(model.name):
-            _Training(run, inputs, model, labels.space(model.config)).run_all()
+            _Training(run, inputs, labels, model).run_all()
 
 
 class _Training:
     """The steps in which one model of phase 3 is made."""
 
-    def __init__(self, run: RunContext, inputs: Inputs, model: DeviseModel, words: WordSpace):
-        self.run, self.inputs, self.model, self.config = run, inputs, model, model.config
+    def __init__(self, run: RunContext, inputs: Inputs, labels: RunLabels, model: DeviseModel):
+        self.run, self.inputs, self.labels, self.model, self.config = run, inputs, labels.labels, model, model.config
+        words = labels.space(model.config)
         self.profile = words.profile
         space: LabelSpace = words
         if model.random is not None:
             space = RandomSpace(words, random_seed(self.config.seed, model.random))
-        vectors = space.table(inputs.labels).by_label()
+        vectors = space.table(self.labels).by_label()
         self.seen = [label for label in inputs.seen if label in vectors]
         self.table = np.stack([vectors[label] for label in self.seen])
         self.draws = None
         if self.config.label_terms == "random":
-            by_terms = words.table(inputs.labels.select(self.seen), "terms")
+            by_terms = words.table(self.labels.select(self.seen), "terms")
             self.draws = TermDraws([by_terms.values[rows] for rows in by_terms.entries])
-        source = inputs.source("train").select(self.seen)
-        self.images = run.images(source)
+        self.images = run.images(inputs.source("train").select(self.seen))
 
     def run_all(self) -> None:
         name, run = self.model.name, self.run
@@ -136,7 +136,7 @@ class _Training:
             raise ValueError(f"No checkpoint of phase 1 is left. Received: {run.model_dir.path(SKIP_GRAM)}")
         status = tf.train.Checkpoint(model=skip_gram).restore(checkpoint)
         status.assert_existing_objects_matched().expect_partial()
-        rows = WordSpace(terms, vectors, missing=config.missing_labels).rows(self.inputs.labels.select(self.seen))
+        rows = WordSpace(terms, vectors, missing=config.missing_labels).rows(self.labels.select(self.seen))
         with run.strategy.scope():
             return TrainedLabelVectors(
                 skip_gram, blocks, rows, config.text_learning_rate, config.text_weight, config.seed
