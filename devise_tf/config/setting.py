@@ -78,7 +78,7 @@ _BOOLEANS = {"true": True, "false": False, "1": True, "0": False}
 
 
 def _parse(field: dataclasses.Field, text: str) -> Any:
-    kind = type(field.default)
+    kind: Any = type(field.default)
     try:
         return _BOOLEANS[text.lower()] if kind is bool else kind(text)
     except (KeyError, ValueError):
