@@ -1,6 +1,6 @@
 """What labels are to an exported model: how their text becomes a vector, and how that is scored."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import tensorflow as tf
@@ -234,7 +234,7 @@ def _vector_graph(space: WordSpace, table, texts, terms_file, max_terms) -> Vect
     return VectorGraph(texts, table.values, terms, vectors, terms_file, space.label_terms == "heads", space.profile)
 
 
-_GRAPHS = {OutputSpace: _output_graph, WordSpace: _vector_graph}
+_GRAPHS: dict[type, Callable[..., LabelGraph]] = {OutputSpace: _output_graph, WordSpace: _vector_graph}
 
 
 def at_most(count: tf.Tensor, limit: int, what: str) -> tf.Operation:

@@ -107,7 +107,8 @@ def shared_parts(models: Sequence[LabelModel]) -> list[tuple[Callable[[Any], Any
         return [(_Inference(network), head) for network, head in parts]
     representation = keras.Model(classifier.input, classifier.get_layer("representation").output)
     both = keras.Model(classifier.input, [representation.output, classifier.output])
-    shared, result = _Inference(both), []
+    shared = _Inference(both)
+    result: list[tuple[Callable[[Any], Any], Head]] = []
     for network, head in parts:
         if isinstance(network.output_shape, list) and _same_weights(network, both):
             result.append((shared, head))

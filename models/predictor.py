@@ -2,8 +2,8 @@
 
 import dataclasses
 import threading
-from collections.abc import Callable, Iterator, Sequence
-from typing import NamedTuple
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 import tensorflow as tf
@@ -12,7 +12,7 @@ from absl import logging
 from devise_tf.images.photo_batches import PhotoBatches, listed_images
 from devise_tf.labels import LabelSet, LabelTable
 from devise_tf.models.label_model import LabelModel
-from devise_tf.models.sources import ModelSource
+from devise_tf.models.model_source import ModelSource
 
 _BATCH = 64
 # Lists of labels whose tables are kept.
@@ -198,15 +198,15 @@ class Predictor:
             for image in batch:
                 if isinstance(image, Exception):
                     raise image
-            yield np.stack(batch)
+            yield np.stack([image for image in batch if not isinstance(image, Exception)])
 
 
-def _forward_pass(model: LabelModel, image_size: int) -> tuple[Callable, Callable]:
+def _forward_pass(model: LabelModel, image_size: int) -> tuple[Any, Any]:
     """The way up to the embeddings, and up to the best labels, each one graph for any number of images."""
     pixels = tf.TensorSpec([None, image_size, image_size, 3], tf.float32)
     embed = tf.function(model.embed, input_signature=[pixels]).get_concrete_function()
     shape, dtype = model.value_spec(embed.output_shapes[-1])
     inputs = [pixels, tf.TensorSpec(shape, dtype), tf.TensorSpec([], tf.int32)]
-    answer = tf.function(lambda *arguments: model.answer(*arguments, embed), input_signature=inputs)
+    answer = tf.function(lambda pixels, values, k: model.answer(pixels, values, k, embed), input_signature=inputs)
     # Called as it is, a function looks for the right one of its graphs first, which takes half a millisecond.
     return embed, answer.get_concrete_function()

@@ -12,7 +12,8 @@ from devise_tf.labels import Hierarchy, LabelSet
 from devise_tf.labels.coverage import label_coverage
 from devise_tf.labels.open_labels import open_hierarchy, open_ids, open_labels
 from devise_tf.model_dir import Entry, ReportFile
-from devise_tf.models.sources import ModelSource, PretrainedRun, open_run
+from devise_tf.models.model_source import ModelSource
+from devise_tf.models.sources import PretrainedRun, open_run
 
 # Flags of training in which the seeds of one run may differ: they shape nothing, or lead to labels that are compared.
 _FREE = {"seed", "model_dir", "phase", "strategy", "data_dir", "log_every", "checkpoint_seconds", "verbose"} | {

@@ -3,6 +3,7 @@
 import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -57,7 +58,7 @@ class PhotoBatches:
             pool.shutdown(cancel_futures=True)
 
 
-def listed_images(images: object) -> Sequence[object]:
+def listed_images(images: Any) -> Any:
     """The images, of which there may be one alone, as a sequence."""
     if isinstance(images, (str, bytes, os.PathLike, Image.Image)) or len(getattr(images, "shape", ())) in (2, 3):
         return [images]

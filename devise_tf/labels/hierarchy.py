@@ -141,7 +141,7 @@ class Hierarchy:
     @classmethod
     def from_file(cls, path: str | os.PathLike) -> "Hierarchy":
         """Reads `parent child` lines, whitespace between; text after `#` is a comment."""
-        parents = {}
+        parents: dict[str, list[str]] = {}
         for number, line in read_lines(path):
             pair = line.split("#", 1)[0].split()
             if not pair:

@@ -46,7 +46,7 @@ class LabelSet:
             raise ValueError(
                 f"`terms` must hold one list for each id. Received: len(ids)={len(ids)}, len(terms)={len(terms)}"
             )
-        seen = {}
+        seen: dict[str, int] = {}
         for i, (label, label_terms) in enumerate(zip(ids, terms, strict=True)):
             if problem := _problem(label, label_terms):
                 raise ValueError(f"{problem}. Received: ids[{i}]={label!r}, terms[{i}]={label_terms!r}")
@@ -73,7 +73,7 @@ class LabelSet:
             return NotImplemented
         return self.ids == other.ids and self.terms == other.terms
 
-    __hash__ = None
+    __hash__ = None  # type: ignore[assignment]
 
     def __repr__(self) -> str:
         return f"<LabelSet of {len(self)}: {', '.join(self.ids[:3])}{', …' if len(self) > 3 else ''}>"
@@ -106,7 +106,8 @@ class LabelSet:
             ValueError: The file is malformed; file and line are named.
         """
         rows = _csv_rows(path) if os.fspath(path).lower().endswith(".csv") else _tab_rows(path)
-        ids, terms, lines = [], [], {}
+        ids, terms = [], []
+        lines: dict[str, int] = {}
         for number, row, label, label_terms in rows:
             label_terms = label_terms or [_term_of_id(label)]
             problem = _problem(label, label_terms)
@@ -184,7 +185,7 @@ def load_ids(path: str | os.PathLike) -> list[str]:
     Raises:
         ValueError: An id is a duplicate or is followed by terms, or there are no ids; file and line are named.
     """
-    lines = {}
+    lines: dict[str, int] = {}
     for number, line in read_lines(path):
         label = re.split(r"(?:^|\s)#", line, maxsplit=1)[0].strip()
         if not label:

@@ -64,8 +64,8 @@ class LabelTable:
             for row in rows:
                 owners[row].append(position)
         result = np.full((len(owners), max(map(len, owners), default=1)), -1, np.int32)
-        for row, positions in zip(result, owners, strict=True):
-            row[: len(positions)] = positions
+        for padded, positions in zip(result, owners, strict=True):
+            padded[: len(positions)] = positions
         return result
 
     @cached_property

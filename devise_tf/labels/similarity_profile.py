@@ -32,7 +32,7 @@ class SimilarityProfile:
     references: np.ndarray
     temperature: float = PROFILE_TEMPERATURE
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         references = np.asarray(self.references, np.float32)
         if references.ndim != 2 or not references.size or not np.isfinite(references).all():
             raise ValueError(

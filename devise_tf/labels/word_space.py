@@ -56,7 +56,7 @@ class WordSpace(LabelSpace):
     profile: SimilarityProfile | None = None
     missing: str = "compose"
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         for name, choices in (("missing", MISSING_LABELS), ("label_terms", LABEL_TERMS)):
             if getattr(self, name) not in choices:
                 raise ValueError(f"`{name}` must be one of {choices}. Received: {name}={getattr(self, name)!r}")

@@ -1,11 +1,15 @@
 """Nearest labels of a query."""
 
+from typing import Any
+
 import keras
 import numpy as np
 from keras import ops
 
 
-def search_labels(queries, values, k, candidates=None, recall_target=None):
+def search_labels(
+    queries: Any, values: Any, k: Any, candidates: Any = None, recall_target: float | None = None
+) -> tuple[Any, Any]:
     """The best entries of a table for each query: exhaustive search.
 
     Everything in the package that ranks labels does it here: `LabelIndex`, prediction, evaluation and exports. A
@@ -86,7 +90,14 @@ class LabelIndex(keras.layers.Layer):
     ([[0.2]], [[7]])
     """
 
-    def __init__(self, k=10, recall_target=None, num_labels=None, dimension=None, **kwargs):
+    def __init__(
+        self,
+        k: int = 10,
+        recall_target: float | None = None,
+        num_labels: int | None = None,
+        dimension: int | None = None,
+        **kwargs: Any,
+    ):
         _check_k(k)
         if recall_target is not None:
             raise ValueError(f"Only exact search is supported: leave `recall_target` out. Received: {recall_target=}")
@@ -98,14 +109,14 @@ class LabelIndex(keras.layers.Layer):
         super().__init__(autocast=False, **kwargs)
         self.k = int(k)
         self.recall_target = recall_target
-        self.num_labels = None
-        self.dimension = None
-        self.vectors = None
-        self.labels = None
-        if num_labels is not None:
+        self.num_labels: int | None = None
+        self.dimension: int | None = None
+        self.vectors: Any = None
+        self.labels: Any = None
+        if num_labels is not None and dimension is not None:
             self._make_room(num_labels, dimension)
 
-    def _make_room(self, num_labels, dimension):
+    def _make_room(self, num_labels: int, dimension: int) -> None:
         if self.vectors is not None:
             self._untrack_variable(self.vectors)
             self._untrack_variable(self.labels)
@@ -118,7 +129,7 @@ class LabelIndex(keras.layers.Layer):
         if self.built:
             self._tracker.lock()
 
-    def index(self, vectors, labels=None):
+    def index(self, vectors: Any, labels: Any = None) -> "LabelIndex":
         """Takes over the labels to search, in place of those indexed before, of which there may be another number.
 
         Functions that were compiled before, such as that of `Model.predict`, see the change only if the number of
@@ -158,7 +169,7 @@ class LabelIndex(keras.layers.Layer):
         self.labels.assign(labels.astype(np.int32))
         return self
 
-    def build(self, queries_shape):
+    def build(self, queries_shape: tuple[int | None, ...]) -> None:
         if self.vectors is None:
             raise ValueError("`index` must be called before the layer is. Received: num_labels=None")
         if queries_shape[-1] != self.dimension:
@@ -167,7 +178,7 @@ class LabelIndex(keras.layers.Layer):
                 f"Received: queries.shape={queries_shape}"
             )
 
-    def call(self, queries, k=None, candidates=None):
+    def call(self, queries: Any, k: Any = None, candidates: Any = None) -> tuple[Any, Any]:
         k = self._count(k)
         if candidates is not None:
             candidates = self._mask(ops.convert_to_tensor(candidates))
@@ -176,19 +187,19 @@ class LabelIndex(keras.layers.Layer):
         ids = ops.take(self.labels, ops.maximum(rows, 0), axis=0)
         return ops.cast(scores, "float32"), ops.where(rows < 0, -1, ids)
 
-    def _count(self, k):
+    def _count(self, k: Any) -> Any:
         """`k`, or the layer's; checked if it is a number."""
         k = self.k if k is None else k
         if isinstance(k, (int, np.integer)):
             _check_k(k)
-            if k > self.num_labels:
+            if k > (self.num_labels or 0):
                 raise ValueError(
                     f"`k` must not exceed the number of indexed labels. Received: k={k}, num_labels={self.num_labels}"
                 )
             k = int(k)
         return k
 
-    def _mask(self, candidates):
+    def _mask(self, candidates: Any) -> Any:
         """Which of the indexed labels are candidates."""
         if keras.backend.standardize_dtype(candidates.dtype) == "bool":
             return candidates
@@ -197,15 +208,15 @@ class LabelIndex(keras.layers.Layer):
         last = ops.shape(candidates)[0] - 1
         return ops.take(candidates, ops.minimum(positions, last), axis=0) == self.labels
 
-    def compute_output_shape(self, queries_shape, k=None, candidates=None):
+    def compute_output_shape(self, queries_shape: Any, k: Any = None, candidates: Any = None) -> Any:
         k = self.k if k is None else k
         return (queries_shape[0], k), (queries_shape[0], k)
 
-    def compute_output_spec(self, queries, k=None, candidates=None):
+    def compute_output_spec(self, queries: Any, k: Any = None, candidates: Any = None) -> Any:
         scores_shape, ids_shape = self.compute_output_shape(queries.shape, self._count(k))
         return keras.KerasTensor(scores_shape, dtype="float32"), keras.KerasTensor(ids_shape, dtype="int32")
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {
             **super().get_config(),
             "k": self.k,
@@ -215,6 +226,6 @@ class LabelIndex(keras.layers.Layer):
         }
 
 
-def _check_k(k):
+def _check_k(k: Any) -> None:
     if not isinstance(k, (int, np.integer)) or k < 1:
         raise ValueError(f"`k` must be an integer >= 1. Received: k={k}")

@@ -10,7 +10,8 @@ from devise_tf.layers import LabelSoftmaxLoss
 from devise_tf.models.devise import DeViSE, SpaceRecipe
 from devise_tf.models.label_model import LabelModel
 from devise_tf.models.model_names import random_seed
-from devise_tf.models.sources import TrainedRun, label_recipe
+from devise_tf.models.model_source import label_recipe
+from devise_tf.models.sources import TrainedRun
 from devise_tf.text import save_vectors
 
 TERMS = ["cat", "snow", "leopard", "snow_leopard", "ounce", "dog", "the"]

@@ -8,7 +8,7 @@ from devise_tf.evaluation.measure.measurement import Scorer
 from devise_tf.labels import LabelSet
 from devise_tf.models.devise import DeViSE
 from devise_tf.models.label_model import LabelModel, shared_parts
-from devise_tf.models.sources import ModelSource
+from devise_tf.models.model_source import ModelSource
 
 
 def run_scorers(

@@ -1,0 +1,213 @@
+"""What models come from, for those who use them: evaluation, export, prediction."""
+
+import abc
+from collections.abc import Collection, Sequence
+from functools import partial
+
+import keras
+import numpy as np
+
+from devise_tf.images import Crop
+from devise_tf.labels import Hierarchy, LabelSet, LabelSpace, OutputSpace, RandomSpace, SimilarityProfile, WordSpace
+from devise_tf.models.conse import ConSE
+from devise_tf.models.devise import DeViSE, SpaceRecipe
+from devise_tf.models.devise.space_recipe import NO_TERMS
+from devise_tf.models.label_model import Classifier, LabelModel
+from devise_tf.models.model_names import (
+    CONSE,
+    RANDOM,
+    SOFTMAX,
+    compared,
+    conse_name,
+    kind,
+    nameable,
+    number_in,
+    random_seed,
+)
+from devise_tf.text import load_vectors
+
+# The most probable labels that ConSE averages.
+CONSE_TOP = 10
+
+
+class ModelSource(abc.ABC):
+    """What models come from, read only.
+
+    Attributes:
+        directory: str. Absolute path of the directory that reports on the models are written to.
+        labels: LabelSet. The labels, seen ones first.
+        seen: List of str. Ids of the labels that were trained: the softmax's outputs, in order.
+        unseen: List of str. Ids of the labels that were held out.
+        default_model: str. The model that answers where none is named.
+    """
+
+    directory: str
+    labels: LabelSet
+    seen: list[str]
+    unseen: list[str]
+    default_model: str
+
+    def __init__(self) -> None:
+        self._read: dict[tuple, tuple[list[str], np.ndarray]] = {}
+        self._networks: dict[str, keras.Model] = {}
+
+    @property
+    @abc.abstractmethod
+    def missing_labels(self) -> str:
+        """What training did about labels without a vector."""
+
+    @property
+    @abc.abstractmethod
+    def seed(self) -> int:
+        """The seed of the training."""
+
+    @property
+    @abc.abstractmethod
+    def crop(self) -> Crop:
+        """How images are cropped."""
+
+    @abc.abstractmethod
+    def networks(self) -> list[str]:
+        """The names of the trained networks: `"softmax"`, then those of phase 3."""
+
+    @abc.abstractmethod
+    def hierarchy(self) -> Hierarchy | None:
+        """The hierarchy of the labels, if there is one."""
+
+    @abc.abstractmethod
+    def _load_network(self, name: str) -> keras.Model:
+        """Loads a network of `networks`."""
+
+    @abc.abstractmethod
+    def _vector_files(self, model: str) -> list[str]:
+        """The files of the term vectors of a model's space."""
+
+    # Models
+
+    def models(self) -> list[str]:
+        """The names of the models that answer with any labels: all but those with random label vectors."""
+        return nameable(self._all_models())
+
+    def compared(
+        self, conse_tops: Sequence[int | None] = (CONSE_TOP,), only: Collection[str] | None = None
+    ) -> list[tuple[str, str]]:
+        """The rows that an evaluation has and the models that they show; see `model_names.compared`."""
+        return compared(self._all_models(), conse_tops, only)
+
+    def _all_models(self) -> list[str]:
+        networks = self.networks()
+        return [*networks, CONSE] if SOFTMAX in networks else networks
+
+    def network(self, name: str) -> keras.Model:
+        """Loads a trained network, once: `"softmax"`, `"devise"` or another one of `networks`."""
+        if name not in self._networks:
+            self._networks[name] = self._load_network(name)
+        return self._networks[name]
+
+    def answering(self, name: str | None = None) -> LabelModel:
+        """Loads one of `models`; the default one if none is named.
+
+        Raises:
+            ValueError: There is no such model.
+        """
+        if name and name not in self.models():
+            raise ValueError(f"`model` must be one of {self.models()}. Received: model={name!r}")
+        return self.model(name or self.default_model)
+
+    def model(self, name: str) -> LabelModel:
+        """Loads a model that answers with labels: one of `models`, one with random label vectors, or another ConSE."""
+        kinds = {SOFTMAX: self._softmax_model, CONSE: self._conse_model, RANDOM: self._random_model}
+        return kinds.get(kind(name), self._word_model)(name)
+
+    def _softmax_model(self, name: str) -> LabelModel:
+        trained = self.labels.select(self.seen)
+
+        def outputs(labels: LabelSet | None = None, missing: str = "") -> LabelSpace:
+            return OutputSpace.of(trained, missing or "stop")
+
+        return Classifier(name, self.network(name), outputs, trained)
+
+    def _conse_model(self, name: str) -> LabelModel:
+        top = None if name == conse_name(None) else number_in(name) or CONSE_TOP
+        network = self.conse(self.network(SOFTMAX), top)
+        return LabelModel(name, network, partial(self.word_space, CONSE), self.labels)
+
+    def _word_model(self, name: str) -> LabelModel:
+        network = self.network(name)
+        label_terms, profile = label_recipe(network)
+        words = partial(self.word_space, name, label_terms=label_terms, profile=profile)
+        return LabelModel(name, network, words, self.labels)
+
+    def _random_model(self, name: str) -> LabelModel:
+        seed = random_seed(self.seed, number_in(name) or 0)
+
+        def random(labels: LabelSet | None = None, missing: str = "") -> LabelSpace:
+            return RandomSpace(self.word_space(name, labels, missing), seed)
+
+        return LabelModel(name, self.network(name), random, self.labels)
+
+    def conse(self, classifier: keras.Model, top: int | None = CONSE_TOP) -> ConSE:
+        """ConSE of the softmax network, of at most all its labels; those without a vector are passed over."""
+        trained = self.labels.select(self.seen)
+        table = self.word_space(CONSE, trained, "drop").table(trained)
+        vectors = np.zeros((len(trained), table.values.shape[1]))
+        vectors[[bool(rows) for rows in table.entries]] = table.values
+        return ConSE(classifier, vectors, min(top, len(trained)) if top else None)
+
+    # Labels
+
+    def word_space(
+        self,
+        model: str = CONSE,
+        labels: LabelSet | None = None,
+        missing: str = "",
+        label_terms: str = "first",
+        profile: SimilarityProfile | None = None,
+    ) -> WordSpace:
+        """What labels are to a model whose label vectors are made of terms; by default the plain space of words.
+
+        Args:
+            model: str. The model's name.
+            labels: LabelSet or None. Labels whose terms alone are read.
+            missing: str. See `WordSpace`; by default what training did.
+            label_terms: str. See `WordSpace`.
+            profile: SimilarityProfile or None. See `WordSpace`.
+        """
+        return WordSpace(*self.term_vectors(model, labels), label_terms, profile, missing or self.missing_labels)
+
+    def term_vectors(self, model: str, labels: LabelSet | None = None) -> tuple[list[str], np.ndarray]:
+        """The terms and vectors of a model's space; with `labels` those that their vectors may be made of only."""
+        paths = self._vector_files(model)
+        if labels is None:
+            return _load_vectors(paths, None)
+        # Every model of a run asks for the same few of a large file.
+        key = *paths, frozenset(labels.names())
+        if key not in self._read:
+            self._read[key] = _load_vectors(paths, labels.names())
+        return self._read[key]
+
+
+def label_recipe(network: keras.Model) -> tuple[str, SimilarityProfile | None]:
+    """What a model's label vectors are made of, `label_terms` and `profile` of `WordSpace`.
+
+    Args:
+        network: keras.Model. A `DeViSE`; any other is of the plain space of words.
+    """
+    recipe = network.space_recipe if isinstance(network, DeViSE) else SpaceRecipe()
+    return ("first", None) if recipe.label_terms == NO_TERMS else (recipe.label_terms, recipe.profile)
+
+
+def _load_vectors(paths: list[str], names: Collection[str] | None) -> tuple[list[str], np.ndarray]:
+    """Of one file, or of several of one space; of a term in several of them the first one's vector."""
+    terms, vectors = load_vectors(paths[0], terms=names)
+    for path in paths[1:]:
+        others, rows = load_vectors(path, terms=names)
+        if rows.shape[1] != vectors.shape[1]:
+            raise ValueError(
+                "Vector files that are used together must be of one space, and so of one dimension. Received: "
+                f"{vectors.shape[1]} in {paths[0]!r}, {rows.shape[1]} in {path!r}"
+            )
+        known = set(terms)
+        new = [row for row, term in enumerate(others) if term not in known]
+        terms, vectors = [*terms, *(others[row] for row in new)], np.concatenate([vectors, rows[new]])
+    return terms, vectors
