@@ -1,4 +1,4 @@
-"""The directory that holds everything that a run produces: the one place that knows what lies where in it."""
+"""The directory that holds everything that a run produces: nothing else knows what lies where in it."""
 
 import enum
 import functools

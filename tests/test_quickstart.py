@@ -11,8 +11,8 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 
 
-@pytest.mark.slow
-def test_quickstart_finds_labels_that_it_never_saw(tmp_path):
+@pytest.mark.soak
+def test_quickstart_recognizes_unseen_labels(tmp_path):
     done = subprocess.run(
         [
             *(sys.executable, "-m", "devise_tf.train", "--flagfile=models/quickstart.flags"),

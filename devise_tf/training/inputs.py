@@ -65,7 +65,7 @@ class Inputs:
             world = small_world.world()
             self.labels, self.hierarchy, self.unseen = world.labels, world.hierarchy, list(world.unseen)
         if self.config.validation_labels:
-            # Labels to choose by stand in the unseen ones' place.
+            # Labels to choose by replace the unseen ones.
             self._excluded = set(self.unseen)
             self.unseen = open_ids(self.config.validation_labels, "validation_labels")
             both = sorted(self._excluded & set(self.unseen))

@@ -28,17 +28,16 @@ def run_phase(
     """Trains a phase to its last step, from its newest checkpoint where there is one.
 
     Args:
-        phase: The phase.
-        strategy: The strategy under whose scope the phase's model and optimizers were made.
-        model_dir: Where checkpoints, `metrics.jsonl` and TensorBoard logs go.
-        log_every: Steps between two readings of the metrics, which are also the only steps at which a checkpoint may
-            be written.
-        checkpoint_seconds: Least time between two checkpoints; a last one is written at the end.
+        phase: `Phase`. What is trained.
+        strategy: `tf.distribute.Strategy`. The strategy under whose scope the phase's model and optimizers were made.
+        model_dir: `ModelDir`. Where checkpoints, `metrics.jsonl` and TensorBoard logs go.
+        log_every: Integer. Steps between two readings of the metrics; a checkpoint may be written at these only.
+        checkpoint_seconds: Float. Least time between two checkpoints; a last one is written at the end.
         callbacks: Keras callbacks; `on_train_batch_end` comes once every `log_every` steps.
-        verbose: 0 silences the progress bar.
+        verbose: Integer. 0 silences the progress bar.
 
     Returns:
-        The metrics of the last reading.
+        Floats by name. The metrics of the last reading.
 
     Raises:
         FloatingPointError: The loss, or a variable that would be saved, is not finite. No checkpoint is written then.

@@ -9,10 +9,10 @@ import tensorflow as tf
 
 
 class Stepper(Protocol):
-    """Takes a phase's steps in place of its `loss` and `updates`, on a state of its own.
+    """Takes a phase's steps in place of its `loss` and `updates`, on tables that it holds itself.
 
     Attributes:
-        least_steps: Fewest steps to take at once, where more are left.
+        least_steps: Integer. Fewest steps to take at once, where more are left.
     """
 
     least_steps: int
@@ -32,20 +32,20 @@ class Phase:
     """What is trained, on what, and for how long.
 
     Attributes:
-        name: Name of the phase; its checkpoints lie in a folder of that name.
-        model: The Keras model, with all its variables made.
-        updates: Pairs of a Keras optimizer and the variables that it updates.
-        loss: `loss(batch) -> (objective, sums)`, called on each replica. `objective` is the scalar to minimise, *this
-            replica's part* of the global one: sums over examples, divided by global figures only. `sums` maps the
-            name of each metric to a pair of scalars, a sum and its weight, of which the loop reports the quotient over
-            all replicas.
-        dataset: `dataset(start_step, stop_step, input_context) -> tf.data.Dataset` of batches for one replica, a pure
-            function of its arguments: a run that resumes at a step asks for it from there.
-        steps: Number of steps.
-        steps_per_epoch: Steps in one pass over the data; need not be a whole number.
-        metrics: Names of the metrics that `loss` gives.
-        checkpointed: What else the checkpoints hold, by name.
-        stepper: What takes the steps in place of `loss`, `updates` and `dataset`; only on one replica.
+        name: String. Name of the phase and of its checkpoints' folder.
+        model: `keras.Model`. The model, with all variables made.
+        updates: Pairs. A Keras optimizer and the variables that it updates.
+        loss: Function. `loss(batch) -> (objective, sums)`, called on each replica. `objective` is the scalar to
+            minimize, *this replica's part* of the global one: sums over examples, divided by global figures only.
+            `sums` maps the name of each metric to a pair of scalars, a sum and its weight, of which the loop reports
+            the quotient over all replicas.
+        dataset: Function. `dataset(start_step, stop_step, input_context) -> tf.data.Dataset` of batches for one
+            replica, a pure function of its arguments: a run that resumes at a step calls it with that step.
+        steps: Integer. Number of steps.
+        steps_per_epoch: Float. Steps in one pass over the data; need not be a whole number.
+        metrics: Strings. Names of the metrics that `loss` gives.
+        checkpointed: Dictionary. What else the checkpoints hold, by name.
+        stepper: `Stepper`. What takes the steps in place of `loss`, `updates` and `dataset`; only on one replica.
     """
 
     name: str

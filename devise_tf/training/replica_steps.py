@@ -8,10 +8,10 @@ from devise_tf.training.phase import Phase
 
 
 class ReplicaSteps:
-    """Takes a phase's steps by its `loss` and `updates`: the `Stepper` of every phase that has none.
+    """Takes a phase's steps by its `loss` and `updates`: the `Stepper` of phases without one of their own.
 
     Args:
-        phase: `Phase`. What is trained, its optimizers built.
+        phase: `Phase`. What is trained, with built optimizers.
         strategy: `tf.distribute.Strategy`. The devices.
         start: Integer. The first step.
         log_every: Integer. Steps between two readings of the metrics.
@@ -80,7 +80,7 @@ def _read(total: tf.Variable, weight: tf.Variable) -> float:
 
 
 def sum_rows(gradient: Any) -> Any:
-    """Sums the parts of each row of a sparse gradient: scattered one by one, they would add up in any order."""
+    """Sums the values of each row of a sparse gradient: scattered one by one, they would be added in any order."""
     if not isinstance(gradient, tf.IndexedSlices):
         return gradient
     order = tf.argsort(gradient.indices, stable=True)

@@ -42,7 +42,7 @@ class RunLabels:
         return space.with_profile(trained, config.profile_temperature)
 
     def coverage(self) -> str:
-        """What was found for the labels, as a table and a list."""
+        """How many labels have vectors, and which have none, as a table and a list."""
         coverage = label_coverage(self.labels, self._terms[0])
         images = {label: count for label, count in self.inputs.source("train").counts().items() if count}
         return f"Labels and their vectors\n{coverage.table(images)}\n{coverage.listing(self.labels)}"

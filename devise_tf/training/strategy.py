@@ -11,7 +11,7 @@ def make_strategy(name: str = "default") -> tf.distribute.Strategy:
     """Makes a `tf.distribute` strategy. Call it before any other TensorFlow operation (`multi_worker` needs that).
 
     Args:
-        name: `"default"` (one device), `"mirrored"` (all devices of this machine: its GPUs, or its logical CPU
+        name: String. `"default"` (one device), `"mirrored"` (all devices of this machine: its GPUs, or its logical CPU
             devices where it has several) or `"multi_worker"` (one process a machine, described by the `TF_CONFIG`
             environment variable; all processes must see the same model directory).
 

@@ -50,12 +50,12 @@ def make(**changes):
         ({"image_size": 40, "resize_size": 39}, "`resize_size` must not be smaller than `image_size`"),
     ],
 )
-def test_values_that_cannot_be(changes, message):
+def test_invalid_values_are_named_with_what_was_expected(changes, message):
     with pytest.raises(ValueError, match=message):
         make(**changes)
 
 
-def test_a_phase_needs_its_own_input_only():
+def test_single_phase_needs_only_what_it_reads():
     make(phase="skip_gram", images="")
     make(phase="cnn", corpus="")
 
@@ -71,12 +71,12 @@ def test_free_and_later_settings():
     assert FREE == (*free, "skip_gram_threads")
 
 
-def test_float16_where_nothing_is_trained_in_it():
+def test_float16_is_allowed_where_nothing_is_trained():
     make(dtype="float16", frozen_layers="all")
     make(dtype="float16", cnn_epochs=0.0, finetune_epochs=0.0, visual_weights="imagenet")
 
 
-def test_what_a_directory_is_bound_to_leaves_out_later_settings_at_their_defaults():
+def test_flags_file_omits_later_settings_at_their_defaults():
     everything = dataclasses.asdict(make())
     assert make().bound() == {name: value for name, value in everything.items() if name not in LATER}
     assert make(dtype="bfloat16").bound() == {**make().bound(), "dtype": "bfloat16"}
@@ -97,7 +97,7 @@ def test_settings_are_read_from_flags():
             Settings.from_flags(flag)
 
 
-def test_choices_are_those_of_the_library():
+def test_choices_are_listed_once():
     named = {field.name: field.metadata["choices"] for field in dataclasses.fields(Config)}
     assert named["missing_labels"] == choices.MISSING_LABELS
     assert named["label_terms"] == choices.LABEL_TERMS
@@ -105,25 +105,25 @@ def test_choices_are_those_of_the_library():
     assert named["dtype"] == choices.DTYPES
 
 
-def test_every_setting_says_what_it_is():
+def test_every_setting_has_a_help_text_and_a_typed_default():
     for field in dataclasses.fields(Config):
         assert field.metadata["help"].endswith(".")
         assert field.type in (str, int, float, bool)
         assert type(field.default) is field.type
 
 
-def test_learning_rates_of_phase_3_go_with_the_loss():
+def test_default_learning_rates_of_phase_3_depend_on_the_loss():
     assert make().devise_rates() == make(devise_loss="hardest").devise_rates() == (0.3, 0.1, 0.01)
     assert make(devise_loss="softmax").devise_rates() == (0.3, 0.1, 0.01)
     assert make(devise_loss="sum").devise_rates() == make(devise_loss="l2").devise_rates() == (0.03, 0.01, 0.002)
     assert make(devise_loss="l2", finetune_cnn_learning_rate=0.5).devise_rates() == (0.03, 0.01, 0.5)
 
 
-def test_the_command_line_is_what_differs():
+def test_command_line_holds_what_differs_from_the_defaults():
     assert set(make(seed=3).command_line()) == {*make().command_line(), "--seed=3"}
 
 
-def test_recipes_are_the_runs_settings_but_for_what_they_name():
+def test_recipe_changes_only_the_settings_that_it_names():
     """Not its learning rates, which go with its loss, nor its label vectors, which are the paper's by default."""
     config = make(
         compare=" l2,,profiles ", devise_loss="softmax", label_terms="random", label_profiles=True, margin=0.7,

@@ -38,7 +38,7 @@ def contents(directory):
 
 
 @pytest.mark.slow
-def test_a_run_of_other_label_vectors_and_the_recipes_to_compare_with(tmp_path):
+def test_run_with_other_label_vectors_and_compared_recipes(tmp_path):
     """Random terms, softmax loss and profiles; beside it the distance loss on first terms, and the whole recipe."""
     inputs = tiny_run.make_inputs(tmp_path)
     terms = {"cat": "cat, word1, word2", "dog": "dog, cat word3", "rose": "rose, word4"}
@@ -148,7 +148,7 @@ def test_labels_without_val_images_are_candidates(gaps_run):
 
 
 @pytest.mark.slow
-def test_alexnet_takes_steps_in_all_phases(gaps_run):
+def test_alexnet_trains_in_all_phases(gaps_run):
     config = gaps_run
     lines = read_metrics(config["model_dir"])
     assert list(dict.fromkeys(line["phase"] for line in lines)) == list(PHASES[:4])
@@ -157,7 +157,7 @@ def test_alexnet_takes_steps_in_all_phases(gaps_run):
 
 
 @pytest.mark.slow
-def test_label_vectors_move_by_the_ranking_loss_alone(gaps_run):
+def test_ranking_loss_alone_moves_only_the_seen_labels_vectors(gaps_run):
     """Without the weight of the text, the seen labels' vectors move, and nothing else does."""
     config = gaps_run
     terms, before = text.load_vectors(os.path.join(config["model_dir"], "vectors.bin"))
@@ -169,7 +169,7 @@ def test_label_vectors_move_by_the_ranking_loss_alone(gaps_run):
 
 
 @pytest.mark.parametrize("finished", [pytest.param(True, marks=pytest.mark.slow), False])
-def test_a_run_keeps_its_labels(request, inputs, tmp_path, finished):
+def test_other_unseen_labels_are_refused_by_a_started_run(request, inputs, tmp_path, finished):
     if finished:
         config = copy_of(request.getfixturevalue("gaps_run"), tmp_path)
         unseen = tmp_path / "unseen.txt"
@@ -187,7 +187,7 @@ def test_a_run_keeps_its_labels(request, inputs, tmp_path, finished):
     open_run(config)
 
 
-def test_a_run_keeps_its_terms(inputs, tmp_path):
+def test_other_terms_are_refused_by_a_started_run(inputs, tmp_path):
     labels = tmp_path / "labels.txt"
     config = settings(inputs, tmp_path / "run", labels_file=write_labels(labels, [*SEEN, "fox", "more"]))
     open_run(config)
@@ -201,7 +201,7 @@ def test_a_run_keeps_its_terms(inputs, tmp_path):
     open_run(config)
 
 
-def test_changed_text_stops_an_unfinished_phase_1(tmp_path):
+def test_changed_text_is_refused_by_an_unfinished_phase_1(tmp_path):
     inputs = tiny_run.make_inputs(tmp_path)
     config = settings(inputs, tmp_path / "run", phase="skip_gram")
     start_run(config)
@@ -214,7 +214,7 @@ def test_changed_text_stops_an_unfinished_phase_1(tmp_path):
     assert contents(tmp_path / "run") == before
 
 
-def test_phrases_are_terms(tmp_path):
+def test_phrases_become_terms(tmp_path):
     inputs = tiny_run.make_inputs(tmp_path)
     with open(inputs["corpus"], "a") as file:
         file.write("fire tree\n" * 5 + "the fire tree cat\n" * 3 + "new dog york\n" * 9)
@@ -228,7 +228,7 @@ def test_phrases_are_terms(tmp_path):
     assert not text.Vocabulary.load(tmp_path / "other" / "vocabulary.txt").phrases
 
 
-def test_an_unseen_label_must_have_images(inputs, tmp_path):
+def test_unseen_labels_without_images_are_named(inputs, tmp_path):
     (tmp_path / "unseen.txt").write_text("fox\nunicorn\n")
     labels = write_labels(tmp_path / "labels.txt", [*SEEN, "fox", "unicorn"])
     config = settings(inputs, tmp_path / "run", labels_file=labels, unseen_labels=str(tmp_path / "unseen.txt"))
@@ -238,7 +238,7 @@ def test_an_unseen_label_must_have_images(inputs, tmp_path):
 
 
 @pytest.mark.parametrize("unseen", [True, False])
-def test_validation_labels_stand_in_the_unseen_ones_place(inputs, tmp_path, unseen):
+def test_validation_labels_replace_the_unseen_ones(inputs, tmp_path, unseen):
     """No phase sees images of either; the report is of the validation labels alone."""
     (tmp_path / "validation.txt").write_text("rose\ncat\n")
     config = settings(inputs, tmp_path / "run", validation_labels=str(tmp_path / "validation.txt"))
@@ -268,7 +268,7 @@ def test_validation_labels_of_the_built_in_set(tmp_path):
     assert not set(opened.labels.ids) & set(world.unseen)
 
 
-def test_nothing_is_chosen_by_unseen_labels(inputs, tmp_path):
+def test_unseen_labels_are_refused_as_validation_labels(inputs, tmp_path):
     (tmp_path / "validation.txt").write_text("rose\nfox\n")
     config = settings(inputs, tmp_path / "run", validation_labels=str(tmp_path / "validation.txt"))
     with pytest.raises(ValueError, match=r"`validation_labels` must be others than the unseen.*Received: \['fox'\]"):
@@ -280,7 +280,7 @@ def test_nothing_is_chosen_by_unseen_labels(inputs, tmp_path):
     assert contents(tmp_path / "run") == {}
 
 
-def test_empty_label_folders_hold_no_label(tmp_path):
+def test_empty_label_folders_are_no_labels(tmp_path):
     inputs = tiny_run.make_inputs(tmp_path)
     for folder in ("train/ghost", "val/ghost", "train/ape"):
         (tmp_path / "images" / folder).mkdir()
@@ -312,7 +312,7 @@ def without_val(directory):
         ("images", without_val),
     ],
 )
-def test_a_mistyped_setting_leaves_the_directory_free(inputs, tmp_path, setting, wrong):
+def test_mistyped_setting_leaves_the_directory_unbound(inputs, tmp_path, setting, wrong):
     (tmp_path / "pairs.txt").write_text("".join(f"thing {label}\n" for label in [*SEEN, "fox"]))
     (tmp_path / "vectors.txt").write_text("".join(f"{label} 1 {i}\n" for i, label in enumerate([*SEEN, "fox"])))
     (tmp_path / "wrong").mkdir()
@@ -327,7 +327,7 @@ def test_a_mistyped_setting_leaves_the_directory_free(inputs, tmp_path, setting,
     assert (tmp_path / "run" / "flags.txt").exists()
 
 
-def test_paths_in_the_home_folder(inputs, tmp_path, monkeypatch):
+def test_home_folder_is_expanded_in_paths(inputs, tmp_path, monkeypatch):
     home, elsewhere = tmp_path / "home", tmp_path / "elsewhere"
     home.mkdir()
     elsewhere.mkdir()
@@ -341,7 +341,7 @@ def test_paths_in_the_home_folder(inputs, tmp_path, monkeypatch):
     assert set(terms) == {*SEEN, "fox", "word39"}
 
 
-def test_vectors_with_terms_of_odd_spaces(inputs, tmp_path):
+def test_terms_with_white_space_are_ignored(inputs, tmp_path):
     path = tmp_path / "vectors.txt"
     path.write_text("".join(f"{term} {i} 1\n" for i, term in enumerate(["cat", "snow\u00a0leopard", "dog"])))
     start_run(settings(inputs, tmp_path / "run", phase="skip_gram", corpus="", vectors=str(path)))

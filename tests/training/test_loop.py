@@ -70,7 +70,7 @@ def line_phase(steps=STEPS, learning_rate=0.1, dropout=0.0, momentum=0.9):
     return Phase("line", model, [(optimizer, model.trainable_variables)], loss, dataset, steps, steps_per_epoch=5)
 
 
-def test_callbacks(tmp_path):
+def test_callbacks_are_called_as_by_fit(tmp_path):
     """Thirteen steps are two epochs of five and a part; readings fall on multiples of `log_every`."""
     record = Record()
     logs = run_phase(line_phase(13), make_strategy(), ModelDir(str(tmp_path)), 2, callbacks=[record], verbose=0)
@@ -97,7 +97,7 @@ def test_readings_are_means_over_the_steps_between(tmp_path):
 
 
 @pytest.mark.parametrize("dropout", [0.0, 0.5])
-def test_an_interrupted_phase_goes_on(tmp_path, dropout):
+def test_interrupted_phase_resumes_exactly(tmp_path, dropout):
     """Momentum and the state of the dropout's draws go on too."""
     whole, parts = ModelDir(str(tmp_path / "whole")), ModelDir(str(tmp_path / "parts"))
     run_phase(line_phase(9, dropout=dropout), make_strategy(), whole, 1, verbose=0)
@@ -115,7 +115,7 @@ def test_an_interrupted_phase_goes_on(tmp_path, dropout):
         np.testing.assert_array_equal(value, expected)
 
 
-def test_a_loss_that_is_not_finite_ends_the_run(tmp_path):
+def test_infinite_loss_ends_the_run(tmp_path):
     """With lr = 1e15, the loss grows by about 1e31 a step and leaves float32 in the third."""
     model_dir = ModelDir(str(tmp_path))
     phase = line_phase(learning_rate=1e15, momentum=0.0)
@@ -125,7 +125,7 @@ def test_a_loss_that_is_not_finite_ends_the_run(tmp_path):
     assert [line["step"] for line in read_metrics(tmp_path)] == [1, 2]
 
 
-def test_broken_variables_are_not_saved(tmp_path):
+def test_infinite_variables_are_not_saved(tmp_path):
     """The loss of a step is from before its update: that of the only step is finite, what it leaves is not."""
     model_dir = ModelDir(str(tmp_path))
     with pytest.raises(
@@ -135,7 +135,7 @@ def test_broken_variables_are_not_saved(tmp_path):
     assert tf.train.latest_checkpoint(model_dir.path("line")) is None
 
 
-def test_a_phase_must_have_steps(tmp_path):
+def test_phase_without_steps_is_an_error(tmp_path):
     with pytest.raises(ValueError, match="no step to take.*Received: steps=0"):
         run_phase(line_phase(steps=0), make_strategy(), ModelDir(str(tmp_path)), verbose=0)
 
@@ -176,7 +176,7 @@ def fit(model, batches):
     return losses
 
 
-def test_the_cnn_phase_equals_fit(source, tmp_path):
+def test_cnn_phase_equals_fit(source, tmp_path):
     """Constant learning rate and no weight decay: the phase's own are a schedule."""
     models = []
     for _ in range(2):
@@ -197,7 +197,7 @@ def test_the_cnn_phase_equals_fit(source, tmp_path):
 
 
 @pytest.mark.parametrize("frozen", [True, False])
-def test_the_devise_phase_equals_fit(source, tmp_path, frozen):
+def test_devise_phase_equals_fit(source, tmp_path, frozen):
     """All false labels count, so that nothing is drawn; one learning rate for all and no schedule."""
     vectors = np.random.default_rng(0).standard_normal((len(SEEN), 8))
     models = []
@@ -249,7 +249,7 @@ def test_trained_label_vectors_learn_from_every_image(source):
     np.testing.assert_allclose(tf.convert_to_tensor(gradients[1]), table, rtol=1e-4, atol=1e-4)
 
 
-def test_no_step_copies_the_label_table(source):
+def test_steps_do_not_copy_the_label_vectors(source):
     """The table is a variable that the step reads: no constant of its graph, and no part of a batch, is so large."""
     many = 400
     visual = keras.Sequential([keras.Input((16, 16, 3)), keras.layers.GlobalAveragePooling2D()])

@@ -30,7 +30,7 @@ def test_atomic_path_shows_whole_files_only(tmp_path):
     assert path.read_text() == "whole"
 
 
-def test_flags_are_held_against_those_that_are_there(tmp_path):
+def test_other_flags_are_named(tmp_path):
     model_dir = ModelDir(str(tmp_path / "new"))
     model_dir.bind_flags({"seed": 0, "corpus": "a b.txt", "missing": None})
     model_dir.bind_flags({"seed": 0, "corpus": "a b.txt", "missing": None})
@@ -44,7 +44,7 @@ def test_flags_are_held_against_those_that_are_there(tmp_path):
     assert "\n" not in message
 
 
-def test_a_directory_says_what_it_is(tmp_path):
+def test_directory_gives_settings_models_and_missing_entries(tmp_path):
     model_dir = ModelDir(str(tmp_path / "run"))
     with pytest.raises(ValueError, match="must be the directory of a run .*Received: model_dir="):
         model_dir.config  # noqa: B018
@@ -67,7 +67,7 @@ def test_model_dir_must_be_named():
         ModelDir("")
 
 
-def test_metrics_are_forgotten_from_a_step_on(tmp_path):
+def test_metrics_after_a_step_are_dropped(tmp_path):
     """Lines of other phases stay, and what a kill left of a line goes."""
     model_dir = ModelDir(str(tmp_path))
     logs = {phase: MetricsLog(model_dir, phase) for phase in ("skip_gram", "cnn")}
@@ -94,7 +94,7 @@ def test_tensorboard_reads_the_metrics(tmp_path):
     assert values == {"loss": (7, 0.25), "accuracy": (7, 0.5)}
 
 
-def test_a_run_keeps_to_its_directory(tmp_path):
+def test_other_settings_are_refused_and_free_ones_accepted(tmp_path):
     """Another seed is refused before anything is touched; how a run is watched may change."""
     inputs = tiny_run.make_inputs(tmp_path)
     config = settings(inputs, tmp_path / "run", phase="skip_gram")
@@ -107,7 +107,7 @@ def test_a_run_keeps_to_its_directory(tmp_path):
     assert json.loads((tmp_path / "run" / "metrics.jsonl").read_text().splitlines()[-1])["phase"] == "skip_gram"
 
 
-def test_flags_are_read_by_the_names_of_now(tmp_path):
+def test_flags_of_earlier_names_are_read(tmp_path):
     """Directories of before hold `--labels=FILE`: they are read, and their runs resumed."""
     (tmp_path / "flags.txt").write_text("--labels=words.txt\n--seed=3\n")
     run = ModelDir(str(tmp_path))

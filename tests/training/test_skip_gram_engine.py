@@ -50,13 +50,13 @@ def every(blocks, rate=0.05, epoch=0):
         (20, 4, 300, 250, 6.0, 0),
     ],
 )
-def test_equals_the_formula(dimension, window, block_size, chunk_size, summed, sample):
+def test_engine_equals_the_formula(dimension, window, block_size, chunk_size, summed, sample):
     assert_engine_is_right(
         dimension, window=window, block_size=block_size, chunk_size=chunk_size, summed_updates=summed, sample=sample
     )
 
 
-def test_a_vocabulary_of_two_terms():
+def test_vocabulary_of_two_terms():
     assert_engine_is_right(5, size=2, length=80, rate=0.02, window=2, block_size=4, chunk_size=30, summed_updates=8.0)
 
 
@@ -76,7 +76,7 @@ def test_sentences_of_one_term_teach_nothing():
     assert engine.pairs == engine.operations == engine.bytes == 0
 
 
-def test_chunks_of_which_nothing_is_kept():
+def test_chunks_whose_terms_are_all_subsampled():
     """The frequent term is never kept: whole chunks are empty, one after the last sentence, too."""
     ids = np.concatenate([np.zeros(60, int), [1, 2, 3, -1], np.full(40, -1), [2, 1], np.zeros(50, int)])
     blocks = make_blocks(ids, np.array([10**15, 9, 8, 7]), sample=1e-14, window=2, chunk_size=10, block_size=2)
@@ -100,7 +100,7 @@ def test_ids_may_be_mapped_from_a_file(tmp_path):
     np.testing.assert_array_equal(*found)
 
 
-def test_the_tables_that_it_starts_from_stay_as_they_are():
+def test_initial_tables_are_copied():
     ids, counts = zipf_corpus(40, 700)
     blocks = make_blocks(ids, counts)
     tables = random_tables(blocks, 16)
@@ -110,7 +110,7 @@ def test_the_tables_that_it_starts_from_stay_as_they_are():
         np.testing.assert_array_equal(table, copy)
 
 
-def test_measured_share_of_the_blocks():
+def test_loss_is_measured_on_a_share_of_the_blocks():
     """At a learning rate of 0 the whole loss is known; one block in 16 is measured, and tells it nearly."""
     ids, counts = zipf_corpus(40, 60_000)
     blocks = make_blocks(ids, counts, **BLOCKS)
@@ -127,7 +127,7 @@ def test_measured_share_of_the_blocks():
     assert again["measured_pairs"] != part["measured_pairs"]
 
 
-def test_counts_of_work():
+def test_work_is_counted():
     """One block of two centres, three contexts and, in a vocabulary of three, two nodes."""
     blocks = make_blocks([0, 1, 2], np.array([3, 2, 1]), window=1, block_size=3, chunk_size=3)
     engine = SkipGramEngine(blocks, *random_tables(blocks, 10), threads=1)
@@ -135,7 +135,7 @@ def test_counts_of_work():
     assert (engine.pairs, engine.operations, engine.bytes) == (4, 6 * 2 * 3 * 10, 8 * (2 + 3) * 10)
 
 
-def test_bad_arguments():
+def test_invalid_arguments_of_the_engine():
     blocks = make_blocks([0, 1, 2], np.array([3, 2, 1]))
     vectors, nodes = random_tables(blocks, 4)
     for bad in ((vectors[:2], nodes), (vectors, vectors), (vectors[:, :3], nodes), (vectors[0], nodes)):
@@ -172,7 +172,7 @@ def run_steps(directory, blocks, threads, dimension=6, epochs=1.5, callbacks=(),
 
 
 @pytest.mark.parametrize(("dimension", "summed"), [(6, 4.0), (40, 1e9)])
-def test_equals_the_keras_path(tmp_path, dimension, summed):
+def test_engine_equals_the_keras_path(tmp_path, dimension, summed):
     """Chunks of one block, one a step: the same steps. The two differ by rounding alone."""
     ids, counts = zipf_corpus(40, 1000)
     blocks = make_blocks(ids, counts, window=3, sample=0.02, block_size=5, chunk_size=5, summed_updates=summed)
@@ -186,7 +186,7 @@ def test_equals_the_keras_path(tmp_path, dimension, summed):
     assert engine_line["loss"] == pytest.approx(keras_line["loss"], rel=1e-5)
 
 
-def test_a_checkpoint_of_either_path_is_the_others(tmp_path):
+def test_either_path_resumes_the_other(tmp_path):
     """A run begun where Numba is goes on where it is not, and the other way round."""
     ids, counts = zipf_corpus(40, 500)
     blocks = make_blocks(ids, counts, block_size=5, chunk_size=5)
@@ -204,7 +204,7 @@ def test_a_checkpoint_of_either_path_is_the_others(tmp_path):
 # Steps, threads and resuming
 
 
-def test_one_thread_repeats_and_resumes_to_the_last_bit(tmp_path):
+def test_single_thread_repeats_and_resumes_exactly(tmp_path):
     ids, counts = zipf_corpus(60, 6000)
     blocks = make_blocks(ids, counts, sample=0.02, chunks_per_step=2, **BLOCKS)
     options = {"least_steps": 4, "log_every": 1, "checkpoint_seconds": 0.0}
@@ -227,14 +227,14 @@ def test_one_thread_repeats_and_resumes_to_the_last_bit(tmp_path):
     np.testing.assert_array_equal(run_steps(tmp_path / "cut", blocks, 1, epochs=3).vectors(), models[0].vectors())
 
 
-def test_steps_at_once_are_a_million_ids(tmp_path):
+def test_a_million_ids_are_trained_at_once(tmp_path):
     ids, counts = zipf_corpus(40, 500)
     blocks = make_blocks(ids, counts, chunks_per_step=3)
     phase = skip_gram_phase(SkipGram(counts, 4), blocks, 1.0, threads=1)
     assert phase.stepper.least_steps == 1334
 
 
-def test_what_a_step_trains(monkeypatch):
+def test_step_trains_its_chunks(monkeypatch):
     """The order's chunks with their passes, and each step's learning rate, whatever is taken at once."""
     ids, counts = zipf_corpus(40, 2500)
     blocks = make_blocks(ids, counts, chunks_per_step=4)
@@ -262,7 +262,7 @@ def test_what_a_step_trains(monkeypatch):
 
 
 @pytest.mark.parametrize("threads", [1, 3])
-def test_every_chunk_is_trained_once(monkeypatch, threads):
+def test_each_chunk_is_trained_once_by_any_thread(monkeypatch, threads):
     """With its own key and learning rate, whichever thread takes it, in pieces of about 10,000 ids."""
     ids, counts = zipf_corpus(40, 60_000)
     blocks = make_blocks(ids, counts)
@@ -283,7 +283,7 @@ def test_every_chunk_is_trained_once(monkeypatch, threads):
     assert max(map(len, calls)) == 40
 
 
-def test_threads_learn_what_one_learns():
+def test_several_threads_learn_as_well_as_one():
     """All threads write to the same few rows, the worst case for training without locks."""
     words = 6
     blocks = make_blocks(topics_corpus(5000), **BLOCKS)
@@ -302,7 +302,7 @@ def test_threads_learn_what_one_learns():
 
 
 @pytest.mark.parametrize("threads", [1, 2])
-def test_a_huge_learning_rate(tmp_path, threads):
+def test_huge_learning_rate_is_an_error_and_leaves_no_checkpoint(tmp_path, threads):
     ids, counts = zipf_corpus(40, 3000)
     blocks = make_blocks(ids, counts, **BLOCKS)
     model = SkipGram(counts, 6)
@@ -332,7 +332,7 @@ def python(code, *arguments, status=0, warnings="error", **variables):
 CHECK = "from tests.helpers.engine_oracle import assert_engine_is_right as check\n"
 
 
-def test_importing_compiles_nothing(tmp_path):
+def test_import_compiles_nothing(tmp_path):
     code = (
         "import sys\n"
         "from devise_tf.training.engine import skip_gram_engine, skip_gram_kernels\n"
@@ -343,7 +343,7 @@ def test_importing_compiles_nothing(tmp_path):
     assert [name for _, _, names in os.walk(tmp_path) for name in names] == []
 
 
-def test_without_numba(tmp_path):
+def test_without_numba_training_uses_keras_and_says_so(tmp_path):
     """The command says so in one line and trains with Keras operations; Numba is asked for in phase 1 only."""
     inputs = tiny_run.make_inputs(tmp_path)
     code = (
@@ -367,7 +367,7 @@ def test_without_numba(tmp_path):
     assert [line["step"] for line in read_metrics(tmp_path / "run")][:2] == [3, 6]
 
 
-def test_the_command_uses_the_engine(tmp_path, capsys, monkeypatch):
+def test_training_uses_the_engine(tmp_path, capsys, monkeypatch):
     made = []
 
     class Recorded(SkipGramEngine):
@@ -394,7 +394,7 @@ def copy_of_the_package(directory):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("home", ["writable", "read-only"])
-def test_a_read_only_package(tmp_path, home):
+def test_read_only_package_caches_elsewhere_or_not_at_all(tmp_path, home):
     """Compiled code goes to the user's cache folder; where that cannot be written either, it is not kept."""
     copy_of_the_package(tmp_path)
     folder = tmp_path / "home"
@@ -407,7 +407,7 @@ def test_a_read_only_package(tmp_path, home):
 
 @pytest.mark.soak
 @pytest.mark.parametrize("when", ["before", "after"])
-def test_killed_while_compiling(tmp_path, when):
+def test_kills_while_compiling_leave_a_usable_cache(tmp_path, when):
     """Killed at the first files that each process writes; the next one takes what is whole, and the last is right."""
     code = (
         "import os, signal, sys\n"
@@ -430,7 +430,7 @@ def test_killed_while_compiling(tmp_path, when):
     assert python(code, "1", "before", NUMBA_CACHE_DIR=str(tmp_path)) == "right\n"
 
 
-def test_narrow_registers(tmp_path):
+def test_engine_is_right_without_avx_512(tmp_path):
     """Code for a CPU without AVX-512."""
     code = (
         "from devise_tf.training.engine import matrix_tiles\n"

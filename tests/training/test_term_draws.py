@@ -57,7 +57,7 @@ def test_draws_are_a_function_of_seed_and_step():
     np.testing.assert_array_equal(drawn(seed=5, steps=steps), first)
 
 
-def test_seeds_and_steps_have_draws_of_their_own():
+def test_other_seeds_and_steps_draw_other_terms():
     many = drawn(seed=0, steps=range(300)), drawn(seed=1, steps=range(300))
     assert (many[0] != many[1])[:, 3].mean() > 0.7  # 6 of 7 are expected
     assert (many[0][:-1] != many[0][1:])[:, 3].mean() > 0.7
@@ -70,7 +70,7 @@ def test_every_replica_draws_the_same():
     np.testing.assert_array_equal(here, draws.label_vectors(4, tf.constant(9, tf.int64)))
 
 
-def test_labels_of_one_term_keep_it():
+def test_labels_of_one_term_always_draw_it():
     vectors = np.random.default_rng(0).normal(size=(3, 4)).astype(np.float32)
     draws = TermDraws([vectors[:1], vectors[1:2], vectors[2:]])
     for step in range(5):
@@ -81,7 +81,7 @@ def test_labels_of_one_term_keep_it():
 @pytest.mark.parametrize(
     ("num_examples", "batch_size", "seed"), [(5, 2, 0), (7, 7, 11), (100, 32, 2**31 - 1), (3, 8, 5)]
 )
-def test_an_examples_step_is_known_by_its_seed(num_examples, batch_size, seed, shuffle):
+def test_step_of_an_example_follows_from_its_seed(num_examples, batch_size, seed, shuffle):
     order = ExampleOrder(num_examples, batch_size, seed, shuffle)
     examples = next(iter(order.dataset(0, 9).batch(9 * batch_size)))
     steps = order.step(examples["seed"])
@@ -90,7 +90,7 @@ def test_an_examples_step_is_known_by_its_seed(num_examples, batch_size, seed, s
     np.testing.assert_array_equal(order.step(examples["seed"][-1]), 8)  # of one alone, too
 
 
-def test_steps_of_long_runs():
+def test_steps_beyond_32_bits_of_examples():
     """Beyond 2**32 examples, where the number of an example needs both words of its seed."""
     order = ExampleOrder(1000, 256, seed=77)
     first = 2**33 + 3

@@ -3,7 +3,7 @@
 LLVM does not keep such tiles in registers by itself, and a call of a BLAS costs much beside such a product. Tiles take
 addresses, because the rows that they join lie scattered in large tables.
 
-What Numba keeps of compiled functions does not depend on this file: after a change here, touch the files that use it.
+Numba's cache does not look at this file: after a change here, touch the files that use it.
 """
 
 from llvmlite import ir
@@ -44,8 +44,8 @@ def _store(builder, address, value):
     builder.store(value, _pointer(builder, address, value.type)).align = 4
 
 
-def _shuffle(builder, a, b, places):
-    return builder.shuffle_vector(a, b, ir.Constant(ir.VectorType(_INT32, len(places)), places))
+def _shuffle(builder, a, b, lanes):
+    return builder.shuffle_vector(a, b, ir.Constant(ir.VectorType(_INT32, len(lanes)), lanes))
 
 
 def _fma(builder, a, b, c):
@@ -77,8 +77,8 @@ def dot_tile(typing_context, rows, columns, column_stride, row_bytes, out, out_s
         with cgutils.for_range_slice(builder, _const(0), row_bytes, _const(BYTES), inc=True) as (offset, _):
             a = [_load(builder, builder.add(address, offset)) for address in left]
             b = [_load(builder, builder.add(address, offset)) for address in right]
-            for place, slot in enumerate(sums):
-                value = _fma(builder, a[place // COLUMNS], b[place % COLUMNS], builder.load(slot))
+            for index, slot in enumerate(sums):
+                value = _fma(builder, a[index // COLUMNS], b[index % COLUMNS], builder.load(slot))
                 builder.store(value, slot)
         # Adds the lanes of all sums at once: each round halves the lanes of a sum and puts two sums in one register.
         vectors, lanes = [builder.load(slot) for slot in sums], LANES
@@ -93,8 +93,8 @@ def dot_tile(typing_context, rows, columns, column_stride, row_bytes, out, out_s
             lanes = half
         for r in range(ROWS):
             vector, first = vectors[r * COLUMNS // LANES], r * COLUMNS % LANES
-            part = _shuffle(builder, vector, vector, list(range(first, first + COLUMNS)))
-            _store(builder, builder.add(out, builder.mul(out_stride, _const(r))), part)
+            values = _shuffle(builder, vector, vector, list(range(first, first + COLUMNS)))
+            _store(builder, builder.add(out, builder.mul(out_stride, _const(r))), values)
         return context.get_dummy_value()
 
     return types.void(*[types.int64] * 6), codegen

@@ -21,7 +21,7 @@ def available_cores() -> int:
 
 
 def row_slices(rows: int) -> list[slice]:
-    """Slices that take a table in parts: a large table is not to be in memory once more where it is copied."""
+    """Slices of a table, row by row: copying a large one at once would take its memory twice."""
     return [slice(start, start + _SLICE_ROWS) for start in range(0, rows, _SLICE_ROWS)]
 
 
@@ -29,22 +29,22 @@ class SkipGramEngine:
     """Trains term and node vectors by stochastic gradient descent, without locks, on all cores of a CPU.
 
     It computes what `SkipGram.block_loss` and plain SGD compute on the blocks of `SkipGramBlocks`, with one
-    difference: *each block is a step of its own*, applied before the next one is read, where the Keras path sums a
+    difference: *each block is a step*, applied before the next one is read, where the Keras path sums a
     step's gradients over all blocks of its chunks. So `summed_updates` bounds the updates that one block sums. With
     one thread and chunks of one block the two take the same steps. Several threads share the tables and write to them
     without locks, so that runs differ a little from each other; one thread repeats exactly.
 
     Args:
-        blocks: `SkipGramBlocks`: corpus, tree, window, subsampling; its blocks are the engine's.
-        vectors: float32 [V, D], of NumPy or a `tf.Variable`. Term vectors to start from; copied.
-        nodes: float32 [V - 1, D], the same. Node vectors to start from; copied.
-        threads: int. Threads; 0 for one a core that this process may use.
-        seed: int. Of subsampling and windows.
+        blocks: `SkipGramBlocks`. Corpus, tree, window, subsampling and blocks.
+        vectors: Float32 array or `tf.Variable`, `[V, D]`. Term vectors to start from; copied.
+        nodes: The same, `[V - 1, D]`. Node vectors to start from; copied.
+        threads: Integer. Number of threads; 0 for one a core that this process may use.
+        seed: Integer. Seed of subsampling and windows.
 
     Attributes:
-        pairs: (context, centre) pairs trained so far.
-        operations: Multiplications and additions of the three matrix products so far.
-        bytes: Bytes of table rows that were read and written so far, each row once a block.
+        pairs: Float. (context, center) pairs trained so far.
+        operations: Float. Multiplications and additions of the three matrix products so far.
+        bytes: Float. Bytes of table rows that were read and written so far, each row once a block.
 
     Raises:
         ValueError: The tables do not fit the vocabulary.
@@ -98,10 +98,10 @@ class SkipGramEngine:
         """Trains on chunks of the corpus.
 
         Args:
-            chunks: int [C]. Chunk numbers, in the order in which they are handed to the threads.
-            epochs: int [C]. The pass in which each is met.
-            learning_rates: float [C].
-            measured: int. The loss is measured on one block in `measured`, chosen by chance.
+            chunks: Integers, `[C]`. Chunk numbers, in the order in which they are handed to the threads.
+            epochs: Integers, `[C]`. The pass in which each is met.
+            learning_rates: Floats, `[C]`. The rate of each.
+            measured: Integer. The loss is measured on one block in `measured`, chosen by chance.
 
         Returns:
             `nats` and `measured_pairs`, the summed loss before each block's update and the number of pairs that it is
@@ -123,22 +123,22 @@ class SkipGramEngine:
             )
         if measured < 1:
             raise ValueError(f"`measured` must be at least 1. Received: measured={measured}")
-        passes, place = np.unique(epochs, return_inverse=True)
-        keys = np.stack([draw_keys(self.seed, int(epoch)) for epoch in passes])[place.ravel()]
+        passes, positions = np.unique(epochs, return_inverse=True)
+        keys = np.stack([draw_keys(self.seed, int(epoch)) for epoch in passes])[positions.ravel()]
         piece = max(1, _PIECE_IDS // blocks.chunk_size)
         pieces = iter(range(0, len(starts), piece))
 
         def work(space):
-            terms, places, contexts, addresses, column_of, uses, matrices, sums = space
+            terms, positions, contexts, addresses, column_of, uses, matrices, sums = space
             sums[:5] = 0
             for first in pieces:
-                part = slice(first, first + piece)
+                chunk = slice(first, first + piece)
                 train_chunks(
-                    blocks.ids, starts[part], blocks.chunk_size, keys[part], rates[part], blocks.keep, blocks.window,
+                    blocks.ids, starts[chunk], blocks.chunk_size, keys[chunk], rates[chunk], blocks.keep, blocks.window,
                     blocks.halo, blocks.block_size, np.float32(blocks.summed_updates), np.uint64(measured),
                     blocks.path_starts, blocks.path_nodes, blocks.path_codes,
                     self._vectors, self._nodes, self.width,
-                    terms, places[0], places[1], places[2], contexts, addresses, column_of, uses, matrices, sums,
+                    terms, *positions, contexts, addresses, column_of, uses, matrices, sums,
                 )  # fmt: skip
 
         if self.threads == 1:
@@ -153,9 +153,9 @@ class SkipGramEngine:
         return {"nats": nats, "measured_pairs": measured_pairs}
 
     def vectors(self) -> np.ndarray:
-        """The term vectors, float32 [V, D]: a view of the table that is trained."""
+        """The term vectors, float32 `[V, D]`: a view of the table that is trained."""
         return self._vectors[:, : self.dimension]
 
     def nodes(self) -> np.ndarray:
-        """The node vectors, float32 [V - 1, D]: a view of the table that is trained."""
+        """The node vectors, float32 `[V - 1, D]`: a view of the table that is trained."""
         return self._nodes[:, : self.dimension]

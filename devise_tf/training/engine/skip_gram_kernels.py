@@ -1,6 +1,6 @@
 """The inner loops of `SkipGramEngine`, compiled by Numba for the CPU that they run on.
 
-Compiled code is kept beside this file, or in Numba's own cache folder where that cannot be written. Nothing is compiled
+Compiled code is cached beside this file, or in Numba's cache folder where that cannot be written. Nothing is compiled
 before the first call. Products of small matrices take nearly all the time; their tiles are in `matrix_tiles`.
 """
 
@@ -25,7 +25,7 @@ _FAST = {"nnan", "ninf", "nsz", "arcp", "contract", "reassoc"}
 
 
 def _compiled(**options):
-    """`njit` that keeps what it compiles, where there is a place for it; NaN and infinity are results, not errors."""
+    """`njit` that caches what it compiles, where a folder can be written; NaN and infinity are results, not errors."""
 
     def decorate(function):
         try:
@@ -41,8 +41,8 @@ def _dot_products(rows, num_rows, columns, column_stride, num_columns, row_bytes
     """out[r, c] = row r . column c; `num_rows` and `num_columns` are multiples of a tile's."""
     for r in range(0, num_rows, ROWS):
         for c in range(0, num_columns, COLUMNS):
-            place = out + 4 * (r * num_columns + c)
-            dot_tile(rows + 8 * r, columns + c * column_stride, column_stride, row_bytes, place, 4 * num_columns)
+            position = out + 4 * (r * num_columns + c)
+            dot_tile(rows + 8 * r, columns + c * column_stride, column_stride, row_bytes, position, 4 * num_columns)
 
 
 @_compiled(inline="never")
@@ -50,18 +50,18 @@ def _add_products(rows, num_rows, weights, row_stride, source_stride, sources, n
     """row r += sum over s of weights[r, s] * source s; `num_rows` is a multiple of 4."""
     offset = 0
     while offset < row_bytes:
-        # Panels of a few registers, so that all sources' parts stay in the first cache.
+        # Panels of a few registers, so that all parts of the sources stay in the first cache.
         vectors = min((row_bytes - offset) // BYTES, VECTORS)
         for r in range(0, num_rows, ROWS):
-            place, weight = rows + 8 * r, weights + r * row_stride
+            position, weight = rows + 8 * r, weights + r * row_stride
             if vectors == 4:
-                axpy_4(place, weight, row_stride, source_stride, sources, num_sources, offset)
+                axpy_4(position, weight, row_stride, source_stride, sources, num_sources, offset)
             elif vectors == 3:
-                axpy_3(place, weight, row_stride, source_stride, sources, num_sources, offset)
+                axpy_3(position, weight, row_stride, source_stride, sources, num_sources, offset)
             elif vectors == 2:
-                axpy_2(place, weight, row_stride, source_stride, sources, num_sources, offset)
+                axpy_2(position, weight, row_stride, source_stride, sources, num_sources, offset)
             else:
-                axpy_1(place, weight, row_stride, source_stride, sources, num_sources, offset)
+                axpy_1(position, weight, row_stride, source_stride, sources, num_sources, offset)
         offset += vectors * BYTES
 
 
@@ -71,31 +71,31 @@ _S27, _S30, _S31, _S32, _S40 = (np.uint64(c) for c in (27, 30, 31, 32, 40))
 
 
 @_compiled()
-def _draw(key, place):
-    x = key + _GOLDEN * np.uint64(place)
+def _draw(key, position):
+    x = key + _GOLDEN * np.uint64(position)
     x = (x ^ (x >> _S30)) * _FACTOR_1
     x = (x ^ (x >> _S27)) * _FACTOR_2
     return x ^ (x >> _S31)
 
 
 @_compiled()
-def _kept(ids, keep, key, start, stop, chunk_start, chunk_stop, terms, places, sentence_starts, sentence_stops):
+def _subsample(ids, keep, key, start, stop, chunk_start, chunk_stop, terms, positions, sentence_starts, sentence_stops):
     """Subsamples ids[start:stop]; returns how many are left, and the range of those that lie in the chunk."""
     count = first = sentence = 0
     last = -1
-    for place in range(start, stop):
-        if place == chunk_start:
+    for position in range(start, stop):
+        if position == chunk_start:
             first = count
-        if place == chunk_stop:
+        if position == chunk_stop:
             last = count
-        term = ids[place]
+        term = ids[position]
         if term < 0:
             for i in range(sentence, count):
                 sentence_stops[i] = count
             sentence = count
-        elif np.float32(_draw(key, place) >> _S40) * np.float32(2.0**-24) < keep[term]:
+        elif np.float32(_draw(key, position) >> _S40) * np.float32(2.0**-24) < keep[term]:
             terms[count] = term
-            places[count] = place
+            positions[count] = position
             sentence_starts[count] = sentence
             count += 1
     for i in range(sentence, count):
@@ -115,7 +115,7 @@ def _nats(logits, total, positive, size):
 
 @_compiled(fastmath=_FAST)
 def _weights(logits, total, positive, size, learning_rate):
-    """Puts learning_rate * (positive - total * sigmoid(logits)) in the place of the logits.
+    """Overwrites the logits by learning_rate * (positive - total * sigmoid(logits)).
 
     Lambert's continued fraction gives tanh(x / 4), one doubling tanh(x / 2), and that the sigmoid, to 3e-7: a few
     multiplications, which vectorise.
@@ -134,7 +134,7 @@ def _weights(logits, total, positive, size, learning_rate):
 def train_chunks(
     ids, chunk_starts, chunk_size, keys, learning_rates, keep, window, halo, block_size, summed_updates, loss_share,
     path_starts, path_nodes, path_codes, vectors, nodes, width,
-    terms, places, sentence_starts, sentence_stops, contexts, addresses, column_of, uses, matrices, sums,
+    terms, positions, sentence_starts, sentence_stops, contexts, addresses, column_of, uses, matrices, sums,
 ):  # fmt: skip
     """Trains on some chunks, one after the other; see `SkipGramEngine`, whose names these are.
 
@@ -161,16 +161,16 @@ def train_chunks(
     for chunk in range(len(chunk_starts)):
         start = chunk_starts[chunk]
         stop = min(start + chunk_size, len(ids))
-        count, first_centre, end = _kept(
+        count, first_center, end = _subsample(
             ids, keep, keys[chunk, 0], max(0, start - halo), min(len(ids), stop + halo), start, stop,
-            terms, places, sentence_starts, sentence_stops,
+            terms, positions, sentence_starts, sentence_stops,
         )  # fmt: skip
         # Blocks of one size, as nearly as can be.
-        num_blocks = max(1, (end - first_centre + block_size - 1) // block_size)
-        size_of_blocks = max(1, (end - first_centre + num_blocks - 1) // num_blocks)
-        for first in range(first_centre, end, size_of_blocks):
+        num_blocks = max(1, (end - first_center + block_size - 1) // block_size)
+        size_of_blocks = max(1, (end - first_center + num_blocks - 1) // num_blocks)
+        for first in range(first_center, end, size_of_blocks):
             last = min(first + size_of_blocks, end) - 1
-            draw = _draw(keys[chunk, 1], places[first])
+            draw = _draw(keys[chunk, 1], positions[first])
             reach = 1 + np.int64((draw >> _S32) % np.uint64(window))
             low = max(first - reach, sentence_starts[first])
             high = min(last + 1 + reach, sentence_stops[last])
@@ -180,8 +180,8 @@ def train_chunks(
             sums[5] += 1
             stamp = np.int64(sums[5]) << 20
             num_nodes = 0
-            for centre in range(first, last + 1):
-                for step in range(path_starts[terms[centre]], path_starts[terms[centre] + 1]):
+            for center in range(first, last + 1):
+                for step in range(path_starts[terms[center]], path_starts[terms[center] + 1]):
                     node = path_nodes[step]
                     if column_of[node] < stamp:
                         column_of[node] = stamp + num_nodes
@@ -190,25 +190,25 @@ def train_chunks(
             rows = (num_nodes + ROWS - 1) // ROWS * ROWS
             for u in range(num_nodes, rows):  # tiles are whole: their weights here are 0
                 node_rows[u] = node_rows[0]
-            # How often each node is in the path of a centre that a context reaches, and how often with code 0.
+            # How often each node is in the path of a center that a context reaches, and how often with code 0.
             size = rows * n
             for i in range(size):
                 total[i] = 0
                 positive[i] = 0
             pairs = 0
-            for centre in range(first, last + 1):
-                begin = max(centre - reach, sentence_starts[centre]) - low
-                finish = min(centre + reach + 1, sentence_stops[centre]) - low
+            for center in range(first, last + 1):
+                begin = max(center - reach, sentence_starts[center]) - low
+                finish = min(center + reach + 1, sentence_stops[center]) - low
                 pairs += finish - begin - 1
-                for step in range(path_starts[terms[centre]], path_starts[terms[centre] + 1]):
+                for step in range(path_starts[terms[center]], path_starts[terms[center] + 1]):
                     row = (column_of[path_nodes[step]] - stamp) * n
                     for i in range(row + begin, row + finish):
                         total[i] += one
-                    total[row + centre - low] -= one
+                    total[row + center - low] -= one
                     if path_codes[step] == 0:
                         for i in range(row + begin, row + finish):
                             positive[i] += one
-                        positive[row + centre - low] -= one
+                        positive[row + center - low] -= one
             if pairs == 0:
                 continue
             for j in range(num_contexts):
@@ -231,11 +231,11 @@ def train_chunks(
             context_weights = logits
             scaled = False
             for j in range(num_contexts):
-                place, reached = low + j, 0
-                for centre in range(max(first, place - reach), min(last, place + reach) + 1):
-                    reached += centre != place and sentence_starts[centre] == sentence_starts[place]
-                uses[terms[place]] += reached
-                scaled |= uses[terms[place]] > summed_updates
+                position, reached = low + j, 0
+                for center in range(max(first, position - reach), min(last, position + reach) + 1):
+                    reached += center != position and sentence_starts[center] == sentence_starts[position]
+                uses[terms[position]] += reached
+                scaled |= uses[terms[position]] > summed_updates
             if scaled:
                 context_weights = positive
                 for j in range(num_contexts):
