@@ -9,6 +9,7 @@ from io import TextIOWrapper
 from typing import TYPE_CHECKING, cast
 
 from devise_tf.labels.label_set import LabelSet
+from devise_tf.labels.label_table import LabelTable
 
 if TYPE_CHECKING:
     from devise_tf.models.predictor import Answer
@@ -94,7 +95,7 @@ class AnswerPrinter:
             self.width = 0
 
 
-def print_ignored(known, labels: Sequence[str] | LabelSet, model: str) -> None:
+def print_ignored(known: LabelTable, labels: Sequence[str] | LabelSet, model: str) -> None:
     """Names the labels that are unknown or repeated."""
     unknown = known.unknown[:_MAX_LISTED]
     if isinstance(labels, LabelSet):  # a label's id may say nothing

@@ -118,7 +118,7 @@ def projector(_: list[str], values: flags.FlagValues) -> None:
         if values.limit:
             raise ValueError(f"Give --labels_file or --limit, not both. Received: --limit={values.limit}")
         label_vectors, columns = label_columns(labels, values)
-        matrix, name = label_vectors.vectors, "label_vectors"
+        matrix, name = label_vectors.values, "label_vectors"
     export_projector(output, matrix, columns, name)
     print(f"{output}: {len(matrix)} vectors. Look at them with: tensorboard --logdir={output}")
 
@@ -137,7 +137,7 @@ def plot(_: list[str], values: flags.FlagValues) -> None:
     if count > 500:
         print(f"t-SNE of {count} label vectors takes a while: minutes for thousands.", file=sys.stderr)
     title = f"{count} label vectors, t-SNE"
-    plot_label_vectors(output, label_vectors.vectors, columns["term"], columns["group"], values.seed, title=title)
+    plot_label_vectors(output, label_vectors.values, columns["term"], columns["group"], values.seed, title=title)
     print(f"{output}: {count} label vectors in {len(set(columns['group']))} groups")
 
 
