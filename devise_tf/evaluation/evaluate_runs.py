@@ -58,7 +58,7 @@ def _measure(
             "There are no trained models: finish the run first, by the command that it was started with. "
             f"Received: model_dir={inputs.run.directory!r}"
         )
-    os.makedirs(os.path.dirname(inputs.images.bad_images.path), exist_ok=True)
+    os.makedirs(os.path.dirname(inputs.bad_images_log), exist_ok=True)
     try:
         measurement = measure_models(
             scorers,

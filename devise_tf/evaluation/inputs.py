@@ -39,6 +39,7 @@ class EvaluationInputs:
         coverage: LabelCoverage. How the vectors were found.
         settings: List of `Setting`. What is measured.
         images: ImageInput. The images of the measured labels.
+        bad_images_log: str. File that names the unreadable images.
         hierarchy: Hierarchy or None.
         penalties: Dict of float by model. What the run in `penalties_from` chose to take from seen labels' scores.
         penalties_from: str. A model directory, or empty.
@@ -82,7 +83,8 @@ class EvaluationInputs:
         self.penalties = _penalties(self.penalties_from) if self.penalties_from else {}
         # A preset has no directory: what is written about its images lies with its report.
         folder = self.report_dir if isinstance(self.run, PretrainedRun) else self.run.directory
-        bad_images = BadImages(source, os.path.join(folder, Entry.BAD_IMAGES), settings.max_bad_images)
+        self.bad_images_log = os.path.join(folder, Entry.BAD_IMAGES)
+        bad_images = BadImages(source, self.bad_images_log, settings.max_bad_images)
         self.images = ImageInput(source, self.run.crop, bad_images)
 
     @property

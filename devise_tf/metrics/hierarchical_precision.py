@@ -1,34 +1,36 @@
 """Hierarchical precision@k, the DeViSE paper's measure of sensible mistakes."""
 
 from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 import keras
 import numpy as np
 from keras import ops
 
+Node = TypeVar("Node", bound=Hashable)
+
 
 def hierarchical_correct_set(
-    neighbors: Mapping[Hashable, Iterable[Hashable]], label: Hashable, k: int, valid_labels: Iterable[Hashable]
-) -> set:
-    """Returns the labels that count as correct for `label` at `k`.
+    neighbors: Mapping[Node, Iterable[Node]], label: Node, k: int, valid_labels: Iterable[Node]
+) -> set[Node]:
+    """The labels that count as correct for `label` at `k`.
 
     Starting from the label, whole rings of valid labels at 0, 1, 2, … hops are added while there are fewer than `k`,
     or until the hierarchy is exhausted. So the set may be larger than `k`; at `k = 1` it is the label alone.
 
     Args:
-        neighbors: for each node the nodes it is linked with: parents, children or both. Hops go both ways.
-            A node that is in no link may be left out.
-        label: a node, one of `valid_labels`.
-        k: integer, `>= 1`.
-        valid_labels: the nodes that may be counted: the data set's labels, for zero-shot sets the test and training
-            labels. Other nodes are walked through.
+        neighbors: Mapping. For each node the nodes that it is linked with: parents, children or both. Hops go both
+            ways. A node without links may be absent.
+        label: Hashable. A node, one of `valid_labels`.
+        k: int, `>= 1`.
+        valid_labels: Iterable of hashable. The nodes that may be counted: the data set's labels, for zero-shot sets the
+            test and training labels. Hops through other nodes are not counted as labels.
 
     Returns:
         A set of labels.
 
     Raises:
-        ValueError: if `label` is not one of `valid_labels` or `k < 1`.
+        ValueError: `label` is not one of `valid_labels`, or `k < 1`.
 
     Example:
 
@@ -42,24 +44,24 @@ def hierarchical_correct_set(
 
 
 def hierarchical_correct_sets(
-    neighbors: Mapping[Hashable, Iterable[Hashable]],
-    labels: Sequence[Hashable],
+    neighbors: Mapping[Node, Iterable[Node]],
+    labels: Sequence[Node],
     ks: Iterable[int],
-    valid_labels: Iterable[Hashable],
-) -> dict[int, list[set]]:
-    """Returns `hierarchical_correct_set` of every label at every `k`, with one search a label.
+    valid_labels: Iterable[Node],
+) -> dict[int, list[set[Node]]]:
+    """`hierarchical_correct_set` of every label at every `k`, with one search a label.
 
     Args:
-        neighbors: as in `hierarchical_correct_set`.
-        labels: the labels to start from.
-        ks: integers, `>= 1`.
-        valid_labels: as in `hierarchical_correct_set`.
+        neighbors: Mapping. See `hierarchical_correct_set`.
+        labels: Sequence of hashable. The labels to start from.
+        ks: Iterable of int, `>= 1`.
+        valid_labels: Iterable of hashable. See `hierarchical_correct_set`.
 
     Returns:
         For each `k` a list of sets, one for each of `labels`.
 
     Raises:
-        ValueError: if a label is not one of `valid_labels` or a `k < 1`.
+        ValueError: A label is not one of `valid_labels`, or a `k < 1`.
     """
     ks = sorted(set(ks))
     if not ks or ks[0] < 1:
@@ -69,18 +71,18 @@ def hierarchical_correct_sets(
     if unknown:
         raise ValueError(f"`labels` must be among `valid_labels`. Received: {len(unknown)} others, {unknown[:5]}")
     links = undirected_links(neighbors)
-    result: dict[int, list[set]] = {k: [] for k in ks}
+    result: dict[int, list[set[Node]]] = {k: [] for k in ks}
     for label in labels:
-        rings, found = hop_rings(links, label), set()
+        rings, correct = hop_rings(links, label), set[Node]()
         for k in ks:
-            while len(found) < k and (ring := next(rings, None)):
-                found |= ring & valid_labels
-            result[k].append(set(found))
+            while len(correct) < k and (ring := next(rings, None)):
+                correct |= ring & valid_labels
+            result[k].append(set(correct))
     return result
 
 
-def undirected_links(neighbors: Mapping[Hashable, Iterable[Hashable]]) -> dict[Hashable, set]:
-    """Returns the nodes one hop from each node, whichever way the links are given."""
+def undirected_links(neighbors: Mapping[Node, Iterable[Node]]) -> dict[Node, set[Node]]:
+    """The nodes one hop from each node, whichever way the links are given."""
     links = {node: set(others) for node, others in neighbors.items()}
     for node, others in list(links.items()):
         for other in others:
@@ -88,18 +90,18 @@ def undirected_links(neighbors: Mapping[Hashable, Iterable[Hashable]]) -> dict[H
     return links
 
 
-def hop_rings(links: Mapping[Hashable, set], node: Hashable) -> Iterator[set]:
-    """Yields the nodes at 0, 1, 2, … hops from `node`, as far as there are any; each ring is searched when asked for.
+def hop_rings(links: Mapping[Node, set[Node]], node: Node) -> Iterator[set[Node]]:
+    """Yields the nodes at 0, 1, 2, … hops from `node`, as far as there are any; rings are searched when needed.
 
     Args:
-        links: for each node all that are one hop away, as `undirected_links` gives them.
-        node: where to start; it may be in no link.
+        links: Mapping. For each node all that are one hop away, see `undirected_links`.
+        node: Hashable. Where to start; it may have no links.
     """
-    ring, inner = {node}, set()
+    ring, inner = {node}, set[Node]()
     while ring:
         yield ring
         # What is one hop from a ring lies in the next one, in itself or in the one before.
-        ring, inner = set().union(*(links.get(near, ()) for near in ring)) - ring - inner, ring
+        ring, inner = set[Node]().union(*(links.get(near, ()) for near in ring)) - ring - inner, ring
 
 
 def correct_answers(is_correct: Any, k: int, available_from: Any = None) -> Any:

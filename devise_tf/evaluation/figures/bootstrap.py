@@ -16,15 +16,18 @@ def bootstrap_means(
     with the same counts of these: the same bootstrap, in far less time.
 
     Args:
-        columns: float [n, C]. What is averaged, a row an image. Columns of one image are drawn together, so that
-            their differences keep what they have in common.
-        labels: int [n]. With it each label's images are drawn anew among themselves, and the means are over labels of
-            the means over their images (per-class figures).
-        samples: How many times all is drawn.
-        seed: Of the draws; columns of other images need another one, to be drawn independently.
+        columns: float array, shape `[n, C]`. What is averaged, a row an image. Columns of one image are drawn together,
+            so that differences of columns are paired.
+        labels: int array, shape `[n]`. With it each label's images are drawn anew among themselves, and the means are
+            over labels of the means over their images (per-class figures).
+        samples: int. How many times all is drawn.
+        seed: int or sequence of int. Of the draws; to draw other images independently, take another one.
 
     Returns:
-        float64 [samples, C].
+        float64 array, shape `[samples, C]`.
+
+    Raises:
+        ValueError: `columns` has another number of dimensions, or none of a dimension.
 
     Reference:
         - Efron and Tibshirani, An Introduction to the Bootstrap, 1993
@@ -38,18 +41,18 @@ def bootstrap_means(
     counts = np.bincount(labels * len(rows) + row, minlength=size * len(rows)).reshape(size, len(rows))
     rng, sums = np.random.default_rng(seed), np.zeros((samples, columns.shape[1]))
     # Draws of labels with the same counts add up to one draw of as many times the images.
-    for its_counts, times in zip(*np.unique(counts, axis=0, return_counts=True), strict=True):
-        images = its_counts.sum()
-        sums += rng.multinomial(times * images, its_counts / images, size=samples) @ rows / images
+    for row_counts, times in zip(*np.unique(counts, axis=0, return_counts=True), strict=True):
+        images = row_counts.sum()
+        sums += rng.multinomial(times * images, row_counts / images, size=samples) @ rows / images
     return sums / size
 
 
-def _different_rows(columns):
+def _different_rows(columns: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """The different rows, and for each row which of them it is; by numbers, as sorting rows takes ten times as long."""
     numbers = np.zeros(len(columns), np.int64)
     for column in columns.T:
-        values, places = np.unique(column, return_inverse=True)
-        numbers = np.unique(numbers * len(values) + places, return_inverse=True)[1]
+        values, positions = np.unique(column, return_inverse=True)
+        numbers = np.unique(numbers * len(values) + positions, return_inverse=True)[1]
     first = np.zeros(numbers.max() + 1, np.int64)
     first[numbers] = np.arange(len(columns))
     return columns[first], numbers

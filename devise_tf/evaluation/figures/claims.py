@@ -1,9 +1,12 @@
 """What the paper claims, held against what was measured."""
 
+from collections.abc import Collection, Iterable, Mapping
+from typing import Any
+
 import numpy as np
 
 from devise_tf.evaluation.figures.bootstrap import SAMPLES, bootstrap_means, interval
-from devise_tf.evaluation.figures.metrics import metric_values
+from devise_tf.evaluation.figures.metrics import format_of, metric_values
 from devise_tf.evaluation.figures.summary import difference
 from devise_tf.evaluation.measure.measurement import Measurement
 
@@ -14,24 +17,24 @@ def check_claims(measurement: Measurement, seed: int = 0) -> list[dict[str, str]
     """Holds the paper's claims against a measurement, each by 95 % bootstrap intervals over the images.
 
     Args:
-        measurement: What was measured.
-        seed: Of the bootstrap.
+        measurement: Measurement. What was measured.
+        seed: int. Of the bootstrap.
 
     Returns:
-        For each claim that the measured models and settings tell something about `{"claim", "verdict", "figures"}`. A
-        claim holds where the intervals lie on its side, does not where one lies on the other, and cannot be told else.
+        `{"claim", "verdict", "figures"}` for each claim about models and settings that were measured. A claim holds
+        where all intervals lie on its side, does not hold where one lies on the other side, and is open otherwise.
     """
     checks = (_softmax_leads, _hierarchical, _zero_shot, _more_candidates, _rank_loss, _unfreezing)
-    found = []
+    claims = []
     for check in checks:
         try:
-            found.append(check(measurement, seed))
-        except KeyError:  # a model or a setting is not there
+            claims.append(check(measurement, seed))
+        except KeyError:  # a model or a setting was not measured
             continue
-    return found
+    return claims
 
 
-def _softmax_leads(measurement, seed):
+def _softmax_leads(measurement: Measurement, seed: int) -> dict[str, str]:
     largest = max(measurement.ks["seen"])
     first, last = (difference(measurement, "seen", f"hit@{k}", "softmax", "devise", seed=seed) for k in (1, largest))
     leads = _verdict([(first["low"], first["high"])])
@@ -41,15 +44,15 @@ def _softmax_leads(measurement, seed):
     return {
         "claim": "1. Softmax leads flat hit@1 by a little; DeViSE closes the gap as k grows.",
         "verdict": _worst([leads, _verdict([(low, high)])]),
-        "figures": f"softmax less devise, points: {_points(first)} at k = 1, {_points(last)} at k = {largest}",
+        "figures": f"softmax less devise, points: {_figures(first)} at k = 1, {_figures(last)} at k = {largest}",
     }
 
 
-def _gap(measurement, metric):
+def _gap(measurement: Measurement, metric: str) -> np.ndarray:
     return metric_values(measurement, "seen", "softmax", metric) - metric_values(measurement, "seen", "devise", metric)
 
 
-def _hierarchical(measurement, seed):
+def _hierarchical(measurement: Measurement, seed: int) -> dict[str, str]:
     ks = [k for k in measurement.ks["seen"] if k >= 5]
     if "seen" not in measurement.correct_sizes or not ks:
         raise KeyError("hp")
@@ -59,8 +62,8 @@ def _hierarchical(measurement, seed):
         for k in ks
         for other in ("devise", "softmax")
     ]
-    shown = ", ".join(f"{_share(d)} at {d['metric'].partition('@')[2]}" for d in leads)
-    random = ", ".join(f"{_share(d)} at {d['metric'].partition('@')[2]}" for d in trails[::2])
+    shown = ", ".join(f"{_figures(d)} at {d['metric'].partition('@')[2]}" for d in leads)
+    random = ", ".join(f"{_figures(d)} at {d['metric'].partition('@')[2]}" for d in trails[::2])
     return {
         "claim": "2. DeViSE leads softmax on hp@k from k = 5 up; random embeddings trail both.",
         "verdict": _verdict([(d["low"], d["high"]) for d in leads + trails]),
@@ -68,14 +71,14 @@ def _hierarchical(measurement, seed):
     }
 
 
-def _zero_shot(measurement, seed):
+def _zero_shot(measurement: Measurement, seed: int) -> dict[str, str]:
     metrics = [f"hit@{k}" for k in (1, 5) if k <= max(measurement.ks["unseen"])]
     above = [
         difference(measurement, "unseen", m, "devise", other, seed=seed)
         for m in metrics
         for other in ("chance", "random")
     ]
-    shown = ", ".join(f"{_points(d)} above {d['minus']} at {d['metric']}" for d in above)
+    shown = ", ".join(f"{_figures(d)} above {d['minus']} at {d['metric']}" for d in above)
     return {
         "claim": "3. Zero-shot is far above chance, and above random embeddings.",
         "verdict": _verdict([(d["low"], d["high"]) for d in above]),
@@ -83,12 +86,12 @@ def _zero_shot(measurement, seed):
     }
 
 
-def _more_candidates(measurement, seed):
+def _more_candidates(measurement: Measurement, seed: int) -> dict[str, str]:
     lowered = [
         difference(measurement, "unseen", f"hit@{k}", "devise", "devise", "unseen+seen", seed=seed)
         for k in measurement.ks["unseen"]
     ]
-    shown = ", ".join(f"{_points(d)} at {d['metric'].partition('@')[2]}" for d in lowered)
+    shown = ", ".join(f"{_figures(d)} at {d['metric'].partition('@')[2]}" for d in lowered)
     return {
         "claim": "4. Adding the training labels to the candidates lowers flat hit@k.",
         "verdict": _verdict([(d["low"], d["high"]) for d in lowered]),
@@ -96,7 +99,7 @@ def _more_candidates(measurement, seed):
     }
 
 
-def _rank_loss(measurement, seed):
+def _rank_loss(measurement: Measurement, seed: int) -> dict[str, str]:
     ratios = []
     if "seen" not in measurement.outcomes:
         raise KeyError("seen")
@@ -118,7 +121,7 @@ def _rank_loss(measurement, seed):
     }
 
 
-def _unfreezing(measurement, seed):
+def _unfreezing(measurement: Measurement, seed: int) -> dict[str, str]:
     gain = difference(measurement, "seen", "hit@1", "devise", "devise_projection", seed=seed)
     if gain["difference"] == gain["low"] == gain["high"] == 0:
         raise KeyError("nothing was unfrozen")  # both rows are the same model
@@ -130,23 +133,21 @@ def _unfreezing(measurement, seed):
         else DOES_NOT
         if gain["high"] < 0.01
         else CANNOT_TELL,
-        "figures": f"hit@1 on seen labels, points gained: {_points(gain)}",
+        "figures": f"hit@1 on seen labels, points gained: {_figures(gain)}",
     }
 
 
-def _verdict(intervals) -> str:
+def _verdict(intervals: Iterable[tuple[float, float]]) -> str:
     if any(high < 0 for _, high in intervals):
         return DOES_NOT
     return HOLDS if all(low > 0 for low, _ in intervals) else CANNOT_TELL
 
 
-def _worst(verdicts) -> str:
+def _worst(verdicts: Collection[str]) -> str:
     return next(v for v in (DOES_NOT, CANNOT_TELL, HOLDS) if v in verdicts)
 
 
-def _points(found) -> str:
-    return f"{100 * found['difference']:.1f} [{100 * found['low']:.1f}, {100 * found['high']:.1f}]"
-
-
-def _share(found) -> str:
-    return f"{found['difference']:.3f} [{found['low']:.3f}, {found['high']:.3f}]"
+def _figures(row: Mapping[str, Any]) -> str:
+    """A difference and its interval, in the metric's format."""
+    text = format_of(row["metric"])
+    return f"{text(row['difference'])} [{text(row['low'])}, {text(row['high'])}]"

@@ -1,12 +1,18 @@
 """Generalized zero-shot: accuracies over all candidates, and penalties on seen ones."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from scipy.integrate import trapezoid
 
 from devise_tf.evaluation.figures.bootstrap import SAMPLES, bootstrap_means, interval
 from devise_tf.evaluation.measure.measurement import GeneralizedOutcomes, Measurement
+
+# Margins in rising order, and the accuracy of those up to each.
+_Steps = tuple[np.ndarray, np.ndarray]
+# All penalties at which an answer changes, and the steps of seen and of unseen labels.
+_Curve = tuple[np.ndarray, _Steps, _Steps]
 
 
 def summarize_generalized(
@@ -22,14 +28,15 @@ def summarize_generalized(
     Returns:
         `(figures, intervals)`, by model and name; `figures[model]["penalized"]` holds those with the penalty.
     """
-    figures, intervals = {}, {}
+    figures: dict[str, dict[str, Any]] = {}
+    intervals: dict[str, dict[str, list[float]]] = {}
     for model in measurement.generalized["seen"]:
         figures[model], intervals[model] = _accuracies(measurement, model, 0.0, seed)
         figures[model]["area"] = float(np.mean([_area(*curve) for curve in _curves(measurement, model)]))
         if penalties and model in penalties:
-            penalized, their_intervals = _accuracies(measurement, model, penalties[model], seed)
+            penalized, bounds = _accuracies(measurement, model, penalties[model], seed)
             figures[model]["penalized"] = {"penalty": penalties[model], **penalized}
-            intervals[model] |= {f"penalized.{name}": value for name, value in their_intervals.items()}
+            intervals[model] |= {f"penalized.{name}": value for name, value in bounds.items()}
     candidates = len(measurement.settings["unseen+seen"].candidate_ids)
     figures["chance"] = {"seen": 1 / candidates, "unseen": 1 / candidates, "harmonic": 1 / candidates}
     return figures, intervals
@@ -39,11 +46,11 @@ def choose_penalty(measurement: Measurement, model: str) -> float:
     """The penalty on seen candidates' scores that gives the best harmonic mean, over all that make a difference.
 
     Args:
-        measurement: Of labels that were held out to choose by, or of a part of the images.
-        model: The model.
+        measurement: Measurement. Of labels that were held out to choose by, or of a part of the images.
+        model: str. The model.
 
     Returns:
-        The penalty; 0 for a model that cannot answer unseen labels.
+        float. The penalty; 0 for a model that cannot answer unseen labels.
 
     Reference:
         - Chao et al., 2016, An Empirical Study and Analysis of Generalized Zero-Shot Learning for Object Recognition
@@ -56,8 +63,8 @@ def choose_penalty(measurement: Measurement, model: str) -> float:
     harmonic = np.mean([harmonic_mean(*_at(curve, grid)) for curve in curves], axis=0)
     best = np.flatnonzero(harmonic == harmonic.max())
     # In the middle between this and the next margin, where small differences change nothing.
-    at = best[len(best) // 2]
-    return float((grid[at] + grid[min(at + 1, len(grid) - 1)]) / 2)
+    middle = best[len(best) // 2]
+    return float((grid[middle] + grid[min(middle + 1, len(grid) - 1)]) / 2)
 
 
 def generalized_curve(measurement: Measurement, model: str, points: int = 201) -> tuple[np.ndarray, np.ndarray]:
@@ -86,11 +93,13 @@ def generalized_difference(
     values = harmonic[:, :seeds].mean(axis=1) - harmonic[:, seeds:].mean(axis=1)
     first, second = (_accuracies(measurement, name, penalties.get(name, 0.0), seed)[0] for name in (model, minus))
     low, high = interval(values)
-    found = {"setting": "generalized", "metric": "penalized.harmonic", "model": model, "minus": minus}
-    return {**found, "difference": first["harmonic"] - second["harmonic"], "low": low, "high": high}
+    row = {"setting": "generalized", "metric": "penalized.harmonic", "model": model, "minus": minus}
+    return {**row, "difference": first["harmonic"] - second["harmonic"], "low": low, "high": high}
 
 
-def _accuracies(measurement, model, penalty, seed):
+def _accuracies(
+    measurement: Measurement, model: str, penalty: float, seed: int
+) -> tuple[dict[str, float], dict[str, list[float]]]:
     """Per-class accuracies and their harmonic mean, and their intervals."""
     seen, unseen = _drawn(measurement, [(model, penalty)], seed)
     names = ("seen", "unseen", "harmonic")
@@ -101,7 +110,7 @@ def _accuracies(measurement, model, penalty, seed):
     return dict(zip(names, map(float, means), strict=True)), dict(zip(names, intervals, strict=True))
 
 
-def _drawn(measurement, models, seed):
+def _drawn(measurement: Measurement, models: Sequence[tuple[str, float]], seed: int) -> list[np.ndarray]:
     """Bootstrapped per-class accuracies of all seeds of some models: seen and unseen, float [samples, seeds]."""
     drawn = []
     for stream, kind in enumerate(("seen", "unseen")):
@@ -116,7 +125,7 @@ def _drawn(measurement, models, seed):
     return drawn
 
 
-def _right(kind: str, outcomes: GeneralizedOutcomes, penalty) -> np.ndarray:
+def _right(kind: str, outcomes: GeneralizedOutcomes, penalty: float) -> np.ndarray:
     """Whether the true label is the first answer. Among equal scores the unseen one is: it stands first."""
     # In double precision, as in `_curves`: the middle between two margins may be no number of single precision.
     margin = outcomes.margin.astype(np.float64)
@@ -124,8 +133,8 @@ def _right(kind: str, outcomes: GeneralizedOutcomes, penalty) -> np.ndarray:
     return outcomes.right & wins
 
 
-def _curves(measurement: Measurement, model: str):
-    """For each seed: all penalties at which an answer changes, and what `_at` needs."""
+def _curves(measurement: Measurement, model: str) -> Iterator[_Curve]:
+    """The curve of each seed."""
     seeds = [measurement.generalized[kind][model] for kind in ("seen", "unseen")]
     for both in zip(*seeds, strict=True):
         steps = []
@@ -135,17 +144,17 @@ def _curves(measurement: Measurement, model: str):
             order = np.argsort(outcomes.margin, kind="stable")
             steps.append((outcomes.margin[order].astype(np.float64), np.concatenate([[0], np.cumsum(weights[order])])))
         margins = np.concatenate([margin for margin, _ in steps])
-        yield np.unique(margins[np.isfinite(margins)]), *steps
+        yield np.unique(margins[np.isfinite(margins)]), steps[0], steps[1]
 
 
-def _at(curve, penalties: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _at(curve: _Curve, penalties: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Per-class accuracies on seen and unseen labels at penalties."""
     _, (seen_margins, seen), (unseen_margins, unseen) = curve
     above = seen[-1] - seen[np.searchsorted(seen_margins, penalties, side="right")]
     return above, unseen[np.searchsorted(unseen_margins, penalties, side="right")]
 
 
-def _area(penalties, seen_steps, unseen_steps) -> float:
+def _area(penalties: np.ndarray, seen_steps: _Steps, unseen_steps: _Steps) -> float:
     """Area under the curve of seen against unseen accuracy."""
     grid = np.concatenate([[-np.inf], penalties, [np.inf]])
     seen, unseen = _at((penalties, seen_steps, unseen_steps), grid)

@@ -17,19 +17,19 @@ class LabelRow:
     """A row of the table of labels.
 
     Attributes:
-        label_id: The label.
-        terms: Its terms.
-        seen: Whether it was trained.
-        images: Number of its images that were measured.
-        found: How its vector was found: `"whole"`, `"other term"`, `"composed"` or `"missing"`.
-        hits: For each model shares of these images, such as `{"hit@1": 0.4, "hit@5": 0.7}`.
+        label_id: str. The label.
+        terms: Sequence of str. Its terms.
+        seen: bool. Whether it was trained.
+        images: int. Number of images that were measured.
+        vector: str. How its vector was found: `"whole"`, `"other term"`, `"composed"` or `"missing"`.
+        hits: Mapping. For each model shares of these images, such as `{"hit@1": 0.4, "hit@5": 0.7}`.
     """
 
     label_id: str
     terms: Sequence[str]
     seen: bool
     images: int
-    found: str
+    vector: str
     hits: Mapping[str, Mapping[str, float]]
 
 
@@ -64,7 +64,10 @@ def confusions(
             for true, answer, count in _wrong_pairs(measurement, setting, answered):
                 cosine = float(vectors[true] @ vectors[answer])
                 rows.setdefault(model, []).append((true, answer, round(count / len(outcomes)), cosine))
-    return {model: sorted(found, key=lambda row: (-row[2], row[:2]))[:_CONFUSIONS] for model, found in rows.items()}
+    return {
+        model: sorted(model_rows, key=lambda row: (-row[2], row[:2]))[:_CONFUSIONS]
+        for model, model_rows in rows.items()
+    }
 
 
 def _wrong_pairs(measurement: Measurement, setting: str, answered: np.ndarray) -> list[tuple[str, str, int]]:

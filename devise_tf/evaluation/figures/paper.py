@@ -7,7 +7,7 @@ from devise_tf.evaluation.figures.metrics import format_of
 _HITS_1 = ("hit@1", "hit@2", "hit@5", "hit@10", "hp@2", "hp@5", "hp@10", "hp@20")
 _ALL = tuple(f"{kind}@{k}" for kind in ("hit", "hp") for k in (1, 2, 5, 10, 20))
 
-# Table 1. Of the two dimensions of each embedding model, the paper's names tell which.
+# Table 1. Of the two dimensions of each embedding model, the paper's names say which.
 _TABLE_1 = {
     "softmax": (55.6, 67.4, 78.5, 85.0, 0.452, 0.342, 0.313, 0.319),
     "devise (500-D)": (53.2, 65.2, 76.7, 83.3, 0.447, 0.352, 0.331, 0.341),
@@ -42,13 +42,15 @@ _ZERO_SHOT = {
 }
 
 
-def paper_figures(seen: Sequence[str], unseen: Sequence[str], ilsvrc: Sequence[str]) -> dict:
+def paper_figures(
+    seen: Sequence[str], unseen: Sequence[str], ilsvrc: Sequence[str]
+) -> dict[str, dict[str, dict[str, float]]]:
     """The paper's rows for the sets at hand.
 
     Args:
-        seen: Ids of the trained labels.
-        unseen: Ids of the unseen ones.
-        ilsvrc: Ids of the labels of ILSVRC-2012.
+        seen: Sequence of str. Ids of the trained labels.
+        unseen: Sequence of str. Ids of the unseen ones.
+        ilsvrc: Sequence of str. Ids of the labels of ILSVRC-2012.
 
     Returns:
         `{setting: {model: {metric: share}}}`; empty unless the trained labels are those of ILSVRC-2012, and without
@@ -56,12 +58,12 @@ def paper_figures(seen: Sequence[str], unseen: Sequence[str], ilsvrc: Sequence[s
     """
     if set(seen) != set(ilsvrc):
         return {}
-    found = {"seen": {model: _shares(_HITS_1, row) for model, row in _TABLE_1.items()}}
+    figures = {"seen": {model: _shares(_HITS_1, row) for model, row in _TABLE_1.items()}}
     for sizes, settings in _ZERO_SHOT.items():
         if len(unseen) in sizes:
-            found |= {name: {m: _shares(_ALL, row) for m, row in rows.items()} for name, rows in settings.items()}
-    return found
+            figures |= {name: {m: _shares(_ALL, row) for m, row in rows.items()} for name, rows in settings.items()}
+    return figures
 
 
-def _shares(metrics, row):
+def _shares(metrics: Sequence[str], row: Sequence[float]) -> dict[str, float]:
     return {name: value / format_of(name).scale for name, value in zip(metrics, row, strict=True)}

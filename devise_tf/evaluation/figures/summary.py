@@ -12,9 +12,9 @@ def summarize(measurement: Measurement, penalties: Mapping[str, float] | None = 
     """All figures with their 95 % intervals.
 
     Args:
-        measurement: What was measured.
-        penalties: What is taken from seen candidates' scores, by model; see `choose_penalty`.
-        seed: Of the bootstrap.
+        measurement: Measurement. What was measured.
+        penalties: Mapping of float by model. What is taken from seen candidates' scores; see `choose_penalty`.
+        seed: int. Of the bootstrap.
 
     Returns:
         `{setting: {model: {metric: share}}}` for each setting and, where there are images of both kinds,
@@ -61,14 +61,14 @@ def difference(
     """By how much a model leads another one on the same images, with the 95 % interval of the difference.
 
     Args:
-        measurement: What was measured.
-        setting: The setting; that of the second model may be another one over the same images.
-        metric: The metric; that of the second model may be another.
-        model: The first model.
-        minus: The second.
-        minus_setting: Setting of the second.
-        minus_metric: Metric of the second.
-        seed: Of the bootstrap.
+        measurement: Measurement. What was measured.
+        setting: str. The setting.
+        metric: str. The figure, such as `"hit@5"`.
+        model: str. The first model.
+        minus: str. The second model.
+        minus_setting: str. Another setting of the second model, over the same images.
+        minus_metric: str. Another figure of the second model.
+        seed: int. Of the bootstrap.
 
     Returns:
         `{"setting", "metric", "model", "minus", "difference", "low", "high"}`.
@@ -76,8 +76,8 @@ def difference(
     values = metric_values(measurement, setting, model, metric)
     values = values - metric_values(measurement, minus_setting or setting, minus, minus_metric or metric)
     low, high = interval(bootstrap_means(values[:, None], samples=SAMPLES, seed=seed)[:, 0])
-    found = {"setting": setting, "metric": metric, "model": model, "minus": minus}
-    return {**found, "difference": float(values.mean()), "low": low, "high": high}
+    row = {"setting": setting, "metric": metric, "model": model, "minus": minus}
+    return {**row, "difference": float(values.mean()), "low": low, "high": high}
 
 
 def differences(measurement: Measurement, penalties: Mapping[str, float], seed: int = 0) -> list[dict]:
@@ -97,8 +97,8 @@ def differences(measurement: Measurement, penalties: Mapping[str, float], seed: 
         metrics = [f"{m.name}@{k}" for m in METRICS.values() for k in m.compared_at]
         metrics = [metric for metric in metrics if metric in metrics_of(measurement, setting)]
         rows += [difference(measurement, setting, m, model, "devise", seed=seed) for model in others for m in metrics]
-    models = measurement.generalized.get("seen", {})
-    if "devise" in models and penalties:
-        others = [model for model in models if model != "devise"]
+    generalized = measurement.generalized.get("seen", {})
+    if "devise" in generalized and penalties:
+        others = [model for model in generalized if model != "devise"]
         rows += [generalized_difference(measurement, model, "devise", penalties, seed) for model in others]
     return rows

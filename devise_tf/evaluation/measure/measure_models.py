@@ -177,7 +177,8 @@ class _Group:
         def step(pixels):
             return strategy.run(self.scores, [pixels])
 
-        rows, parts = [], {}
+        rows: list[np.ndarray] = []
+        parts: dict[str, list[tuple[np.ndarray, ...]]] = {}
         for start, batch in zip(range(0, len(self.rows), batch_size), self._batches(batch_size), strict=True):
             best = step(_distributed(batch["image"], strategy))
             size = min(batch_size, len(self.rows) - start)
@@ -230,7 +231,7 @@ class _Group:
         with np.errstate(invalid="ignore"):
             margin = np.nan_to_num(seen_score - unseen_score, nan=0.0, posinf=np.inf, neginf=-np.inf)
         best, score = (seen, seen_score) if self.kind == "seen" else (unseen, unseen_score)
-        true = self.positions[self.everything.name][labels]
+        true = self.positions["unseen+seen"][labels]
         return margin.astype(np.float32), (best == true) & np.isfinite(score)
 
     def _answers(

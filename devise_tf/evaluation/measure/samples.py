@@ -6,6 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 
 import numpy as np
 import tensorflow as tf
+from PIL import Image
 
 from devise_tf.evaluation.measure.measurement import Measurement, Scorer
 from devise_tf.images import BadImages, ImageInput, image_dataset
@@ -21,11 +22,11 @@ class Sample:
     """An image and what models answer, as in the paper's Figure 2.
 
     Attributes:
-        image_jpeg: A JPEG file's bytes, of at most 256 px a side: the page holds them whole.
-        label_id: The true label.
-        seen: Whether the label was trained.
-        answers: For each model `[(label id, score)]`, best first; the page shows five.
-        correct: Label ids that count as near the true one, such as its hCorrectSet at k = 5.
+        image_jpeg: bytes. A JPEG file of at most 256 pixels a side: the page holds it whole.
+        label_id: str. The true label.
+        seen: bool. Whether the label was trained.
+        answers: Mapping. For each model `[(label id, score)]`, best first; the page shows five.
+        correct: Collection of str. Ids of labels that are near the true one, such as its hCorrectSet at k = 5.
     """
 
     image_jpeg: bytes
@@ -34,9 +35,11 @@ class Sample:
     answers: Mapping[str, Sequence[tuple[str, float]]]
     correct: Collection[str] = frozenset()
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if not self.image_jpeg.startswith(b"\xff\xd8"):
-            raise ValueError(f"`image_jpeg` must be a JPEG file's bytes. Received: image_jpeg={self.image_jpeg[:16]}…")
+            raise ValueError(
+                f"`image_jpeg` must be a JPEG file's bytes. Received: image_jpeg={self.image_jpeg[:16]!r}…"
+            )
 
 
 def sample_answers(
@@ -124,11 +127,9 @@ def _answers(scorer: Scorer, pixels: tf.Tensor, candidate_ids: Sequence[str]) ->
 
 def _picture(encoded: bytes) -> bytes:
     """A small JPEG of an image file."""
-    from PIL import Image
-
     with Image.open(io.BytesIO(encoded)) as image:
-        image = image.convert("RGB")
-        image.thumbnail((_PICTURE, _PICTURE))
-        file = io.BytesIO()
-        image.save(file, "JPEG", quality=85)
+        small = image.convert("RGB")
+    small.thumbnail((_PICTURE, _PICTURE))
+    file = io.BytesIO()
+    small.save(file, "JPEG", quality=85)
     return file.getvalue()

@@ -3,6 +3,8 @@
 import dataclasses
 from collections.abc import Collection, Mapping, Sequence
 
+import numpy as np
+
 from devise_tf.evaluation.figures.generalized import generalized_curve
 from devise_tf.evaluation.figures.label_figures import LabelRow, confusions, hit_curves, label_rows
 from devise_tf.evaluation.measure.measurement import Measurement
@@ -13,26 +15,28 @@ from devise_tf.labels import Hierarchy, LabelSet, LabelTable
 from devise_tf.labels.coverage import LabelCoverage
 from devise_tf.labels.wordnet import wordnet_names
 
+Floats = Sequence[float] | np.ndarray
+
 
 @dataclasses.dataclass
 class ReportDetails:
     """What the page shows of single labels and images. What is empty is left out.
 
     Attributes:
-        names: Display names by label id; a label without one is shown by its id.
-        curves: For each setting and model the shares hit@1, hit@2, … hit@K.
-        generalized_curve: For each model two arrays `[n]`, accuracies of seen and of unseen labels over all penalties,
-            in the order of the penalties.
-        samples: Images with answers.
-        confusions: For each model `[(true label, answered label, images, cosine of their label vectors)]`, most
-            frequent first.
-        label_rows: A row for each label.
-        map: The label vectors in the plane.
+        names: Mapping of str. Display names by label id; a label without one is shown by its id.
+        curves: Mapping. For each setting and model the shares hit@1, hit@2, … hit@K.
+        generalized_curve: Mapping. For each model two arrays, shape `[n]`: accuracies of seen and of unseen labels as
+            the penalty rises.
+        samples: Sequence of `Sample`. Images with answers.
+        confusions: Mapping. For each model `[(true label, answered label, images, cosine of their label vectors)]`,
+            most frequent first.
+        label_rows: Sequence of `LabelRow`. A row for each label.
+        map: LabelMap or None. The label vectors in the plane.
     """
 
     names: Mapping[str, str] = dataclasses.field(default_factory=dict)
     curves: Mapping[str, Mapping[str, Sequence[float]]] = dataclasses.field(default_factory=dict)
-    generalized_curve: Mapping[str, tuple[Sequence[float], Sequence[float]]] = dataclasses.field(default_factory=dict)
+    generalized_curve: Mapping[str, tuple[Floats, Floats]] = dataclasses.field(default_factory=dict)
     samples: Sequence[Sample] = ()
     confusions: Mapping[str, Sequence[tuple[str, str, int, float]]] = dataclasses.field(default_factory=dict)
     label_rows: Sequence[LabelRow] = ()

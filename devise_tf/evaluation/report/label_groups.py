@@ -9,16 +9,19 @@ def label_groups(ids: Sequence[str], hierarchy: Hierarchy, limit: int = 12) -> d
     """Puts labels in a few groups of about the same size, by the branches of their hierarchy.
 
     Beginning with all labels in one group, the largest group is split into the largest branch below its node and the
-    rest, until there are `limit` groups. Where the rest is but a few labels, they have no group.
+    rest, until there are `limit` groups. If the rest is but a few labels, they have no group.
 
     Args:
-        ids: Label ids.
-        hierarchy: Their hierarchy.
-        limit: Largest number of groups, at least 2, beside the labels without one.
+        ids: Sequence of str. Label ids.
+        hierarchy: Hierarchy. Their hierarchy.
+        limit: int, at least 2. Largest number of groups, besides the labels without one.
 
     Returns:
-        For each id its group, as nodes of the hierarchy: `(node,)` for what is below one node, several, the largest
+        For each id a group, as nodes of the hierarchy: `(node,)` for what is below one node, several, the largest
         first, for the rest of a branch, and `()` for a label without a group or not in the hierarchy.
+
+    Raises:
+        ValueError: `limit` is below 2.
     """
     if limit < 2:
         raise ValueError(f"`limit` must be at least 2. Received: {limit=}")
@@ -34,15 +37,15 @@ def label_groups(ids: Sequence[str], hierarchy: Hierarchy, limit: int = 12) -> d
 
     def branches(members: list[str], node: str) -> list[tuple[list[str], str]]:
         """The labels below each child of a node, largest first, each label once."""
-        found, left = [], members
-        while left:
-            below = {child: [label for label in left if child in above[label]] for child in children.get(node, ())}
-            child = max(below, key=lambda child: len(below[child]), default=None)
-            if child is None or not below[child]:
-                return [*found, (left, node)]
-            found.append((below[child], child))
-            left = [label for label in left if child not in above[label]]
-        return found
+        result: list[tuple[list[str], str]] = []
+        while members:
+            below = {child: [label for label in members if child in above[label]] for child in children.get(node, ())}
+            child = max(below, key=lambda child: len(below[child]), default="")
+            if not below.get(child):
+                return [*result, (members, node)]
+            result.append((below[child], child))
+            members = [label for label in members if child not in above[label]]
+        return result
 
     def lowest(members: list[str], node: str) -> str:
         """The lowest node below `node` that all of the labels are below."""
@@ -51,7 +54,8 @@ def label_groups(ids: Sequence[str], hierarchy: Hierarchy, limit: int = 12) -> d
         return node
 
     least = max(2, round(0.02 * len(inside)))
-    growing, done = [(inside, lowest(inside, ""))], []
+    growing = [(inside, lowest(inside, ""))]
+    done: list[tuple[list[str], str]] = []
     while growing and len(growing) + len(done) < limit:
         growing.sort(key=lambda group: len(group[0]))
         members, node = growing.pop()
@@ -74,18 +78,19 @@ def label_groups(ids: Sequence[str], hierarchy: Hierarchy, limit: int = 12) -> d
 
 def group_names(groups: Mapping[str, tuple[str, ...]], names: Mapping[str, str]) -> dict[str, str]:
     """Names of the groups by label: "dog", "bird, reptile, …", "other"; nodes without a name have their id."""
-    found = {}
+    result = {}
     for label, nodes in groups.items():
         shown = [names.get(node, node) for node in nodes[:2]] + ["…"] * (len(nodes) > 2)
-        found[label] = ", ".join(shown) or "other"
-    return found
+        result[label] = ", ".join(shown) or "other"
+    return result
 
 
 def top_ancestors(ids: Sequence[str], hierarchy: Hierarchy, levels: int = 3) -> dict[str, list[str]]:
-    """The ancestors of each label from the top, those that all of them share left out; "" where there are none."""
-    paths = {}
+    """The ancestors of each label from the top, without those that all of them share; "" where there are none."""
+    paths: dict[str, list[str]] = {}
     for label in ids:
-        path, node = [], label
+        path: list[str] = []
+        node = label
         while node in hierarchy and hierarchy.parents[node]:
             node = hierarchy.parents[node][0]
             path.append(node)

@@ -17,10 +17,10 @@ class LabelMap:
     """Label vectors in the plane, where near points have near vectors.
 
     Attributes:
-        points: float `[N, 2]`, finite.
-        ids: N label ids.
-        seen: N flags, whether the label was trained.
-        groups: N names of groups; labels of the group "other" are grey.
+        points: float array, shape `[N, 2]`. Finite.
+        ids: Sequence of str, length N. Label ids.
+        seen: Sequence of bool, length N. Whether each label was trained.
+        groups: Sequence of str, length N. Names of groups; labels of the group "other" are gray.
     """
 
     points: np.ndarray
@@ -28,7 +28,7 @@ class LabelMap:
     seen: Sequence[bool]
     groups: Sequence[str]
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         self.points = np.asarray(self.points, np.float64)
         count = len(self.ids)
         if self.points.shape != (count, 2) or not len(self.seen) == len(self.groups) == count:
@@ -47,18 +47,18 @@ def label_map(
     """Lays label vectors out in the plane by t-SNE.
 
     Args:
-        vectors: float `[N, D]` of unit norm.
-        ids: N label ids.
-        seen: N flags, whether the label was trained.
-        groups: N names of groups, such as those of `group_names`.
-        seed: Seed of t-SNE, and of the choice of labels where there are more than 2,000.
+        vectors: float array, shape `[N, D]`. Label vectors of unit norm.
+        ids: Sequence of str, length N. Label ids.
+        seen: Sequence of bool, length N. Whether each label was trained.
+        groups: Sequence of str, length N. Names of groups, see `group_names`.
+        seed: int. Of t-SNE, and of the choice of labels where there are more than 2,000.
 
     Returns:
-        The map, of at most 2,000 labels; None, with a line in the log, where scikit-learn is not installed or there
-        are fewer than four labels.
+        The map, of at most 2,000 labels; None, with a line in the log, if scikit-learn is not installed or there are
+        fewer than four labels.
 
     Raises:
-        ValueError: the arguments' lengths differ.
+        ValueError: The arguments' lengths differ.
     """
     vectors = np.asarray(vectors, np.float32)
     if vectors.ndim != 2 or not len(vectors) == len(ids) == len(seen) == len(groups):
@@ -72,8 +72,8 @@ def label_map(
     if importlib.util.find_spec("sklearn") is None:
         logging.warning("No map of label vectors: it needs scikit-learn, pip install 'devise_tf[plots]'.")
         return None
-    rows = np.arange(len(vectors))
+    rows = list(range(len(vectors)))
     if len(rows) > MAX_POINTS:
-        rows = np.sort(np.random.default_rng(seed).choice(len(rows), MAX_POINTS, replace=False))
+        rows = sorted(np.random.default_rng(seed).choice(len(rows), MAX_POINTS, replace=False).tolist())
     points = t_sne(vectors[rows], seed)
     return LabelMap(points, [ids[i] for i in rows], [bool(seen[i]) for i in rows], [groups[i] for i in rows])

@@ -1,4 +1,4 @@
-"""What pictures of label vectors share: points in the plane, and where names stand beside them."""
+"""What pictures of label vectors share: points in the plane, and names beside them."""
 
 from collections.abc import Callable, Sequence
 
@@ -9,11 +9,11 @@ def t_sne(vectors: np.ndarray, seed: int) -> np.ndarray:
     """Lays vectors out in the plane, so that those with a large cosine lie together. Needs scikit-learn.
 
     Args:
-        vectors: float32 `[N, D]` of unit norm, N at least 4.
-        seed: Seed of t-SNE.
+        vectors: float32 array, shape `[N, D]`, N at least 4. Of unit norm.
+        seed: int. Of t-SNE.
 
     Returns:
-        float32 `[N, 2]`.
+        float32 array, shape `[N, 2]`.
 
     Reference:
         - [van der Maaten and Hinton, 2008](https://jmlr.org/papers/v9/vandermaaten08a.html)
@@ -35,13 +35,13 @@ def place_names(
     """Chooses names to print beside points far from each other, each where it hides no name and few points.
 
     Args:
-        points: float `[N, 2]`.
-        boxes_of: Gives the boxes `(x0, y0, x1, y1)` that the name of a point could fill, the best first.
-        frame: The box that names must not leave.
-        most: Largest number of names.
+        points: float array, shape `[N, 2]`.
+        boxes_of: Function of a point's row to the boxes `(x0, y0, x1, y1)` that its name could fill, the best first.
+        frame: Sequence of float. The box that names must not leave.
+        most: int. Largest number of names.
 
     Returns:
-        At most `most` pairs of a point and the place of the name's box among those that `boxes_of` gave.
+        At most `most` pairs of a point's row and the index of the name's box among those of `boxes_of`.
     """
     chosen: list[tuple[int, int]] = []
     taken: list[Sequence[float]] = []
@@ -53,14 +53,14 @@ def place_names(
             break
         point = int(distances.argmax())
         distances = np.minimum(distances, np.linalg.norm(points - points[point], axis=1))
-        best = None
-        for place, box in enumerate(boxes_of(point)):
+        best: tuple[int, int, Sequence[float]] | None = None
+        for index, box in enumerate(boxes_of(point)):
             x0, y0, x1, y1 = box
             inside = frame[0] < x0 and frame[1] < y0 and x1 < frame[2] and y1 < frame[3]
             if inside and not any(x0 < b[2] and b[0] < x1 and y0 < b[3] and b[1] < y1 for b in taken):
                 hidden = int(np.all((points > (x0, y0)) & (points < (x1, y1)), axis=1).sum())
                 if hidden <= most_hidden and (best is None or hidden < best[0]):
-                    best = hidden, place, box
+                    best = hidden, index, box
         if best:
             chosen.append((point, best[1]))
             taken.append(best[2])

@@ -21,11 +21,11 @@ _SIDES = (
 
 
 def check_plots() -> None:
-    """Raises a `ModuleNotFoundError` that says what to install where scikit-learn or matplotlib is not there."""
-    lost = [name for name in ("sklearn", "matplotlib") if importlib.util.find_spec(name) is None]
-    if lost:
+    """Raises a `ModuleNotFoundError` that says what to install where scikit-learn or matplotlib is missing."""
+    missing = [name for name in ("sklearn", "matplotlib") if importlib.util.find_spec(name) is None]
+    if missing:
         raise ModuleNotFoundError(
-            f"The picture needs scikit-learn and matplotlib: pip install 'devise_tf[plots]'. Received: no {lost[0]}"
+            f"The picture needs scikit-learn and matplotlib: pip install 'devise_tf[plots]'. Received: no {missing[0]}"
         )
 
 
@@ -41,20 +41,20 @@ def plot_label_vectors(
     """Draws label vectors in the plane by t-SNE, colored by their groups: the paper's Figure 1b.
 
     Args:
-        path: The PNG file to write, atomically.
-        vectors: float `[N, D]` of unit norm, N at least 4; neighbours in the plane have large cosines.
-        names: N texts; some of them are written beside their points, where there is room.
-        groups: N names of groups, at most 12 of them beside "other".
-        seed: Seed of t-SNE.
-        max_names: Largest number of names to write.
-        title: Optional.
+        path: str or path. The PNG file to write, atomically.
+        vectors: float array, shape `[N, D]`, N at least 4. Of unit norm; neighbors in the plane have large cosines.
+        names: Sequence of str, length N. Some of them are written beside their points, where there is room.
+        groups: Sequence of str, length N. Names of groups, at most 12 besides "other".
+        seed: int. Of t-SNE.
+        max_names: int. Largest number of names to write.
+        title: str. Optional.
 
     Returns:
-        The points, float32 `[N, 2]`.
+        The points, float32 array, shape `[N, 2]`.
 
     Raises:
         ModuleNotFoundError: scikit-learn or matplotlib is not installed.
-        ValueError: an argument is not as above.
+        ValueError: An argument is not as above.
     """
     check_plots()
     from matplotlib import patheffects
@@ -78,11 +78,10 @@ def plot_label_vectors(
     axes = figure.add_subplot()
     colors = {group: PRINTED_GRAY if group == "other" else PRINTED[i] for i, group in enumerate(order)}
     size = float(np.clip(12000 / len(points), 3, 55))
-    groups = np.array(groups)
     for group in order:
-        chosen = points[groups == group]
+        x, y = points[np.array(groups) == group].T
         axes.scatter(
-            *chosen.T, s=size, color=colors[group], alpha=0.85, linewidths=0.3, edgecolors="white",
+            x, y, s=size, color=colors[group], alpha=0.85, linewidths=0.3, edgecolors="white",
             label=f"{group} ({sizes[group]})",
         )  # fmt: skip
     axes.set_xticks([])
@@ -99,7 +98,7 @@ def plot_label_vectors(
         fontsize=10,
         markerscale=max(1.0, (40 / size) ** 0.5),
     )
-    for handle in legend.legend_handles:
+    for handle in filter(None, legend.legend_handles):
         handle.set_alpha(1)
     canvas.draw()  # settles the layout, on which the room for names depends
     halo = [patheffects.withStroke(linewidth=2.2, foreground="white")]
@@ -121,17 +120,18 @@ def _write_names(axes, renderer, points, names, colors, max_names, halo) -> None
     def boxes_of(point):
         text = write(point)
         boxes = []
-        for place, side, base in _SIDES:
-            text.set(position=place, ha=side, va=base)
+        for position, side, base in _SIDES:
+            text.set(position=position, ha=side, va=base)
             boxes.append(text.get_window_extent(renderer).padded(3).extents)
         text.remove()
         return boxes
 
     frame = axes.get_window_extent(renderer).extents
     for point, chosen in place_names(axes.transData.transform(points), boxes_of, frame, max_names):
-        place, side, base = _SIDES[chosen]
-        write(point).set(position=place, ha=side, va=base)
+        position, side, base = _SIDES[chosen]
+        write(point).set(position=position, ha=side, va=base)
 
 
 def _dark(color: str) -> tuple[float, float, float]:
-    return tuple(0.6 * int(color[i : i + 2], 16) / 255 for i in (1, 3, 5))
+    red, green, blue = (0.6 * int(color[i : i + 2], 16) / 255 for i in (1, 3, 5))
+    return red, green, blue

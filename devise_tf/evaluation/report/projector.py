@@ -16,13 +16,13 @@ def export_projector(
     `tensorboard --logdir=DIRECTORY` then has them under "Projector".
 
     Args:
-        directory: The folder; made if it is not there.
-        vectors: float `[N, D]`.
-        columns: Texts that belong to the vectors, N in each column, by the column's name. The first one is shown.
-        name: The name that the projector shows: letters, digits and underscores.
+        directory: str or path. The folder, made if it is missing.
+        vectors: float array, shape `[N, D]`.
+        columns: Mapping of sequences of str, length N. Texts of the vectors by the column's name; the first is shown.
+        name: str. The name that the projector shows: letters, digits and underscores.
 
     Raises:
-        ValueError: the numbers of vectors and texts differ.
+        ValueError: The numbers of vectors and texts differ, or a name is not as above.
     """
     vectors = np.asarray(vectors)
     if vectors.ndim != 2 or not len(vectors) or any(len(column) != len(vectors) for column in columns.values()):

@@ -11,8 +11,8 @@ class Chart:
     """A plane with axes from 0: figures are shares, shown in per cent.
 
     Args:
-        y_most: Largest figure; the axis ends at a round one.
-        x_most: Where the x axis ends.
+        y_most: float. Largest figure; the axis ends at a round one.
+        x_most: float. Where the x axis ends.
     """
 
     width, height = 512, 324
@@ -51,14 +51,14 @@ class Chart:
         return "".join(parts)
 
     def line(self, points: Iterable[tuple[float, float]]) -> str:
-        points = [f"{number(self.x(x))} {number(self.y(y))}" for x, y in points]
-        # A single point is drawn as a dot, by its round ends.
-        return f'<path class="line" d="M{"L".join(points if len(points) > 1 else points * 2)}"/>'
+        pairs = [f"{number(self.x(x))} {number(self.y(y))}" for x, y in points]
+        # A single point is drawn as a dot, by the line's round ends.
+        return f'<path class="line" d="M{"L".join(pairs if len(pairs) > 1 else pairs * 2)}"/>'
 
     def bar(self, x: float, low: float, high: float) -> str:
-        """An interval of figures, at a place in pixels."""
-        low, high = number(self.y(low)), number(self.y(high))
-        return f'<path class="interval" d="M{number(x)} {low}V{high}m-2.5 0h5M{number(x - 2.5)} {low}h5"/>'
+        """An interval of figures, at `x` pixels."""
+        start, end = number(self.y(low)), number(self.y(high))
+        return f'<path class="interval" d="M{number(x)} {start}V{end}m-2.5 0h5M{number(x - 2.5)} {start}h5"/>'
 
     def circle(self, x: float, y: float) -> str:
         return f'<circle class="mark" cx="{number(self.x(x))}" cy="{number(self.y(y))}" r="4.5"/>'
@@ -70,16 +70,16 @@ class Chart:
         """Models' names at the right ends of their lines, moved apart, with a thin line to each line's end.
 
         Args:
-            ends: The height of each line's end in pixels, by model.
-            looks: Of the models.
+            ends: Mapping of float by model. The height of each line's end in pixels.
+            looks: Looks. Of the models.
         """
-        models = sorted(ends, key=ends.get)
-        places = apart([ends[model] for model in models], 13, self.top + 4, self.bottom)
+        models = sorted(ends, key=lambda model: ends[model])
+        heights = apart([ends[model] for model in models], 13, self.top + 4, self.bottom)
         return [
             f'<g class="{looks.style(model)}"><line class="lead" x1="{self.right + 10}" y1="{number(ends[model])}" '
-            f'x2="{self.right + 17}" y2="{number(place)}"/><text class="direct" x="{self.right + 20}" '
-            f'y="{number(place + 4)}">{looks.title(model, 18)}</text></g>'
-            for model, place in zip(models, places, strict=True)
+            f'x2="{self.right + 17}" y2="{number(height)}"/><text class="direct" x="{self.right + 20}" '
+            f'y="{number(height + 4)}">{looks.title(model, 18)}</text></g>'
+            for model, height in zip(models, heights, strict=True)
         ]
 
     def svg(self, parts: Iterable[str], title: str) -> str:
@@ -109,11 +109,11 @@ def decades(most: int) -> list[int]:
     return [f * 10**i for i in range(len(str(most))) for f in factors if f * 10**i <= most]
 
 
-def apart(places: Sequence[float], gap: float, low: float, high: float) -> list[float]:
-    """Places in rising order moved so that they are `gap` apart and, where there is room, between `low` and `high`."""
+def apart(positions: Sequence[float], gap: float, low: float, high: float) -> list[float]:
+    """Rising positions moved so that they are `gap` apart and, where there is room, between `low` and `high`."""
     moved: list[float] = []
-    for place in places:
-        moved.append(max(place, moved[-1] + gap if moved else low))
+    for position in positions:
+        moved.append(max(position, moved[-1] + gap if moved else low))
     limit = high
     for i in reversed(range(len(moved))):
         moved[i] = min(moved[i], limit)

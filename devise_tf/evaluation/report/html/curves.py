@@ -90,14 +90,14 @@ def _trades(curves: Mapping[str, tuple[Sequence[float], Sequence[float]]]) -> di
     return trades
 
 
-def _trade_chart(found: Mapping, curves: Mapping[str, Sequence[tuple[float, float]]], looks: Looks) -> str:
+def _trade_chart(rows: Mapping, curves: Mapping[str, Sequence[tuple[float, float]]], looks: Looks) -> str:
     """Accuracy on seen labels against that on unseen labels, over all penalties."""
     marked = {
         model: [
             (row["unseen"], row["seen"], mark)
             for row, mark in (
-                (found.get(model), Chart.circle),
-                ((found.get(model) or {}).get("penalized"), Chart.diamond),
+                (rows.get(model), Chart.circle),
+                ((rows.get(model) or {}).get("penalized"), Chart.diamond),
             )
             if row and known(row.get("unseen")) and known(row.get("seen"))
         ]
@@ -119,18 +119,18 @@ def _trade_chart(found: Mapping, curves: Mapping[str, Sequence[tuple[float, floa
                 f'<g class="iso">{chart.line(line)}<text x="{number(chart.x(start))}" y="{chart.top - 4}" '
                 f'text-anchor="middle">H {percent(harmonic)}</text></g>'
             )
-    places = {model: [(chart.x(x), chart.y(y)) for x, y in pairs] for model, pairs in curves.items()}
+    positions = {model: [(chart.x(x), chart.y(y)) for x, y in pairs] for model, pairs in curves.items()}
     taken: list[tuple[float, float]] = []
     for model in in_order(curves)[::-1]:
         marks = "".join(mark(chart, x, y) for x, y, mark in marked[model])
-        x, y = max(places[model][::8], key=lambda place: _room(place, model, places, taken))
+        x, y = max(positions[model][::8], key=lambda point: _room(point, model, positions, taken))
         taken.append((x, y))
         name = f'<text class="direct" x="{number(x + 8)}" y="{number(y - 5)}">{looks.title(model, 18)}</text>'
         parts.append(_layer(model, chart.line(curves[model]) + marks + name, looks))
     hint = "Each point of a line is one penalty on the scores of seen labels. "
     if any(marked.values()):
         hint += "Circle: no penalty; diamond: the chosen one. "
-    hint += "Grey: equal harmonic mean H."
+    hint += "Gray: equal harmonic mean H."
     return (
         '<figure class="panel" id="curve-generalized"><figcaption>Seen against unseen labels, all candidates'
         f"</figcaption>{chart.svg(parts, 'accuracy on seen against accuracy on unseen labels')}"
@@ -142,9 +142,9 @@ def _layer(model: str, marks: str, looks: Looks) -> str:
     return f'<g class="{looks.style(model)}"><title>{looks.title(model)}</title>{marks}</g>'
 
 
-def _room(place: tuple[float, float], model: str, lines: Mapping[str, Sequence], taken: Sequence) -> float:
-    """How far a name of some 90 by 12 px at the upper right of a place is from other lines and names."""
-    x, y = place[0] + 50, place[1] - 9
+def _room(point: tuple[float, float], model: str, lines: Mapping[str, Sequence], taken: Sequence) -> float:
+    """How far a name of some 90 by 12 px at the upper right of a point is from other lines and names."""
+    x, y = point[0] + 50, point[1] - 9
     others = [point for other, points in lines.items() if other != model for point in points]
     others += [(u + 50, v - 9) for u, v in taken]
     return min((math.hypot(max(abs(u - x) - 45, 0), max(abs(v - y) - 6, 0)) for u, v in others), default=x)

@@ -28,36 +28,35 @@ def map_styles() -> tuple[list[str], list[str]]:
     return light, dark
 
 
-def map_section(found: LabelMap | None, names: Mapping[str, str], labels: int, most: int) -> str:
+def map_section(label_map: LabelMap | None, names: Mapping[str, str], labels: int, most: int) -> str:
     """The map of at most `most` points.
 
     Args:
-        found: The map.
-        names: Display names by label id.
-        labels: Number of all labels, where there are more than in the map.
-        most: Largest number of points.
+        label_map: LabelMap or None. The map.
+        names: Mapping of str. Display names by label id.
+        labels: int. Number of all labels, where there are more than in the map.
+        most: int. Largest number of points.
     """
-    if found is None or not len(found.ids):
+    if label_map is None or not len(label_map.ids):
         return ""
-    rows = np.arange(len(found.ids))
-    if len(rows) > most:
-        rows = np.linspace(0, len(found.ids) - 1, most).round().astype(int)
-    if not len(rows):
+    count = len(label_map.ids)
+    rows = list(range(count)) if count <= most else np.linspace(0, count - 1, most).round().astype(int).tolist()
+    if not rows:
         return '<p class="hint">It would not fit in the page.</p>'
-    points = found.points[rows]
+    points = label_map.points[rows]
     low, reach = points.min(axis=0), np.ptp(points, axis=0)
     points = (points - low) / np.where(reach > 0, reach, 1)
     points = points * (_WIDTH - 2 * _MARGIN, 2 * _MARGIN - _HEIGHT) + (_MARGIN, _HEIGHT - _MARGIN)
-    sizes = Counter(found.groups[row] for row in rows)
+    sizes = Counter(label_map.groups[row] for row in rows)
     named = sorted((group for group in sizes if group != "other"), key=lambda group: (-sizes[group], group))
     colors = {group: i for i, group in enumerate(named[:_GRAY])}
     members: dict[int, list[int]] = {}
-    for place, row in enumerate(rows):
-        members.setdefault(colors.get(found.groups[row], _GRAY), []).append(place)
+    for position, row in enumerate(rows):
+        members.setdefault(colors.get(label_map.groups[row], _GRAY), []).append(position)
     radius = float(np.clip(math.sqrt(5000 / len(rows)), 2.2, 5.5))
     layers, legend = [], []
     for color in sorted(members, reverse=True):  # the grey ones below
-        marks = [_mark(found, rows[place], points[place], radius, names) for place in members[color]]
+        marks = [_mark(label_map, rows[i], points[i], radius, names) for i in members[color]]
         layers.append(f'<g class="g{color}">{"".join(marks)}</g>')
     for color in sorted(members):
         name = "other" if color == _GRAY else named[color]
@@ -65,10 +64,10 @@ def map_section(found: LabelMap | None, names: Mapping[str, str], labels: int, m
             f'<li class="g{color}" data-group="g{color}"><i class="dot"></i>{escape(name, 40)} '
             f'<span class="soft">{len(members[color]):,}</span></li>'
         )
-    every = max(len(found.ids), labels)
+    every = max(count, labels)
     shown = plural(len(rows), "label") if len(rows) == every else f"{len(rows):,} of {plural(every, 'label')}"
-    shapes = "Circles are seen labels, diamonds unseen ones. " if not all(found.seen[i] for i in rows) else ""
-    texts = _names(points, [clip(names.get(found.ids[row], found.ids[row]), 26) for row in rows])
+    shapes = "Circles are seen labels, diamonds unseen ones. " if not all(label_map.seen[i] for i in rows) else ""
+    texts = _names(points, [clip(names.get(label_map.ids[row], label_map.ids[row]), 26) for row in rows])
     return (
         f'<p class="hint">{shown} by t-SNE: labels whose vectors have a large cosine lie together. {shapes}'
         "Colors are branches of the hierarchy; a point’s name is shown under the pointer.</p>"
@@ -79,12 +78,12 @@ def map_section(found: LabelMap | None, names: Mapping[str, str], labels: int, m
     )
 
 
-def _mark(found: LabelMap, row: int, point: np.ndarray, radius: float, names: Mapping[str, str]) -> str:
+def _mark(label_map: LabelMap, row: int, point: np.ndarray, radius: float, names: Mapping[str, str]) -> str:
     """A circle for a seen label, a diamond for an unseen one."""
     x, y = point
-    kind = "seen" if found.seen[row] else "unseen"
-    title = f"<title>{label_name(names, found.ids[row])} ({kind}; {escape(found.groups[row], 40)})</title>"
-    if found.seen[row]:
+    kind = "seen" if label_map.seen[row] else "unseen"
+    title = f"<title>{label_name(names, label_map.ids[row])} ({kind}; {escape(label_map.groups[row], 40)})</title>"
+    if label_map.seen[row]:
         return f'<circle cx="{number(x)}" cy="{number(y)}" r="{number(radius)}">{title}</circle>'
     return f'<path d="{diamond(x, y, 1.5 * radius)}">{title}</path>'
 

@@ -77,7 +77,7 @@ def labels_section(rows: Sequence[LabelRow], names: Mapping[str, str], looks: Lo
         lines.append(
             f'<tr><th scope="row"><bdi>{label_name(names, row.label_id)}</bdi></th><td>{escape(row.label_id, 60)}</td>'
             f"<td><bdi>{terms}</bdi></td><td>{'seen' if row.seen else 'unseen'}</td><td>{row.images:,}</td>"
-            f"<td>{escape(row.found, 40)}</td>{hits}</tr>"
+            f"<td>{escape(row.vector, 40)}</td>{hits}</tr>"
         )
     head = "".join(f'<th scope="col" data-sort="{kind}">{name}</th>' for name, kind in _COLUMNS.items())
     head += "".join(f'<th scope="col" data-sort="number">{column.name}</th>' for _, column in columns)
@@ -98,18 +98,18 @@ def labels_section(rows: Sequence[LabelRow], names: Mapping[str, str], looks: Lo
     )
 
 
-def coverage_section(found: Mapping, names: Mapping[str, str]) -> str:
-    """How labels' vectors were found: counts, and the labels that are listed."""
-    kinds = [kind for kind in _COVERAGE if kind in found]
-    total = sum(found[kind] for kind in kinds)
+def coverage_section(coverage: Mapping, names: Mapping[str, str]) -> str:
+    """How the labels' vectors were found: counts, and the labels that are listed."""
+    kinds = [kind for kind in _COVERAGE if kind in coverage]
+    total = sum(coverage[kind] for kind in kinds)
     if not total:
         return ""
-    images = found.get("images", {})
+    images = coverage.get("images", {})
     all_images = sum(images.get(kind, 0) for kind in kinds)
     lines = []
     for kind in kinds:
-        share = 100 * found[kind] / total
-        cells = f"<td>{found[kind]:,}</td><td>{share:.1f}</td>"
+        share = 100 * coverage[kind] / total
+        cells = f"<td>{coverage[kind]:,}</td><td>{share:.1f}</td>"
         if all_images:
             cells += f"<td>{images.get(kind, 0):,}</td><td>{100 * images.get(kind, 0) / all_images:.1f}</td>"
         lines.append(
@@ -117,18 +117,18 @@ def coverage_section(found: Mapping, names: Mapping[str, str]) -> str:
             'width="100" height="10" aria-hidden="true"><rect class="track" width="100" height="10"/>'
             f'<rect class="part" width="{number(share)}" height="10"/></svg></td></tr>'
         )
-    head = ["vector of the label", "labels", "%", *(("images", "%") if all_images else ())]
-    head = "".join(f'<th scope="col">{name}</th>' for name in head)
+    columns = ["vector of the label", "labels", "%", *(("images", "%") if all_images else ())]
+    head = "".join(f'<th scope="col">{name}</th>' for name in columns)
     lists = []
-    for kind, ids in found.get("listed", {}).items():
+    for kind, ids in coverage.get("listed", {}).items():
         if ids:
             shown = ", ".join(
                 f'<span><bdi>{label_name(names, label)}</bdi> <span class="soft">{escape(label, 60)}</span></span>'
                 for label in ids[:_MAX_LISTED]
             )
-            count = max(len(ids), found.get(kind, 0))
-            left_out = count - min(len(ids), _MAX_LISTED)
-            more = f" and {left_out:,} more" if left_out else ""
+            count = max(len(ids), coverage.get(kind, 0))
+            unlisted = count - min(len(ids), _MAX_LISTED)
+            more = f" and {unlisted:,} more" if unlisted else ""
             lists.append(
                 f"<details><summary>{escape(_COVERAGE.get(kind, kind)).capitalize()}: "
                 f"{plural(count, 'label')}</summary><p>{shown}{more}</p></details>"

@@ -30,9 +30,9 @@ def html_report(report: Mapping, details: ReportDetails) -> str:
     and figures under the pointer. All text from data is escaped.
 
     Args:
-        report: What `metrics.json` holds. Every part but `"command"` may be absent, and is then left out.
-        details: What is shown of single labels and images. At most the 2,000 labels with the most images are listed,
-            2,000 points and 48 samples shown, and fewer of each where the page would be too large; the page says so.
+        report: Mapping. What `metrics.json` holds. Every part but `"command"` may be absent.
+        details: ReportDetails. What is shown of single labels and images: at most the 2,000 labels with the most
+            images, 2,000 points and 48 samples, and fewer where the page would be too large; the page says so.
 
     Returns:
         The HTML text.
@@ -86,8 +86,8 @@ def _page(report: Mapping, details: ReportDetails, share: float) -> str:
     }
     with open(os.path.join(os.path.dirname(__file__), "report.html"), encoding="utf-8") as file:
         template = file.read()
-    # All at once: what is put in is not looked through for more places.
-    return re.sub(r"\{\{(\w+)\}\}", lambda place: parts[place[1]], template)
+    # All at once: what is put in is not searched for more of them.
+    return re.sub(r"\{\{(\w+)\}\}", lambda match: parts[match[1]], template)
 
 
 def _measured(report: Mapping) -> str:

@@ -67,7 +67,7 @@ def _paper_rows(paper: Mapping[str, Mapping[str, float]], shown: Sequence[Metric
 
 def _hints(report: Mapping, setting: str, shown: Sequence[MetricAtK], bold: bool, looks: Looks) -> list[str]:
     """What the metrics are, below the first table only; what is bold; the figures of seeds."""
-    sentences = []
+    sentences: list[str] = []
     if setting == next(name for name in SETTINGS if name in report):
         sentences += dict.fromkeys(column.metric.hint for column in shown)
     if bold:
@@ -83,17 +83,17 @@ def _hints(report: Mapping, setting: str, shown: Sequence[MetricAtK], bold: bool
 
 def generalized_section(report: Mapping, looks: Looks) -> str:
     """Accuracy on seen and on unseen labels, without and with a penalty."""
-    found = report.get("generalized", {})
-    if not found:
+    figures = report.get("generalized", {})
+    if not figures:
         return ""
     rows = {
         model: {**row, **{f"penalized.{name}": value for name, value in (row.get("penalized") or {}).items()}}
-        for model, row in found.items()
+        for model, row in figures.items()
     }
     plain = _cells(report, "generalized", [(name, PERCENT) for name in _GENERALIZED], rows)
     after = _cells(report, "generalized", [(f"penalized.{name}", PERCENT) for name in _GENERALIZED], rows)
-    penalized = any(row.get("penalized") for row in found.values())
-    area = any("area" in row for row in found.values())
+    penalized = any(row.get("penalized") for row in figures.values())
+    area = any("area" in row for row in figures.values())
     lines = []
     for model in in_order(rows):
         cells = "".join(plain[model])
@@ -103,7 +103,7 @@ def generalized_section(report: Mapping, looks: Looks) -> str:
         if area:
             cells += f"<td>{figure(rows[model].get('area'), SHARE)}</td>"
         lines.append(f"<tr>{looks.row_head(model)}{cells}</tr>")
-    groups = [("as answered, %", _GENERALIZED)]
+    groups: list[tuple[str, tuple[str, ...]]] = [("as answered, %", _GENERALIZED)]
     groups += [("seen labels’ scores less a penalty, %", ("penalty", *_GENERALIZED))] if penalized else []
     groups += [("all penalties", ("area",))] if area else []
     head = "".join(_GROUP.format(len(names), title) for title, names in groups)
@@ -144,11 +144,11 @@ def _cells(
 
 def _best(values: Mapping[str, float | None], intervals: Mapping[str, Sequence[float]]) -> str | None:
     """The model whose interval lies above those of all others, chance aside; None without one."""
-    models = [model for model, value in values.items() if known(value) and model != "chance"]
-    if len(models) < 2 or any(model not in intervals for model in models):
+    figures = {model: value for model, value in values.items() if known(value) and model != "chance"}
+    if len(figures) < 2 or any(model not in intervals for model in figures):
         return None
-    best = max(models, key=values.get)
-    return best if all(intervals[best][0] > intervals[m][1] for m in models if m != best) else None
+    best = max(figures, key=lambda model: figures[model])
+    return best if all(intervals[best][0] > intervals[m][1] for m in figures if m != best) else None
 
 
 def differences_section(report: Mapping, looks: Looks) -> str:
@@ -182,7 +182,7 @@ def differences_section(report: Mapping, looks: Looks) -> str:
 
 def _difference(row: Mapping, reach: float, looks: Looks) -> str:
     """A row of the table of differences; the picture goes from `-reach` to `reach`."""
-    difference, low, high = (row.get(name) for name in ("difference", "low", "high"))
+    difference, low, high = row["difference"], row.get("low"), row.get("high")
     form = format_of(row["metric"])
     text, interval, clear = signed(difference, form), "–", False
     if known(low) and known(high):

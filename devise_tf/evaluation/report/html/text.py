@@ -3,6 +3,7 @@
 import html
 import math
 from collections.abc import Mapping
+from typing import TypeGuard
 
 from devise_tf.evaluation.figures.metrics import PERCENT, Format
 
@@ -32,13 +33,13 @@ def label_element(names: Mapping[str, str], label: str) -> str:
     return f'<bdi title="{escape(label, 60)}">{label_name(names, label)}</bdi>'
 
 
-def known(value: float | None) -> bool:
+def known(value: float | None) -> TypeGuard[float]:
     return value is not None and math.isfinite(value)
 
 
 def figure(value: float | None, form: Format = PERCENT) -> str:
     """A figure in its form; a dash where there is none."""
-    return form(value) if value is not None and known(value) else "–"
+    return form(value) if known(value) else "–"
 
 
 def signed(value: float, form: Format = PERCENT) -> str:
@@ -51,7 +52,7 @@ def score(value: float | None) -> str:
 
 
 def number(value: float) -> str:
-    """A length or place for SVG."""
+    """A length or position for SVG."""
     return f"{value:.1f}".removesuffix(".0")
 
 
@@ -62,5 +63,5 @@ def percent(share: float) -> str:
 
 def interval_of(report: Mapping, setting: str, model: str, metric: str) -> tuple[float, float] | None:
     """Both ends of a figure's interval in `report["intervals"]`; None without one, or where it has no number."""
-    found = report.get("intervals", {}).get(setting, {}).get(model, {}).get(metric)
-    return tuple(found) if found and all(map(known, found)) else None
+    bounds = report.get("intervals", {}).get(setting, {}).get(model, {}).get(metric)
+    return (bounds[0], bounds[1]) if bounds and all(map(known, bounds)) else None
