@@ -35,7 +35,7 @@ class EvaluationInputs:
         labels: LabelSet. All labels that may be candidates.
         seen: List of str. Ids of the trained labels.
         unseen: List of str. Ids of the labels that count as unseen.
-        vectors: LabelTable. The labels' vectors; the others are left out of all that is measured.
+        vectors: LabelTable. The labels' vectors; labels without one are left out of all that is measured.
         coverage: LabelCoverage. How the vectors were found.
         settings: List of `Setting`. What is measured.
         images: ImageInput. The images of the measured labels.
@@ -157,9 +157,9 @@ class EvaluationInputs:
                 f"The run's hierarchy lacks {len(missing)} of the labels: name one that has them by --hierarchy, such "
                 f"as wordnet or imagenet. Received: {missing[:10]}"
             )
-        # An id without any link has no line in the file: it is a root of its own.
+        # An id without any link has no line in the file: it is a root.
         whole = Hierarchy({**of_run.parents, **{label: [] for label in missing}})
-        # A run's is that of its labels; a preset's may be of many more.
+        # That of a run is about its labels; that of a preset may be about many more.
         return whole.restricted_to(ids) if isinstance(self.run, PretrainedRun) else whole
 
 

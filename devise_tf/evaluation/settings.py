@@ -9,25 +9,31 @@ class EvaluationSettings:
     """What is evaluated, and how.
 
     Attributes:
-        model_dirs: Model directories: of one run, or of runs that differ in their seeds only; or a preset's name.
-        images: `"folder:DIR"`, `"tfds:NAME"` or `"builtin"`, whose `val` images are measured; empty for the run's own.
-        data_dir: Where TensorFlow Datasets keeps its files; empty for its own default.
-        labels: File of labels with their terms, for those that the run's own file does not have.
-        unseen_labels: File of the ids of the labels that count as unseen, in place of the run's own.
-        hierarchy: See `Hierarchy.open`; empty for the run's own.
-        models: Names of the models to measure; all by default.
-        conse_tops: ConSE's numbers of most probable labels, None for all.
-        answers: `"auto"`, `"terms"` or `"labels"`, see `run_scorers`.
-        ks: Of hit@k and hp@k; None for 1, 2, 5, 10 and 20, as far as there are as many candidates.
-        validation_share: Share of the images, drawn by `seed`, that penalties are chosen on; the others are measured.
-        penalties_from: Model directory of a run with validation labels, evaluated before, whose penalties are taken.
-        report_dir: Where the report goes; empty for `report/` in the first model directory, of a preset for
+        model_dirs: Sequence of str. Model directories: of one run, or of runs that differ in their seeds only; or the
+            name of a preset.
+        images: str. `"folder:DIR"`, `"tfds:NAME"` or `"builtin"`, whose `val` images are measured; empty for those of
+            the run.
+        data_dir: str. Where TensorFlow Datasets keeps files; empty for its default.
+        labels: str. Files of labels with their terms, for those that the run does not know.
+        unseen_labels: str. File of the ids of the labels that count as unseen; empty for those of the run.
+        hierarchy: str. See `Hierarchy.open`; empty for that of the run.
+        models: Sequence of str. Names of the models to measure; all by default.
+        conse_tops: Sequence of int or None. ConSE's numbers of most probable labels, None for all.
+        answers: str. `"auto"`, `"terms"` or `"labels"`, see `run_scorers`.
+        ks: Sequence of int. Of hit@k and hp@k; None for those of 1, 2, 5, 10 and 20 that fit the candidates.
+        validation_share: float. Share of the images, drawn by `seed`, that penalties are chosen on; the others are
+            measured.
+        penalties_from: str. Model directory of a run with validation labels, evaluated before, whose penalties count.
+        report_dir: str. Where the report goes; empty for `report/` in the first model directory, of a preset for
             `NAME/report/` in the working directory.
-        max_bad_images: Share of unreadable images above which the evaluation stops.
-        batch_size: Images at once, over all devices.
-        samples: Number of images that the report shows.
-        seed: Of the split, the bootstrap and the choice of samples.
-        verbose: 0 for no progress bars.
+        max_bad_images: float. Share of unreadable images above which the evaluation stops.
+        batch_size: int. Images at once, over all devices.
+        samples: int. Number of images that the report shows.
+        seed: int. Of the split, the bootstrap and the choice of samples.
+        verbose: int. 0 for no progress bars.
+
+    Raises:
+        ValueError: A setting is not as above, or two contradict each other.
     """
 
     model_dirs: Sequence[str]
@@ -49,7 +55,7 @@ class EvaluationSettings:
     seed: int = 0
     verbose: int = 1
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if not self.model_dirs:
             raise ValueError("`model_dir` must name a model directory. Received: none")
         if not 0 <= self.validation_share < 1:

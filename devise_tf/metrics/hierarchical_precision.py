@@ -104,28 +104,24 @@ def hop_rings(links: Mapping[Node, set[Node]], node: Node) -> Iterator[set[Node]
         ring, inner = set[Node]().union(*(links.get(near, ()) for near in ring)) - ring - inner, ring
 
 
-def correct_answers(is_correct: Any, k: int, available_from: Any = None) -> Any:
+def correct_answers(correct_from: Any, ks: Sequence[int]) -> Any:
     """Counts the correct ones among the first `k` answers; divided by `k` it is the precision@k.
 
     Args:
-        is_correct: bool tensor, shape `[B, K]`. Whether each answer is correct at `k`, the best first.
-        k: int, `>= 1`.
-        available_from: int tensor, shape `[B, K]`. The smallest `k` for which each answer is among the first `k`;
-            1, 2, … by default.
+        correct_from: int tensor, shape `[B, K]`. For each answer the smallest `k` at which it is among the first `k`
+            and correct; a number above all `ks` for none.
+        ks: Sequence of int, `>= 1`.
 
     Returns:
-        int32 tensor, shape `[B]`.
+        int32 tensor, shape `[B, len(ks)]`.
 
     Example:
 
-    >>> correct_answers([[True, False, True], [False, False, True]], k=2)
-    [1, 0]
+    >>> correct_answers([[1, 5, 3], [9, 9, 3]], ks=[2, 3])
+    [[1, 2], [0, 1]]
     """
-    is_correct = ops.convert_to_tensor(is_correct)
-    if available_from is None:
-        available_from = 1 + ops.arange(ops.shape(is_correct)[1], dtype="int32")
-    available = ops.convert_to_tensor(available_from) <= k
-    return ops.sum(ops.cast(ops.logical_and(is_correct, available), "int32"), axis=1)
+    is_correct = ops.cast(correct_from, "int32")[:, :, None] <= ops.convert_to_tensor(list(ks), "int32")
+    return ops.sum(ops.cast(is_correct, "int32"), axis=1)
 
 
 def best_ids(scores: Any, k: int) -> Any:
@@ -207,8 +203,9 @@ class HierarchicalPrecisionAtK(keras.metrics.Mean):
         ids = ops.cast(ranking, "int32") if self.from_sorted_ids else best_ids(ranking, self.k)
         correct = ops.take(ops.convert_to_tensor(self.correct_sets), ops.cast(labels, "int32"), axis=0)
         is_correct = ops.any(ids[:, :, None] == correct[:, None, :], axis=2)
-        precision = ops.cast(correct_answers(is_correct, self.k), self.dtype) / self.k
-        super().update_state(precision, sample_weight)
+        position = 1 + ops.arange(ops.shape(ids)[1], dtype="int32")
+        counts = correct_answers(ops.where(is_correct, position, self.k + 1), [self.k])[:, 0]
+        super().update_state(ops.cast(counts, self.dtype) / self.k, sample_weight)
 
     def get_config(self) -> dict[str, Any]:
         correct_sets = [row[row >= 0].tolist() for row in self.correct_sets]

@@ -15,11 +15,11 @@ def correct_set(neighbors, label, k, valid):
         for other in {other for link in links if node in link for other in link} - set(distance):
             distance[other] = distance[node] + 1
             edge.append(other)
-    found, hops = set(), 0
-    while len(found) < k and hops <= max(distance.values()):
-        found |= {other for other in valid if distance.get(other) == hops}
+    result, hops = set(), 0
+    while len(result) < k and hops <= max(distance.values()):
+        result |= {other for other in valid if distance.get(other) == hops}
         hops += 1
-    return found
+    return result
 
 
 def entries(world, model, ids, query):
@@ -53,7 +53,7 @@ def answer_with_penalty(world, model, query, penalty):
     best = []
     for score, order, labels in entries(world, model, [*world.unseen, *world.seen], query):
         best += [
-            (score - penalty, 0, -order, -place, label) if label in world.seen else (score, 1, -order, -place, label)
-            for place, label in enumerate(labels)
+            (score - penalty, 0, -order, -i, label) if label in world.seen else (score, 1, -order, -i, label)
+            for i, label in enumerate(labels)
         ]
     return max(best)[-1] if best else None

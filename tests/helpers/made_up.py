@@ -71,8 +71,8 @@ class World:
         # are above others, and there are several roots.
         order = [*rng.permutation(labels).tolist(), *(f"above{i}" for i in range(8))]
         self.neighbors = {}
-        for place, node in enumerate(order[:-2]):
-            above = rng.choice(order[max(place + 1, len(labels) - 4) :], rng.integers(0, 3)).tolist()
+        for position, node in enumerate(order[:-2]):
+            above = rng.choice(order[max(position + 1, len(labels) - 4) :], rng.integers(0, 3)).tolist()
             if above:
                 self.neighbors[node] = sorted(set(above))
         self.outputs = rng.permutation(self.seen).tolist()

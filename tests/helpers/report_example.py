@@ -29,18 +29,18 @@ class Node:
         return "".join(child if isinstance(child, str) else child.text() for child in self.children)
 
     def all(self, tag=None, **attributes):
-        found = []
+        result = []
         for child in self.children:
             if isinstance(child, Node):
                 wanted = {name.rstrip("_"): value for name, value in attributes.items()}
                 if tag in (None, child.tag) and all(child.attributes.get(n) == v for n, v in wanted.items()):
-                    found.append(child)
-                found += child.all(tag, **attributes)
-        return found
+                    result.append(child)
+                result += child.all(tag, **attributes)
+        return result
 
     def one(self, tag=None, **attributes):
-        (found,) = self.all(tag, **attributes)
-        return found
+        (result,) = self.all(tag, **attributes)
+        return result
 
 
 class Parser(HTMLParser):
@@ -89,12 +89,12 @@ def cells(table):
     for row in table.all("tr"):
         heads = row.all("th", scope="row")
         if heads:
-            found = []
+            result = []
             for cell in row.all("td"):
                 small = [node.text() for node in cell.all("small")]
                 figure = cell.text().removesuffix(small[0] if small else "")
-                found.append((figure, small[0] if small else None, bool(cell.all("b"))))
-            rows[heads[0].text()] = found
+                result.append((figure, small[0] if small else None, bool(cell.all("b"))))
+            rows[heads[0].text()] = result
     return rows
 
 

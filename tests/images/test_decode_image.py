@@ -111,8 +111,8 @@ def test_damaged_files_never_crash():
     for encoded in (encode(noise(8, 8), kind) for kind in ("JPEG", "PNG", "GIF", "BMP")):
         for _ in range(40):
             damaged = bytearray(encoded)
-            for place in generator.integers(0, min(len(encoded), 100), 3):
-                damaged[place] = generator.integers(256)
+            for position in generator.integers(0, min(len(encoded), 100), 3):
+                damaged[position] = generator.integers(256)
             damaged = bytes(damaged[: generator.integers(len(encoded) // 2, len(encoded) + 1)])
             try:
                 assert in_graph(damaged).shape[-1] == 3
@@ -148,14 +148,14 @@ def test_augment_is_a_crop_or_its_mirror_image(shape):
     whole = resized(image, 16)
     windows = np.lib.stride_tricks.sliding_window_view(whole, (12, 12, 3)).reshape(-1, 12, 12, 3)
     windows = np.concatenate([windows, windows[:, :, ::-1]])
-    places = []
+    positions = []
     for seed in range(60):
         crop = augment(image, 12, 16, tf.constant([seed, 1])).numpy()
         error = np.abs(windows - crop).max(axis=(1, 2, 3))
         assert error.min() < 0.05
-        places.append(error.argmin())
-    assert len(set(places)) > 25
-    mirrored = np.mean(np.array(places) >= len(windows) // 2)
+        positions.append(error.argmin())
+    assert len(set(positions)) > 25
+    mirrored = np.mean(np.array(positions) >= len(windows) // 2)
     assert 0.25 < mirrored < 0.75
 
 

@@ -264,8 +264,8 @@ def test_damaged_files_never_crash():
     for encoded in [*kinds, tiff(noise(8, 8), compression="tiff_lzw"), encode(noise(8, 8), "WEBP", lossless=True)]:
         for _ in range(60):
             damaged = bytearray(encoded)
-            for place in generator.integers(0, len(encoded), 4):
-                damaged[place] = generator.integers(256)
+            for position in generator.integers(0, len(encoded), 4):
+                damaged[position] = generator.integers(256)
             damaged = bytes(damaged[: generator.integers(len(encoded) // 2, len(encoded) + 1)])
             try:
                 assert read_photo(damaged).shape[-1] == 3

@@ -24,18 +24,18 @@ VALID = ["lion", "tiger", "cat", "tabby", "dog", "tulip"]
 def oracle(parents, label, k, valid):
     """The appendix word by word, on a matrix of hop counts by Floyd and Warshall."""
     nodes = sorted({label, *valid, *parents, *(p for ps in parents.values() for p in ps)}, key=str)
-    place = {node: i for i, node in enumerate(nodes)}
+    position = {node: i for i, node in enumerate(nodes)}
     hops = np.full((len(nodes), len(nodes)), np.inf)
     np.fill_diagonal(hops, 0)
     for node, others in parents.items():
         for other in others:
             if node != other:
-                hops[place[node], place[other]] = hops[place[other], place[node]] = 1
+                hops[position[node], position[other]] = hops[position[other], position[node]] = 1
     for middle in range(len(nodes)):
         hops = np.minimum(hops, hops[:, [middle]] + hops[[middle], :])
     correct, radius = set(), 0
     while len(correct) < k and radius <= len(nodes):
-        correct |= {other for other in valid if hops[place[label], place[other]] == radius}
+        correct |= {other for other in valid if hops[position[label], position[other]] == radius}
         radius += 1
     return correct
 
@@ -114,9 +114,9 @@ def test_a_random_ranker_scores_set_size_over_labels(seed, k):
     """Over all rotations of a ranking each candidate takes each place once, so that a set of size s is met
     k * s times in C rankings: hp@k is exactly the mean of s / C, as in the paper's chance row."""
     parents, valid = random_hierarchy(seed)
-    place = {label: i for i, label in enumerate(valid)}
+    position = {label: i for i, label in enumerate(valid)}
     sets = hierarchical_correct_sets(parents, valid, [k], valid)[k]
-    metric = HierarchicalPrecisionAtK(k, [{place[node] for node in correct} for correct in sets])
+    metric = HierarchicalPrecisionAtK(k, [{position[node] for node in correct} for correct in sets])
     ranking = np.random.default_rng(seed).permutation(len(valid)).astype("float32")
     scores = np.stack([np.roll(ranking, shift) for shift in range(len(valid))])
     for label in range(len(valid)):
@@ -165,9 +165,9 @@ def test_sorted_ids_give_what_scores_give():
 def test_perfect_ranker_scores_one_wherever_sets_reach_k():
     parents, valid = random_hierarchy(0)
     connected = [label for label in valid if label < 55]
-    place = {label: i for i, label in enumerate(connected)}
+    position = {label: i for i, label in enumerate(connected)}
     for k, sets in hierarchical_correct_sets(parents, connected, [2, 5], connected).items():
-        ids = [{place[node] for node in correct} for correct in sets]
+        ids = [{position[node] for node in correct} for correct in sets]
         scores = np.array([[i in correct for i in range(len(connected))] for correct in ids], "float32")
         metric = HierarchicalPrecisionAtK(k, ids)
         metric.update_state(np.arange(len(connected)), scores)

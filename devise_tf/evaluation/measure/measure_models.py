@@ -246,9 +246,7 @@ class _Group:
         first_hit = np.where(rank <= max(ks), available_from[np.arange(len(rank)), column], NEVER)
         correct = np.zeros((len(labels), len(ks)), np.min_scalar_type(max(ks)))
         if sets := self.correct_sets.get(name):
-            smallest = sets.smallest_k(labels, answers)
-            for column, k in enumerate(ks):
-                correct[:, column] = correct_answers(smallest <= k, k, available_from)
+            correct[:] = correct_answers(np.maximum(sets.smallest_k(labels, answers), available_from), ks)
         return first_hit.astype(np.uint16), correct, answers[:, 0]
 
 

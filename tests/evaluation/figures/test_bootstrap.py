@@ -36,13 +36,13 @@ def example(labelled, count=90):
 def test_against_plain_resampling(labelled):
     """Means within 4 of their standard errors; quantiles within 0.15 deviations, some 4 standard errors of theirs."""
     columns, labels = example(labelled)
-    found, expected = bootstrap_means(columns, labels, 4000, seed=1), plain(columns, labels, 4000, seed=2)
-    assert found.shape == (4000, 3) and found.dtype == np.float64
+    result, expected = bootstrap_means(columns, labels, 4000, seed=1), plain(columns, labels, 4000, seed=2)
+    assert result.shape == (4000, 3) and result.dtype == np.float64
     deviation = expected.std(axis=0)
-    assert (np.abs(found.mean(axis=0) - expected.mean(axis=0)) < 4 * deviation * np.sqrt(2 / 4000)).all()
-    np.testing.assert_allclose(found.std(axis=0), deviation, rtol=0.07)
+    assert (np.abs(result.mean(axis=0) - expected.mean(axis=0)) < 4 * deviation * np.sqrt(2 / 4000)).all()
+    np.testing.assert_allclose(result.std(axis=0), deviation, rtol=0.07)
     for share in (0.025, 0.25, 0.5, 0.75, 0.975):
-        gap = np.quantile(found, share, axis=0) - np.quantile(expected, share, axis=0)
+        gap = np.quantile(result, share, axis=0) - np.quantile(expected, share, axis=0)
         # Means of n zeros and ones are multiples of 1 / n: a quantile may fall on the next one.
         assert (np.abs(gap) <= 0.15 * deviation + 1 / len(columns)).all()
 
@@ -52,14 +52,14 @@ def test_moments(labelled):
     """The covariance of the means is that of the images over n; with labels the mean of the labels' over L."""
     columns, labels = example(labelled)
     groups = [columns] if labels is None else [columns[labels == label] for label in np.unique(labels)]
-    found = bootstrap_means(columns, labels, 20000)
+    result = bootstrap_means(columns, labels, 20000)
     mean = np.mean([group.mean(axis=0) for group in groups], axis=0)
     covariance = sum(np.cov(group.T, ddof=0) / len(group) for group in groups) / len(groups) ** 2
     deviation = np.sqrt(np.diag(covariance))
-    assert (np.abs(found.mean(axis=0) - mean) < 4 * deviation / np.sqrt(20000)).all()
+    assert (np.abs(result.mean(axis=0) - mean) < 4 * deviation / np.sqrt(20000)).all()
     # Of 20,000 draws the standard errors here are at most 0.01.
     scale = np.outer(deviation, deviation)
-    np.testing.assert_allclose(np.cov(found.T) / scale, covariance / scale, atol=0.04)
+    np.testing.assert_allclose(np.cov(result.T) / scale, covariance / scale, atol=0.04)
 
 
 def test_differences_of_columns_keep_what_they_have_in_common():

@@ -29,8 +29,8 @@ def made_up(seen=None, unseen=None, both=None, images=IMAGES, **arguments):
         models = {model: row for model, row in {**usual, **(changes or {})}.items() if row}
         answered[setting] = {}
         for model, (at_1, at_2, at_5, correct) in models.items():
-            place = (np.arange(images) + 0.5) / images
-            first = np.where(place < at_1, 1, np.where(place < at_2, 2, np.where(place < at_5, 5, NEVER)))
+            position = (np.arange(images) + 0.5) / images
+            first = np.where(position < at_1, 1, np.where(position < at_2, 2, np.where(position < at_5, 5, NEVER)))
             right = np.zeros((images, 3), int)
             right[:, 2] = np.floor(correct) + (np.arange(images) * 7 % 10 < round(10 * (correct % 1)))
             answered[setting][model] = [outcomes(first, right)]
@@ -44,9 +44,9 @@ def verdicts(measured):
 
 
 def test_all_hold():
-    found = check_claims(made_up())
-    assert [(claim["claim"][:2], claim["verdict"]) for claim in found] == [(f"{i}.", "holds") for i in range(1, 7)]
-    figures = [claim["figures"] for claim in found]
+    result = check_claims(made_up())
+    assert [(claim["claim"][:2], claim["verdict"]) for claim in result] == [(f"{i}.", "holds") for i in range(1, 7)]
+    figures = [claim["figures"] for claim in result]
     assert figures[0].startswith("softmax less devise, points: 2.1 [") and "0.1 [" in figures[0]
     assert figures[1].startswith("hp@k of devise less softmax: 0.040 [") and "less random: 0.080 [" in figures[1]
     assert "11.3 [" in figures[2] and "above chance at hit@1" in figures[2] and "above random at hit@5" in figures[2]
@@ -79,9 +79,9 @@ def test_all_hold():
     ],
 )
 def test_each_verdict(claim, verdict, changes):
-    found = verdicts(made_up(**changes))
-    assert found[claim] == verdict
-    assert len(found) == 6
+    result = verdicts(made_up(**changes))
+    assert result[claim] == verdict
+    assert len(result) == 6
 
 
 @pytest.mark.parametrize(

@@ -43,10 +43,10 @@ def expected_seen():
 
 
 def test_table_1():
-    found = paper_figures(ILSVRC[::-1], [], ILSVRC)
-    assert list(found) == ["seen"] and list(found["seen"]) == list(expected_seen())
+    result = paper_figures(ILSVRC[::-1], [], ILSVRC)
+    assert list(result) == ["seen"] and list(result["seen"]) == list(expected_seen())
     for model, values in expected_seen().items():
-        assert found["seen"][model] == pytest.approx(values)
+        assert result["seen"][model] == pytest.approx(values)
 
 
 @pytest.mark.parametrize(
@@ -54,16 +54,16 @@ def test_table_1():
 )
 def test_zero_shot_tables(table, unseen):
     """Of the paper's own sizes, and of those of the lists that are public."""
-    found = paper_figures(ILSVRC, [f"u{i}" for i in range(unseen)], ILSVRC)
-    assert list(found) == ["seen", "unseen", "unseen+seen"]
+    result = paper_figures(ILSVRC, [f"u{i}" for i in range(unseen)], ILSVRC)
+    assert list(result) == ["seen", "unseen", "unseen+seen"]
     for line in ZERO_SHOT[table].strip().splitlines():
         names, hits, precisions = line.split("|")
         model, setting = names.split()
         ks = (1, 2, 5, 10, 20)
-        assert found[setting].pop(model) == pytest.approx(row(hits, precisions, ks, ks))
+        assert result[setting].pop(model) == pytest.approx(row(hits, precisions, ks, ks))
         # At k = 1 the correct set is the label alone.
         assert float(hits.split()[0]) / 100 == pytest.approx(float(precisions.split()[0]))
-    assert not found["unseen"] and not found["unseen+seen"]
+    assert not result["unseen"] and not result["unseen+seen"]
 
 
 def test_other_sets_have_none():

@@ -51,7 +51,7 @@ def random_measurement(seed, images=(80, 50), step=0.0):
 
 def accuracies(measured, model, penalty):
     """Of each seed: the means over labels of the shares of their images that are right, for seen and unseen labels."""
-    found = []
+    result = []
     for kind in ("seen", "unseen"):
         labels, per_seed = measured.labels[kind], []
         for o in measured.generalized[kind][model]:
@@ -59,13 +59,13 @@ def accuracies(measured, model, penalty):
             for label in sorted(set(labels.tolist())):
                 hits = [
                     bool(right) and (float(margin) > penalty) == (kind == "seen")
-                    for margin, right, its in zip(o.margin, o.right, labels, strict=True)
-                    if its == label
+                    for margin, right, label_of_image in zip(o.margin, o.right, labels, strict=True)
+                    if label_of_image == label
                 ]
                 shares.append(sum(hits) / len(hits))
             per_seed.append(sum(shares) / len(shares))
-        found.append(per_seed)
-    return list(zip(*found, strict=True))
+        result.append(per_seed)
+    return list(zip(*result, strict=True))
 
 
 def harmonic(measured, model, penalty):
@@ -186,8 +186,8 @@ def test_images_of_seen_and_of_unseen_labels_are_drawn_independently():
     rows = {"seen": {"devise": [(np.ones(900), right)]}, "unseen": {"devise": [(-np.ones(900), right)]}}
     answered = {"seen": {}, "unseen": {}, "unseen+seen": {}}
     measured = measurement(dict.fromkeys(answered, labels), dict.fromkeys(answered, 9), answered, generalized=rows)
-    its = summarize(measured)["intervals"]["generalized"]["devise"]
-    width = {name: high - low for name, (low, high) in its.items()}
+    intervals = summarize(measured)["intervals"]["generalized"]["devise"]
+    width = {name: high - low for name, (low, high) in intervals.items()}
     assert width["seen"] == pytest.approx(2 * 1.96 * 0.5 / 30, rel=0.12)
     assert width["harmonic"] == pytest.approx(width["seen"] / np.sqrt(2), rel=0.12)
 
@@ -207,7 +207,7 @@ def test_penalties_between_neighbouring_numbers_of_single_precision():
 
 def test_differences_are_paired():
     measured = random_measurement(0, images=(400, 300))
-    found = difference(
+    result = difference(
         measured, "unseen", "hit@2", "devise", "random", minus_setting="unseen+seen", minus_metric="hp@5"
     )
     values = metric_values(measured, "unseen", "devise", "hit@2") - metric_values(
@@ -215,8 +215,8 @@ def test_differences_are_paired():
     )
     rng = np.random.default_rng(5)
     plain = [values[rng.integers(0, 300, 300)].mean() for _ in range(4000)]
-    assert found["difference"] == pytest.approx(values.mean())
-    assert [found["low"], found["high"]] == pytest.approx(np.quantile(plain, [0.025, 0.975]), abs=0.3 * np.std(plain))
+    assert result["difference"] == pytest.approx(values.mean())
+    assert [result["low"], result["high"]] == pytest.approx(np.quantile(plain, [0.025, 0.975]), abs=0.3 * np.std(plain))
     assert difference(measured, "seen", "hit@1", "devise", "devise") == {
         **{"setting": "seen", "metric": "hit@1", "model": "devise", "minus": "devise"},
         **{"difference": 0.0, "low": 0.0, "high": 0.0},
@@ -226,13 +226,13 @@ def test_differences_are_paired():
 def test_generalized_difference_is_paired():
     measured = random_measurement(1, images=(400, 300))
     penalties = {"devise": 0.4}
-    found = generalized_difference(measured, "devise", "random", penalties)
+    result = generalized_difference(measured, "devise", "random", penalties)
     expected = harmonic(measured, "devise", 0.4) - harmonic(measured, "random", 0.0)
-    assert found["difference"] == pytest.approx(expected) and found["low"] < expected < found["high"]
+    assert result["difference"] == pytest.approx(expected) and result["low"] < expected < result["high"]
     same = generalized_difference(measured, "devise", "devise", penalties)
     assert same["difference"] == same["low"] == same["high"] == 0.0
 
 
 def test_harmonic_mean():
-    found = harmonic_mean(np.array([0.0, 0.5, 0.2, 1.0]), np.array([0.0, 0.5, 0.6, 0.0]))
-    assert found == pytest.approx([0, 0.5, 0.3, 0])
+    result = harmonic_mean(np.array([0.0, 0.5, 0.2, 1.0]), np.array([0.0, 0.5, 0.6, 0.0]))
+    assert result == pytest.approx([0, 0.5, 0.3, 0])

@@ -69,7 +69,7 @@ def test_thousands_of_random_hierarchies_against_the_paper(seed):
         for k in ks:
             expected = [oracle(links, label, k, valid) for label in labels]
             assert plain[k] == expected
-            answered = [{candidates[place] for place in np.flatnonzero(row <= k)} for row in smallest]
+            answered = [{candidates[position] for position in np.flatnonzero(row <= k)} for row in smallest]
             assert answered == [members & set(candidates) for members in expected]
             assert sets.sizes(k).tolist() == [len(members) for members in answered]
 
@@ -88,7 +88,7 @@ def test_counts_against_sets_of_ids():
         assert list(counts) == ks
         for k in ks:
             expected = [
-                sum(place >= 0 and candidates[place] in plain[k][row] for place in answer[:k])
+                sum(position >= 0 and candidates[position] in plain[k][row] for position in answer[:k])
                 for row, answer in zip(rows.tolist(), answers.tolist(), strict=True)
             ]
             assert counts[k].tolist() == expected

@@ -42,7 +42,7 @@ def test_all_outcomes_against_sorting(measured):
         assert ks == [k for k in KS if k <= len(ids)]
         images = measurement.images[name].tolist()
         assert images == [i for i, label in enumerate(true) if label in setting.label_ids]
-        assert [setting.label_ids[place] for place in measurement.labels[name]] == [true[i] for i in images]
+        assert [setting.label_ids[position] for position in measurement.labels[name]] == [true[i] for i in images]
         correct = {
             (label, k): correct_set(world.neighbors, label, k, setting.valid_ids)
             for label in setting.label_ids
@@ -51,15 +51,15 @@ def test_all_outcomes_against_sorting(measured):
         for k in ks:
             sizes = [len(correct[label, k] & set(ids)) for label in setting.label_ids]
             assert measurement.correct_sizes[name][k].tolist() == sizes
-        for model, (found,) in measurement.outcomes[name].items():
+        for model, (outcome,) in measurement.outcomes[name].items():
             for row, image in enumerate(images):
                 label = true[image]
                 ranked = {k: answers(world, model, ids, world.queries[image], k) for k in range(1, max(ks) + 1)}
                 first_hit = min((k for k, answered in ranked.items() if label in answered), default=NEVER)
-                assert found.first_hit[row] == first_hit, (model, name, image)
+                assert outcome.first_hit[row] == first_hit, (model, name, image)
                 right = [len(set(ranked[k]) & correct[label, k]) for k in ks]
-                assert found.correct[row].tolist() == right, (model, name, image)
-                assert found.first_answer[row] == (ids.index(ranked[1][0]) if ranked[1] else -1)
+                assert outcome.correct[row].tolist() == right, (model, name, image)
+                assert outcome.first_answer[row] == (ids.index(ranked[1][0]) if ranked[1] else -1)
 
 
 def test_generalized_outcomes_against_every_penalty(measured):
@@ -67,14 +67,14 @@ def test_generalized_outcomes_against_every_penalty(measured):
     assert list(measurement.generalized) == ["seen", "unseen"]
     for kind, models in measurement.generalized.items():
         assert list(models) == ["softmax", "devise", "terms"]
-        for model, (found,) in models.items():
+        for model, (outcome,) in models.items():
             for row, image in enumerate(measurement.images[kind]):
                 label, query = world.label_ids[world.labels[image]], world.queries[image]
                 # Scores are whole numbers: these are all penalties that differ in what they do, a seventh an image.
                 for penalty in (-200.0, *np.arange(-40, 40.5, 0.5), 200.0)[row % 7 :: 7]:
-                    wins = found.margin[row] > penalty if kind == "seen" else found.margin[row] <= penalty
+                    wins = outcome.margin[row] > penalty if kind == "seen" else outcome.margin[row] <= penalty
                     expected = answer_with_penalty(world, model, query, penalty) == label
-                    assert (found.right[row] and wins) == expected, (model, kind, image, penalty)
+                    assert (outcome.right[row] and wins) == expected, (model, kind, image, penalty)
 
 
 def test_batches_and_one_network_call_a_batch():
@@ -104,14 +104,14 @@ def test_unreadable_images_leave_the_figures_of_the_others(decode):
     arguments = {"neighbors": world.neighbors, "decode": decode, "batch_size": 7}
     without = measure(world.source(bad), world.scorers(), settings, **arguments)
     for name in without.settings:
-        kept = ~np.isin(whole.images[name], bad)
-        assert without.images[name].tolist() == whole.images[name][kept].tolist()
-        assert without.labels[name].tolist() == whole.labels[name][kept].tolist()
+        chosen = ~np.isin(whole.images[name], bad)
+        assert without.images[name].tolist() == whole.images[name][chosen].tolist()
+        assert without.labels[name].tolist() == whole.labels[name][chosen].tolist()
         for part in ("outcomes", "generalized"):
-            for model, (found,) in getattr(without, part).get(name, {}).items():
+            for model, (outcome,) in getattr(without, part).get(name, {}).items():
                 (expected,) = getattr(whole, part)[name][model]
-                for field, values in vars(found).items():
-                    np.testing.assert_array_equal(values, vars(expected)[field][kept])
+                for field, values in vars(outcome).items():
+                    np.testing.assert_array_equal(values, vars(expected)[field][chosen])
     if not decode:
         with pytest.raises(ValueError, match="None of the images can be read. Received: made-up images"):
             measure(world.source(range(41)), world.scorers(), settings)
@@ -126,10 +126,10 @@ def test_scorers_of_one_name_are_seeds_in_their_order():
     measurement = measure(world.source(), [*scorers, *world.scorers()], standard_settings(world.seen, []))
     assert list(measurement.outcomes["seen"]) == ["random", "softmax", "devise", "terms"]
     queries = world.queries[measurement.images["seen"]][:, EMBEDDING]
-    for i, found in enumerate(measurement.outcomes["seen"]["random"]):
-        places = (i + np.arange(len(world.seen))) % 5
-        expected = [-1 if NOT_A_NUMBER in query else int(np.argmax(query[places])) for query in queries]
-        assert found.first_answer.tolist() == expected
+    for i, outcome in enumerate(measurement.outcomes["seen"]["random"]):
+        positions = (i + np.arange(len(world.seen))) % 5
+        expected = [-1 if NOT_A_NUMBER in query else int(np.argmax(query[positions])) for query in queries]
+        assert outcome.first_answer.tolist() == expected
 
 
 def test_the_public_metrics_agree():
@@ -150,18 +150,18 @@ def test_the_public_metrics_agree():
         queries[queries == NOT_A_NUMBER - 3] = np.nan
         scores = queries @ np.stack([vectors[label] for label in ids], axis=1)
         rows = measured.labels[name]
-        place = np.array([ids.index(label) for label in setting.label_ids])[rows]
-        (found,) = measured.outcomes[name]["devise"]
+        position = np.array([ids.index(label) for label in setting.label_ids])[rows]
+        (outcome,) = measured.outcomes[name]["devise"]
         for column, k in enumerate(measured.ks[name]):
             hit = HitAtK(k)
-            hit.update_state(place, scores)
-            assert float(hit.result()) == pytest.approx(np.mean(found.first_hit <= k), abs=1e-6)
+            hit.update_state(position, scores)
+            assert float(hit.result()) == pytest.approx(np.mean(outcome.first_hit <= k), abs=1e-6)
             sets = hierarchical_correct_sets(world.neighbors, setting.label_ids, [k], setting.valid_ids)[k]
             precision = HierarchicalPrecisionAtK(k, [{ids.index(i) for i in one if i in ids} for one in sets])
             good = ~np.isnan(scores).any(axis=1)
             precision.update_state(rows[good], scores[good])
-            assert float(precision.result()) == pytest.approx(np.mean(found.correct[good, column] / k), abs=1e-6)
-            assert not found.correct[~good].any()
+            assert float(precision.result()) == pytest.approx(np.mean(outcome.correct[good, column] / k), abs=1e-6)
+            assert not outcome.correct[~good].any()
 
 
 def test_more_than_255_answers():
@@ -171,9 +171,9 @@ def test_more_than_255_answers():
     table = table_of_labels(labels, {label: [1.0] for label in labels})
     head = Scorer("devise", made_up.network, lambda values: values[:, :1], lambda ids: table)
     measured = measure(source, [head], standard_settings(labels, []), neighbors={"root": labels}, ks=(300,))
-    (found,) = measured.outcomes["seen"]["devise"]
-    assert (found.correct == 300).all()
-    assert found.first_hit.tolist() == list(range(1, 301))
+    (outcome,) = measured.outcomes["seen"]["devise"]
+    assert (outcome.correct == 300).all()
+    assert outcome.first_hit.tolist() == list(range(1, 301))
 
 
 def test_images_of_unseen_labels_only():
@@ -225,6 +225,6 @@ def test_two_devices_equal_one():
         [sys.executable, "-c", SCRIPT], env=environment(), capture_output=True, text=True, timeout=240, check=False
     )
     assert done.returncode == 0, done.stderr
-    found = json.loads(done.stdout.splitlines()[-1])
-    assert found["same"] and found["images"]
-    assert found["error"].startswith("`batch_size` must be divisible by the 2 devices. Received: batch_size=7")
+    outcome = json.loads(done.stdout.splitlines()[-1])
+    assert outcome["same"] and outcome["images"]
+    assert outcome["error"].startswith("`batch_size` must be divisible by the 2 devices. Received: batch_size=7")

@@ -57,14 +57,14 @@ def test_split(seed):
         for part in parts:
             rows = [images.tolist().index(image) for image in part.images[name]]
             assert part.labels[name].tolist() == whole.labels[name][rows].tolist()
-            for found, expected in zip(part.outcomes[name]["devise"], whole.outcomes[name]["devise"], strict=True):
-                for field in dataclasses.fields(found):
+            for result, expected in zip(part.outcomes[name]["devise"], whole.outcomes[name]["devise"], strict=True):
+                for field in dataclasses.fields(result):
                     expected_rows = getattr(expected, field.name)[rows]
-                    np.testing.assert_array_equal(getattr(found, field.name), expected_rows)
+                    np.testing.assert_array_equal(getattr(result, field.name), expected_rows)
             if name in part.generalized:
-                (found,), (expected,) = part.generalized[name]["devise"], whole.generalized[name]["devise"]
-                assert found.margin.tolist() == part.images[name].tolist()
-                assert found.right.tolist() == expected.right[rows].tolist()
+                (result,), (expected,) = part.generalized[name]["devise"], whole.generalized[name]["devise"]
+                assert result.margin.tolist() == part.images[name].tolist()
+                assert result.right.tolist() == expected.right[rows].tolist()
     # The zero-shot settings are about the same images.
     assert parts[0].images["unseen"].tolist() == parts[0].images["unseen+seen"].tolist()
     again, other = split(whole, share, seed)[0], split(whole, share, seed + 1)[0]

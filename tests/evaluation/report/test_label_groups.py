@@ -60,8 +60,8 @@ def test_limit():
 
 
 def test_top_ancestors():
-    found = top_ancestors(["dog1", "bird2", "rock", "stranger"], TREE)
-    assert found == {
+    result = top_ancestors(["dog1", "bird2", "rock", "stranger"], TREE)
+    assert result == {
         "dog1": ["animal", "mammal", "dog"], "bird2": ["animal", "bird", ""], "rock": ["", "", ""],
         "stranger": ["", "", ""],
     }  # fmt: skip

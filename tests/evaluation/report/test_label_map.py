@@ -13,32 +13,32 @@ def test_label_map():
     vectors = np.repeat(np.eye(3, 8), 12, axis=0) + 0.05 * rng.normal(size=(36, 8))
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
     ids, seen, groups = list(map(str, range(36))), [i % 2 == 0 for i in range(36)], list("abc" * 12)
-    found = label_map(vectors, ids, seen, groups, seed=1)
-    assert found.points.shape == (36, 2) and found.ids == ids and found.seen == seen and found.groups == groups
+    result = label_map(vectors, ids, seen, groups, seed=1)
+    assert result.points.shape == (36, 2) and result.ids == ids and result.seen == seen and result.groups == groups
     # Every point's nearest one is of its own cluster.
-    distances = np.linalg.norm(found.points[:, None] - found.points[None], axis=-1) + 1e9 * np.eye(36)
+    distances = np.linalg.norm(result.points[:, None] - result.points[None], axis=-1) + 1e9 * np.eye(36)
     assert (distances.argmin(axis=1) // 12 == np.arange(36) // 12).all()
-    np.testing.assert_array_equal(found.points, label_map(vectors, ids, seen, groups, seed=1).points)
+    np.testing.assert_array_equal(result.points, label_map(vectors, ids, seen, groups, seed=1).points)
 
 
 def test_label_map_takes_some_of_many(monkeypatch):
     monkeypatch.setattr(mapping, "MAX_POINTS", 20)
     vectors = np.random.default_rng(0).normal(size=(50, 4))
     ids = [f"n{i}" for i in range(50)]
-    found = label_map(vectors, ids, [i < 25 for i in range(50)], [f"g{i}" for i in range(50)])
-    assert len(found.ids) == len(set(found.ids)) == len(found.points) == 20
-    rows = [ids.index(label) for label in found.ids]
-    assert rows == sorted(rows) and found.groups == [f"g{i}" for i in rows] and found.seen == [i < 25 for i in rows]
+    result = label_map(vectors, ids, [i < 25 for i in range(50)], [f"g{i}" for i in range(50)])
+    assert len(result.ids) == len(set(result.ids)) == len(result.points) == 20
+    rows = [ids.index(label) for label in result.ids]
+    assert rows == sorted(rows) and result.groups == [f"g{i}" for i in rows] and result.seen == [i < 25 for i in rows]
 
 
 def test_no_label_map(monkeypatch):
-    said = []
-    monkeypatch.setattr(mapping.logging, "warning", lambda message, *values: said.append(message % values))
+    messages = []
+    monkeypatch.setattr(mapping.logging, "warning", lambda message, *values: messages.append(message % values))
     assert label_map(np.eye(3), list("abc"), [True] * 3, list("abc")) is None
     find = importlib.util.find_spec
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "sklearn" else find(name))
     assert label_map(np.eye(4), list("abcd"), [True] * 4, list("abcd")) is None
-    assert len(said) == 2 and "there are 3" in said[0] and "pip install 'devise_tf[plots]'" in said[1]
+    assert len(messages) == 2 and "there are 3" in messages[0] and "pip install 'devise_tf[plots]'" in messages[1]
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,7 @@ def test_names_hide_nothing():
 
     chosen = place_names(points, boxes_of, (0, 0, 100, 100), 30)
     assert 5 < len(chosen) <= 30 and len({point for point, _ in chosen}) == len(chosen)
-    boxes = [offered[point][place] for point, place in chosen]
+    boxes = [offered[point][position] for point, position in chosen]
     for i, box in enumerate(boxes):
         assert box[0] > 0 and box[1] > 0 and box[2] < 100 and box[3] < 100
         assert not any(overlap(box, other) for other in boxes[:i])

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from devise_tf.evaluation.report.details import ReportDetails
+from devise_tf.evaluation.report.details import Floats, ReportDetails
 from devise_tf.evaluation.report.html.chart import Chart, decades, ticks
 from devise_tf.evaluation.report.html.looks import Looks
 from devise_tf.evaluation.report.html.text import figure, interval_of, known, number, percent
@@ -78,7 +78,7 @@ def _hit_chart(report: Mapping, setting: str, rows: Mapping[str, np.ndarray], lo
     }
 
 
-def _trades(curves: Mapping[str, tuple[Sequence[float], Sequence[float]]]) -> dict[str, list[tuple[float, float]]]:
+def _trades(curves: Mapping[str, tuple[Floats, Floats]]) -> dict[str, list[tuple[float, float]]]:
     """For each model at most 200 of its pairs of unseen and seen accuracy, those that are numbers."""
     trades = {}
     for model, (seen, unseen) in curves.items():

@@ -86,8 +86,8 @@ def test_long_curves_are_thinned():
 )
 def test_scales(most, ticks):
     page = html_report({"command": ""}, ReportDetails(curves={"seen": {"devise": [0.0, most]}}))
-    found = parse(page).one("figure", id="curve-seen").all("text", class_="tick")
-    assert [node.text() for node in found if "dy" in node.attributes] == ticks
+    result = parse(page).one("figure", id="curve-seen").all("text", class_="tick")
+    assert [node.text() for node in result if "dy" in node.attributes] == ticks
 
 
 def test_seen_against_unseen():
@@ -97,7 +97,7 @@ def test_seen_against_unseen():
     across = {float(n.text()): float(n.attributes["x"]) for n in grid if "dy" not in n.attributes}
     up = {float(n.text()): float(n.attributes["y"]) for n in grid if "dy" in n.attributes}
 
-    def place(unseen, seen):
+    def position(unseen, seen):
         (x0, x1), (y0, y1) = (0, max(across)), (0, max(up))
         return (
             across[x0] + (across[x1] - across[x0]) * unseen / x1,
@@ -108,8 +108,8 @@ def test_seen_against_unseen():
     (layer,) = [node for node in figure.all("g") if node.all("title")]
     path = layer.one("path", class_="line").attributes["d"]
     points = [tuple(map(float, pair.split())) for pair in path.removeprefix("M").split("L")]
-    assert points == pytest.approx(np.array([place(0, 30), place(10, 20), place(12, 0)]), abs=0.11)
+    assert points == pytest.approx(np.array([position(0, 30), position(10, 20), position(12, 0)]), abs=0.11)
     circle = layer.one("circle").attributes
-    assert (float(circle["cx"]), float(circle["cy"])) == pytest.approx(place(2, 30), abs=0.11)
+    assert (float(circle["cx"]), float(circle["cy"])) == pytest.approx(position(2, 30), abs=0.11)
     x, y = map(float, re.match(r"M(\S+) (\S+?)l", layer.one("path", class_="mark").attributes["d"]).groups())
-    assert (x, y + 6.5) == pytest.approx(place(10, 20), abs=0.11)
+    assert (x, y + 6.5) == pytest.approx(position(10, 20), abs=0.11)

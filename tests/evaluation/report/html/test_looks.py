@@ -17,12 +17,12 @@ SIGHTS = {
 
 def colors(rules):
     """Colours by CSS class, linear RGB."""
-    found = {}
+    result = {}
     for rule in rules:
         style, color = re.match(r"\.(m\d+)\{--c:#([0-9a-f]{6})", rule).groups()
         shares = np.array([int(color[i : i + 2], 16) for i in (0, 2, 4)]) / 255
-        found[style] = np.where(shares <= 0.04045, shares / 12.92, ((shares + 0.055) / 1.055) ** 2.4)
-    return found
+        result[style] = np.where(shares <= 0.04045, shares / 12.92, ((shares + 0.055) / 1.055) ** 2.4)
+    return result
 
 
 def lab(color):
@@ -37,8 +37,8 @@ def lab(color):
 @pytest.mark.parametrize("sight", SIGHTS)
 def test_models_that_are_compared_most_are_told_apart(scheme, sight):
     looks = Looks()
-    found = colors(looks.styles()[scheme])
-    seen = {model: lab(np.matmul(SIGHTS[sight], found[looks.style(model)])) for model in MAIN}
+    result = colors(looks.styles()[scheme])
+    seen = {model: lab(np.matmul(SIGHTS[sight], result[looks.style(model)])) for model in MAIN}
     for a, b in itertools.combinations(MAIN, 2):
         assert np.linalg.norm(seen[a] - seen[b]) > 18, (a, b)
 
@@ -47,9 +47,9 @@ def test_names_are_legible():
     # WCAG's contrast with the page's background, #fff and #16181d.
     looks = Looks()
     for rules, back in zip(looks.styles(), (1.0, 0.0091), strict=True):
-        found = colors(rules)
+        result = colors(rules)
         for model in MAIN:
-            light = np.dot((0.2126, 0.7152, 0.0722), found[looks.style(model)])
+            light = np.dot((0.2126, 0.7152, 0.0722), result[looks.style(model)])
             assert (max(light, back) + 0.05) / (min(light, back) + 0.05) > 4.5, model
 
 

@@ -56,19 +56,19 @@ def test_claims():
     assert items[0].all("p")[1].text() == "55.6 against 53.2"
 
 
-@pytest.mark.parametrize("kept", [None, *make_report()])
-def test_any_part_may_be_absent(kept):
+@pytest.mark.parametrize("chosen", [None, *make_report()])
+def test_any_part_may_be_absent(chosen):
     whole = make_report()
-    report = {key: whole[key] for key in ("command", kept) if key}
+    report = {key: whole[key] for key in ("command", chosen) if key}
     page = html_report(report, ReportDetails())
     document = parse(page)
     sections = [node.attributes["id"] for node in document.all("section")]
     shown = ("seen", "unseen", "generalized", "differences", "claims", "coverage", "notes")
-    assert sections == ([kept] if kept in shown else [])
-    if kept != "command":
-        whole.pop(kept, None)
+    assert sections == ([chosen] if chosen in shown else [])
+    if chosen != "command":
+        whole.pop(chosen, None)
         sections = [node.attributes["id"] for node in parse(html_report(whole, make_details())).all("section")]
-        assert sections.count(kept) == (kept == "labels") and "curves" in sections  # another part has that name
+        assert sections.count(chosen) == (chosen == "labels") and "curves" in sections  # another part has that name
 
 
 @pytest.mark.parametrize("field", [field.name for field in dataclasses.fields(ReportDetails)])

@@ -22,10 +22,10 @@ def test_settings():
     assert rows["chance"][0] == ("0.5", None, False)
     # Intervals are 0.01 to either side: bold needs the second best to be more than 0.02 below.
     names = {"softmax": "softmax", "devise": "DeViSE", "my <model>": "my <model>"}
-    for place, metric in enumerate(heads[1:]):
+    for position, metric in enumerate(heads[1:]):
         ordered = sorted(names, key=lambda model: -report["seen"][model][metric])
         apart = report["seen"][ordered[0]][metric] - report["seen"][ordered[1]][metric] > 0.02
-        bold = [model for model in names if cells_of(table, names[model])[place][2]]
+        bold = [model for model in names if cells_of(table, names[model])[position][2]]
         assert bold == ([ordered[0]] if apart else []), metric
     hints = " ".join(node.text() for node in document.one("section", id="seen").all("p", class_="hint"))
     assert "DeViSE: mean of 2 seeds; hit@1 from 52.0 to 54.4 %." in hints and "Bold:" in hints
@@ -76,5 +76,5 @@ def test_differences():
     figures = ((-0.04, -0.0239, -0.01), (0.002, 0.01, 0.018), (-0.001, 0.002, 0.005))
     for row, values, reach in zip(rows, figures, (0.04, 0.04, 0.005), strict=True):
         bar, dot = row.one("line", class_="bar").attributes, row.one("circle").attributes
-        found = [float(bar["x1"]), float(dot["cx"]), float(bar["x2"])]
-        assert found == pytest.approx([120 + 115 * value / reach for value in values], abs=0.051)
+        result = [float(bar["x1"]), float(dot["cx"]), float(bar["x2"])]
+        assert result == pytest.approx([120 + 115 * value / reach for value in values], abs=0.051)
