@@ -35,6 +35,7 @@ class ModelSource(abc.ABC):
 
     Attributes:
         directory: str. Absolute path of the directory that reports on the models are written to.
+        flags: Dict of str. The flags of the training, as far as they are known.
         labels: LabelSet. The labels, seen ones first.
         seen: List of str. Ids of the labels that were trained: the softmax's outputs, in order.
         unseen: List of str. Ids of the labels that were held out.
@@ -42,6 +43,7 @@ class ModelSource(abc.ABC):
     """
 
     directory: str
+    flags: dict[str, str]
     labels: LabelSet
     seen: list[str]
     unseen: list[str]

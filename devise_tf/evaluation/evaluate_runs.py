@@ -99,7 +99,7 @@ def _figures(inputs: EvaluationInputs, chosen_on: Measurement | None, measuremen
             name: {"labels": len(setting.label_ids), "candidates": len(setting.candidate_ids)}
             for name, setting in measurement.settings.items()
         },
-        "seeds": {"run": [int(run.flags.get("seed", 0)) for run in inputs.runs], **summary["seeds"]},
+        "seeds": {"run": [run.seed for run in inputs.runs], **summary["seeds"]},
         "notes": [*inputs.notes, *_notes_on_penalties(inputs, chosen_on, measurement)],
     }
 
