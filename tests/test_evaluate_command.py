@@ -111,7 +111,7 @@ def test_errors_are_one_line(status, arguments, error, folder, monkeypatch):
 
 
 @pytest.mark.slow
-def test_the_command_and_a_kill_while_it_writes(folder):
+def test_report_survives_a_kill_while_the_next_is_written(folder):
     arguments = [
         *("--model_dir=run", "--images=folder:images", "--hierarchy=parents.txt", "--models=softmax,conse,conse_1"),
         *("--conse_top=2,1", "--k=1", "--samples=2", "--batch_size=8", "--report_dir=made/here"),

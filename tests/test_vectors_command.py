@@ -54,7 +54,7 @@ def start(*arguments, cwd, code=None):
 
 
 @pytest.mark.parametrize("arguments", [["--help"], ["nearest", "cat", "snow tiger", "--vectors=vectors.bin"]])
-def test_help_and_neighbours_need_no_tensorflow(folder, arguments):
+def test_help_and_neighbors_need_no_tensorflow(folder, arguments):
     code = (
         "import runpy, sys\n"
         "try:\n    runpy.run_module('devise_tf.vectors', run_name='__main__', alter_sys=True)\n"
@@ -109,8 +109,8 @@ def test_evaluate(folder):
 def test_coverage(folder):
     out = call("coverage", "--model_dir=.", "--output=coverage.json")
     assert out.splitlines()[-1] == "Missing: n3 (okapi)"
-    found = json.loads(Path("coverage.json").read_text())
-    assert found == {
+    result = json.loads(Path("coverage.json").read_text())
+    assert result == {
         "first_whole": ["n1", "n4", "n6"], "other_whole": ["n5"], "composed": ["n2"], "missing": ["n3"],
     }  # fmt: skip
 
@@ -172,7 +172,7 @@ def test_plot(folder):
         (["nearest", "cat", "--model_dir=nothing"], "holds no vectors.bin"),
     ],
 )
-def test_errors(folder, arguments, error):
+def test_errors_name_what_is_wrong_and_write_nothing(folder, arguments, error):
     before = sorted(os.listdir())
     status, out, err = commands.call(command.run, *arguments)
     assert status in (1, 2) and out == "" and re.search(error, err.splitlines()[-1])

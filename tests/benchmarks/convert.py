@@ -70,7 +70,7 @@ def measure(
         By name `{"max_difference", "mean_cosine", "least_cosine", "same_label", "hit@1"}`.
     """
     first = next(iter(models))
-    found = {name: {"difference": [], "cosine": [], "same": [], "hit": []} for name in models}
+    result = {name: {"difference": [], "cosine": [], "same": [], "hit": []} for name in models}
     for pixels, labels in batches:
         embeddings = {name: run(pixels) for name, run in models.items()}
         reference = embeddings[first]
@@ -78,7 +78,7 @@ def measure(
         for name, embedding in embeddings.items():
             norms = np.linalg.norm(embedding, axis=1) * np.linalg.norm(reference, axis=1)
             own = np.argmax(embedding @ matrix.T, axis=1)
-            values = found[name]
+            values = result[name]
             values["difference"].extend(np.abs(embedding - reference).max(axis=1))
             values["cosine"].extend(np.sum(embedding * reference, axis=1) / np.maximum(norms, 1e-30))
             values["same"].extend(own == best)
@@ -91,7 +91,7 @@ def measure(
             "same_label": float(np.mean(values["same"])),
             "hit@1": float(np.mean(values["hit"])),
         }
-        for name, values in found.items()
+        for name, values in result.items()
     }
 
 
@@ -106,14 +106,14 @@ def milliseconds(
     names = list(models)
     for name in names:
         models[name](images[0][np.newaxis])  # the first call prepares
-    found: dict[str, list[float]] = {name: [] for name in names}
+    result: dict[str, list[float]] = {name: [] for name in names}
     for turn in range(rounds):
         for name in names if turn % 2 == 0 else reversed(names):
             started = time.perf_counter()
             for image in images:
                 models[name](image[np.newaxis])
-            found[name].append(1000 * (time.perf_counter() - started) / len(images))
-    return found
+            result[name].append(1000 * (time.perf_counter() - started) / len(images))
+    return result
 
 
 def main(_: list[str], options: flags.FlagValues) -> None:

@@ -170,10 +170,10 @@ def tokenized_text(pattern: str, work_dir: str) -> tuple[str, int, int]:
         words = lines = 0
         with atomic_write(path) as handle:
             for line in corpus.lines():
-                found = tokenize(line)
-                words += len(found)
-                for start in range(0, len(found), LONGEST_LINE):
-                    handle.write((" ".join(found[start : start + LONGEST_LINE]) + "\n").encode("utf-8"))
+                result = tokenize(line)
+                words += len(result)
+                for start in range(0, len(result), LONGEST_LINE):
+                    handle.write((" ".join(result[start : start + LONGEST_LINE]) + "\n").encode("utf-8"))
                     lines += 1
         with atomic_write(path + ".json") as handle:
             handle.write(json.dumps([words, lines]).encode("utf-8"))

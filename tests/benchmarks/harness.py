@@ -53,15 +53,15 @@ def chosen_trainers(names: Sequence[str]) -> list[str]:
     unknown = set(names) - set(TRAINERS)
     if unknown:
         raise commands.UsageError(f"`trainers` must be out of {TRAINERS}. Received: {sorted(unknown)}")
-    found = []
+    result = []
     for name in names:
         if is_installed(name):
-            found.append(name)
+            result.append(name)
         else:
             print(f"{name} is not installed and left out; `pip install {_OPTIONAL[name]}` brings it.", flush=True)
-    if not found:
+    if not result:
         raise commands.UsageError(f"None of `trainers` can run here. Received: {list(names)}")
-    return found
+    return result
 
 
 def is_installed(trainer: str) -> bool:

@@ -97,13 +97,13 @@ def evaluate(
     contexts, centers = window_pairs(np.load(prepared.path("held_out.npy")), window)
     result = {"nats": nats_per_pair(vectors, nodes, points, codes, contexts, centers)}
     result["held_out_pairs"] = len(centers)
-    found = KeyedVectors(vectors.shape[1])
-    found.add_vectors(prepared.vocabulary().terms, vectors)
+    results = KeyedVectors(vectors.shape[1])
+    results.add_vectors(prepared.vocabulary().terms, vectors)
     for name, file in (("wordsim353", "wordsim353.tsv"), ("simlex999", "simlex999.txt")):
-        _, spearman, missing = found.evaluate_word_pairs(datapath(file))
+        _, spearman, missing = results.evaluate_word_pairs(datapath(file))
         result |= {name: float(spearman[0]), f"{name}_coverage": 1 - missing / 100}
     path = datapath("questions-words.txt")
-    score, sections = found.evaluate_word_analogies(path, restrict_vocab=30000, case_insensitive=True)
+    score, sections = results.evaluate_word_analogies(path, restrict_vocab=30000, case_insensitive=True)
     asked = len(sections[-1]["correct"]) + len(sections[-1]["incorrect"])
     with open(path, encoding="utf-8") as file:
         questions = sum(not line.startswith(":") for line in file)

@@ -87,7 +87,7 @@ def rounds(predictor, labels, batch_size: int, values: flags.FlagValues) -> dict
         "predictor": lambda: predictor.predict_pixels(pixels, labels, _K),
         "bare": lambda: [output.numpy() for output in tf.nest.flatten(forward(tensor))],
     }
-    found: dict[str, list[float]] = {name: [] for name in WAYS}
+    result: dict[str, list[float]] = {name: [] for name in WAYS}
     for number in range(values.rounds + 1):
         seconds: dict[str, list[float]] = {name: [] for name in WAYS}
         for call, pair in itertools.product(range(calls), (WAYS[:2], WAYS[2:])):
@@ -97,21 +97,21 @@ def rounds(predictor, labels, batch_size: int, values: flags.FlagValues) -> dict
                 seconds[name].append(time.perf_counter() - started)
         if number:  # the first warms up
             for name, times in seconds.items():
-                found[name].append(statistics.median(times))
-    return found
+                result[name].append(statistics.median(times))
+    return result
 
 
 def seconds_of_commands(starts: int) -> dict[str, list[float]]:
     """Seconds of the whole processes of `COMMANDS`, started in turns."""
-    found: dict[str, list[float]] = {name: [] for name in COMMANDS}
+    result: dict[str, list[float]] = {name: [] for name in COMMANDS}
     for _ in range(starts):
         for name, arguments in COMMANDS.items():
             started = time.perf_counter()
             done = subprocess.run([sys.executable, *arguments], capture_output=True, text=True, check=False)
-            found[name].append(time.perf_counter() - started)
+            result[name].append(time.perf_counter() - started)
             if done.returncode:
                 raise harness.TaskError(f"A process ended with status {done.returncode}: {name}\n{done.stderr[-3000:]}")
-    return found
+    return result
 
 
 def figures(seconds: Mapping[str, Sequence[float]], batch_size: int) -> list[str]:

@@ -107,9 +107,9 @@ def document(signature: str, inputs: dict[str, np.ndarray]) -> bytes:
 
 def inputs_of_document(body: bytes) -> tuple[str, dict[str, np.ndarray]]:
     """The signature and the inputs of a request in JSON's column format."""
-    found = json.loads(body)
-    columns = found["inputs"]
-    signature = found.get("signature_name", "serving_default")
+    result = json.loads(body)
+    columns = result["inputs"]
+    signature = result.get("signature_name", "serving_default")
     if not isinstance(columns, dict):  # a single input needs no name
         columns = {"labels" if signature == "embed_label" else "image_bytes": columns}
 
@@ -133,9 +133,9 @@ def outputs_of_message(body: bytes) -> dict[str, np.ndarray]:
 
 def outputs_of_document(body: bytes, expected: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     """The outputs of an answer in JSON, of the kinds of those expected."""
-    found = json.loads(body)["outputs"]
-    found = found if isinstance(found, dict) and found.keys() == expected.keys() else {next(iter(expected)): found}
-    arrays = {name: np.array(value, expected[name].dtype) for name, value in found.items()}
+    result = json.loads(body)["outputs"]
+    result = result if isinstance(result, dict) and result.keys() == expected.keys() else {next(iter(expected)): result}
+    arrays = {name: np.array(value, expected[name].dtype) for name, value in result.items()}
     for name, array in arrays.items():
         if array.dtype.kind == "O" and array.size:
             arrays[name] = np.vectorize(str.encode, otypes=[object])(array)
@@ -158,16 +158,16 @@ def make_images(seed: int) -> list[bytes]:
 
 def good_requests(images: list[bytes], texts: list[str]) -> list[tuple[str, dict[str, np.ndarray]]]:
     """Good requests: pairs of a signature and its inputs."""
-    chance, found = random.Random(0), []
+    chance, result = random.Random(0), []
     for image in images:
         batch = np.array([image], object)
         for count in (1, 3, 40):
             labels = [chance.choice([*texts, "no such label", "ångström!"]).encode() for _ in range(count)]
-            found.append(("classify", {"image_bytes": batch, "labels": np.array([labels], object)}))
-        found.append(("serving_default", {"image_bytes": batch}))
-    found.append(("embed_image", {"image_bytes": np.array(images[:3], object)}))
-    found.append(("embed_label", {"labels": np.array([text.encode() for text in texts[:9]], object)}))
-    return found
+            result.append(("classify", {"image_bytes": batch, "labels": np.array([labels], object)}))
+        result.append(("serving_default", {"image_bytes": batch}))
+    result.append(("embed_image", {"image_bytes": np.array(images[:3], object)}))
+    result.append(("embed_label", {"labels": np.array([text.encode() for text in texts[:9]], object)}))
+    return result
 
 
 def bad_requests(image: bytes) -> list[tuple[str, bytes]]:
@@ -185,7 +185,7 @@ def bad_requests(image: bytes) -> list[tuple[str, bytes]]:
         ("classify", {"image_bytes": batch, "labels": label, "k": label}),
         ("embed_pixels", {"pixels": np.zeros((1, 3, 3, 3), np.float32)}),
     ]
-    found = [("grpc", message(*request)) for request in inputs] + [("grpc", b"\xff\xff\xff"), ("grpc", b"")]
+    result = [("grpc", message(*request)) for request in inputs] + [("grpc", b"\xff\xff\xff"), ("grpc", b"")]
     bodies = [
         b"", b"{", b"[]", b"{}", b"null", b"\xff\xfe", b"[" * 5000, b'{"instances": 3}', b'{"instances": []}',
         b'{"inputs": {"image_bytes": [1]}}', b'{"instances": [{"b64": "!"}]}',
@@ -194,7 +194,7 @@ def bad_requests(image: bytes) -> list[tuple[str, bytes]]:
         b'{"signature_name": "embed_label", "inputs": [[["a"]]]}', b'{"signature_name": 7, "instances": ["a"]}',
         b'{"signature_name": "embed_pixels", "inputs": [[[[1e999]]]]}',
     ]  # fmt: skip
-    return found + [("rest", body) for body in bodies]
+    return result + [("rest", body) for body in bodies]
 
 
 def damaged(chance: random.Random, body: bytes) -> bytes:

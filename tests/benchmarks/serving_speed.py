@@ -140,7 +140,7 @@ def network_ratios(model_dir: str, version: str, values: flags.FlagValues) -> di
     )
     pixels = tf.constant(np.random.default_rng(0).uniform(0, 255, (values.batch_size, *shape)), tf.float32)
     runs = {"bare": lambda: bare(pixels), "exported": lambda: exported(pixels=pixels)}
-    found: dict[str, list[float]] = {name: [] for name in runs}
+    result: dict[str, list[float]] = {name: [] for name in runs}
     for round_number in range(values.rounds + 1):
         seconds: dict[str, list[float]] = {name: [] for name in runs}
         for number in range(values.calls):
@@ -151,8 +151,8 @@ def network_ratios(model_dir: str, version: str, values: flags.FlagValues) -> di
                 seconds[name].append(time.perf_counter() - started)
         if round_number:  # the first warms up
             for name, times in seconds.items():
-                found[name].append(1e3 * statistics.median(times))
-    return found
+                result[name].append(1e3 * statistics.median(times))
+    return result
 
 
 def session_call(version: str) -> Callable[[np.ndarray, np.ndarray], list[np.ndarray]]:
@@ -176,7 +176,7 @@ def server_figures(plain: str, batched: str, labels: list[str], values: flags.Fl
     runs = {base: session_call(os.path.join(base, "1")) for base in (plain, batched)}
     clients = ClientProcess(values.clients, values.requests, values.photo_size, labels)
     names = ("in_process", "grpc", "plain_rate", "batched_rate", "plain_in_process_rate", "batched_in_process_rate")
-    found: dict[str, list[float]] = {name: [] for name in names}
+    result: dict[str, list[float]] = {name: [] for name in names}
     try:
         with (
             Server(plain, model_name="devise", rest_port=0, grpc_port=0) as plain_server,
@@ -190,15 +190,15 @@ def server_figures(plain: str, batched: str, labels: list[str], values: flags.Fl
                 answers, rate = clients.measure(plain_server.grpc_address)
                 _, batched_rate = clients.measure(batched_server.grpc_address)
                 if round_number:  # the first warms up
-                    found["in_process"].append(1e3 * statistics.median(local[plain][0]))
-                    found["grpc"].append(1e3 * statistics.median(answers))
-                    found["plain_rate"].append(rate)
-                    found["batched_rate"].append(batched_rate)
-                    found["plain_in_process_rate"].append(local[plain][1])
-                    found["batched_in_process_rate"].append(local[batched][1])
+                    result["in_process"].append(1e3 * statistics.median(local[plain][0]))
+                    result["grpc"].append(1e3 * statistics.median(answers))
+                    result["plain_rate"].append(rate)
+                    result["batched_rate"].append(batched_rate)
+                    result["plain_in_process_rate"].append(local[plain][1])
+                    result["batched_in_process_rate"].append(local[batched][1])
     finally:
         clients.close()
-    return found
+    return result
 
 
 def main(_: list[str], values: flags.FlagValues) -> None:

@@ -39,10 +39,10 @@ class Reference:
         if signature not in self.signatures:
             return None
         try:
-            found = self.signatures[signature](**{name: self._tf.constant(v) for name, v in inputs.items()})
+            result = self.signatures[signature](**{name: self._tf.constant(v) for name, v in inputs.items()})
         except (self._tf.errors.OpError, TypeError, ValueError):
             return None
-        return {name: value.numpy() for name, value in found.items()}
+        return {name: value.numpy() for name, value in result.items()}
 
 
 def memory_of(pid: int) -> float:

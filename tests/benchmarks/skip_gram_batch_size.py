@@ -41,11 +41,11 @@ def main(_: list[str], options: flags.FlagValues) -> None:
     runs += [("devise_tf", {})] if "devise_tf" in trainers else []
     rows, results = [], []
     for trainer, size in runs:
-        found = run_once(trainer, settings | size, options.work_dir)
-        results.append(found)
+        result = run_once(trainer, settings | size, options.work_dir)
+        results.append(result)
         name = f"{size['batch_size']} ({size['batch_size'] * CHUNK:,} words)" if size else "engine"
-        values = [format(found[measure], form) for measure, _, _, form in MEASURES]
-        rows.append([name, *values, f"{found['words_per_second'] / 1000:,.0f}"])
+        values = [format(result[measure], form) for measure, _, _, form in MEASURES]
+        rows.append([name, *values, f"{result['words_per_second'] / 1000:,.0f}"])
         print("  " + ", ".join(rows[-1]), flush=True)
         harness.write_json(options.output, {"machine": harness.machine(), "corpus": corpus, "runs": results})
     print("\n" + harness.markdown_table(["chunks a step", *(title for _, title, *_ in MEASURES), "k words/s"], rows))

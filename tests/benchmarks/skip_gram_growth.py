@@ -67,19 +67,19 @@ def measure(point: dict, trainers: list[str], options: flags.FlagValues) -> dict
                 "threads": options.threads,
                 "mode": "corpus_file",
             }
-            found = harness.run_trainer(trainer, settings)
-            runs[trainer].append(found)
+            result = harness.run_trainer(trainer, settings)
+            runs[trainer].append(result)
             print(
                 f"  {point['vocabulary']:,} terms, {point['dimension']}-D, {point['words']:,} words: "
-                f"{trainer} {found['words_per_second']:,.0f} words/s",
+                f"{trainer} {result['words_per_second']:,.0f} words/s",
                 flush=True,
             )
     return {**point, "runs": runs}
 
 
-def share_of(found: list[dict], name: str, limit: float) -> str:
+def share_of(result: list[dict], name: str, limit: float) -> str:
     """The share of a limit that runs reach by what they count under `name`; empty where they do not."""
-    rates = [run["stats"][name] / run["seconds"] / 1e9 for run in found if name in run.get("stats", {})]
+    rates = [run["stats"][name] / run["seconds"] / 1e9 for run in result if name in run.get("stats", {})]
     return f"{statistics.median(rates) / limit:.0%}" if rates else ""
 
 
@@ -94,12 +94,12 @@ def table(axis: str, measured: list[dict], trainers: list[str], limits: dict) ->
     for point in measured:
         row = [f"{point[axis]:,}"]
         for trainer in trainers:
-            found = point["runs"][trainer]
-            row.append(harness.spread([run["words_per_second"] for run in found], ",.0f"))
-            row.append(f"{statistics.median(run['peak_bytes'] for run in found) / _MEGABYTE:,.0f}")
+            result = point["runs"][trainer]
+            row.append(harness.spread([run["words_per_second"] for run in result], ",.0f"))
+            row.append(f"{statistics.median(run['peak_bytes'] for run in result) / _MEGABYTE:,.0f}")
             if trainer == "devise_tf":
-                row.append(share_of(found, "flops", limits["gemm_gflops"]))
-                row.append(share_of(found, "bytes", limits["copy_gbytes"]))
+                row.append(share_of(result, "flops", limits["gemm_gflops"]))
+                row.append(share_of(result, "bytes", limits["copy_gbytes"]))
         if both:
             pairs = zip(point["runs"]["devise_tf"], point["runs"]["gensim"], strict=True)
             row.append(harness.spread([a["words_per_second"] / b["words_per_second"] for a, b in pairs], ".2f"))

@@ -103,10 +103,10 @@ def table(runs: dict[str, list[dict]]) -> str:
     compared = [trainer for trainer in trainers if trainer != "gensim"] if "gensim" in trainers else []
     rows = []
     for name, title, sign, form in MEASURES:
-        values = {trainer: [run[name] for run in found] for trainer, found in runs.items()}
+        values = {trainer: [run[name] for run in result] for trainer, result in runs.items()}
         row = [title, *(harness.mean_spread(values[trainer], form) for trainer in trainers)]
         rows.append(row + [verdict(values[trainer], values["gensim"], sign) for trainer in compared])
-    seconds = [harness.mean_spread([run["seconds"] for run in found], ".0f") for found in runs.values()]
+    seconds = [harness.mean_spread([run["seconds"] for run in result], ".0f") for result in runs.values()]
     rows.append(["seconds of training", *seconds, *("" for _ in compared)])
     return harness.markdown_table(["", *trainers, *(f"{trainer} against gensim" for trainer in compared)], rows)
 
@@ -139,10 +139,10 @@ def main(_: list[str], options: flags.FlagValues) -> None:
                 "mode": "shuffled_lists" if trainer == _SHUFFLED else "lists",
                 "evaluate": True,
             }
-            found = run_once("gensim" if trainer == _SHUFFLED else trainer, settings, options.work_dir)
-            runs[trainer].append(found)
-            measures = ", ".join(f"{title} {found[name]:{form}}" for name, title, _, form in MEASURES)
-            print(f"  {trainer}, seed {seed}: {measures}; {found['seconds']:.0f} s", flush=True)
+            result = run_once("gensim" if trainer == _SHUFFLED else trainer, settings, options.work_dir)
+            runs[trainer].append(result)
+            measures = ", ".join(f"{title} {result[name]:{form}}" for name, title, _, form in MEASURES)
+            print(f"  {trainer}, seed {seed}: {measures}; {result['seconds']:.0f} s", flush=True)
             harness.write_json(options.output, {"machine": harness.machine(), "corpus": corpus, "runs": runs})
     one = runs[trainers[0]][0]
     print(

@@ -86,10 +86,10 @@ def measure(configuration: str, trainers: list[str], options: flags.FlagValues) 
             # The slow ones never decide the length.
             modes = harness.GENSIM_MODES if trainer == "gensim" and mode == "fastest" else (mode,)
             for each in modes if trainer not in _SLOW else ():
-                found = harness.run_trainer(trainer, {**common, "directory": directory, "mode": each})
+                result = harness.run_trainer(trainer, {**common, "directory": directory, "mode": each})
                 name = f"gensim {each}" if trainer == "gensim" else trainer
-                trials[name] = found["words_per_second"]
-                print(f"  trial: {name} {found['words_per_second']:,.0f} words/s", flush=True)
+                trials[name] = result["words_per_second"]
+                print(f"  trial: {name} {result['words_per_second']:,.0f} words/s", flush=True)
         by_mode = {each: trials[f"gensim {each}"] for each in harness.GENSIM_MODES if f"gensim {each}" in trials}
         mode = max(by_mode, key=by_mode.get) if by_mode else mode
         # A short run is slower than a long one: a fifth more words than it asks for.
@@ -105,11 +105,11 @@ def measure(configuration: str, trainers: list[str], options: flags.FlagValues) 
             settings = {**common, "directory": corpus["directory"], "mode": mode, "seed": pair + 1}
             settings["share"] = min(1.0, options.keras_words / corpus["words"])
             settings["batch_size"] = options.keras_batch_size
-            found = harness.run_trainer(trainer, settings)
-            runs[trainer].append(found)
+            result = harness.run_trainer(trainer, settings)
+            runs[trainer].append(result)
             print(
-                f"  pair {pair + 1}: {trainer} {found['words_per_second']:,.0f} words/s, {found['seconds']:.1f} s, "
-                f"{found['peak_bytes'] / _MEGABYTE:,.0f} MiB",
+                f"  pair {pair + 1}: {trainer} {result['words_per_second']:,.0f} words/s, {result['seconds']:.1f} s, "
+                f"{result['peak_bytes'] / _MEGABYTE:,.0f} MiB",
                 flush=True,
             )
     return {"configuration": configuration, "corpus": corpus, "gensim_mode": mode, "trials": trials, "runs": runs}
@@ -132,15 +132,15 @@ def table(measured: dict) -> str:
     runs = measured["runs"]
     others = [name for name in ("gensim", "fasttext") if any(runs.get(name, []))]
     rows = []
-    for trainer, found in runs.items():
-        found = [run for run in found if run]
-        if not found:
+    for trainer, result in runs.items():
+        result = [run for run in result if run]
+        if not result:
             continue
-        row = [trainer, str(len(found)), harness.spread([run["words_per_second"] for run in found], ",.0f")]
+        row = [trainer, str(len(result)), harness.spread([run["words_per_second"] for run in result], ",.0f")]
         row += [harness.spread(ratios(runs, trainer, other), ".2f") if other != trainer else "1" for other in others]
-        row.append(f"{min(run['seconds'] for run in found):.1f}")
-        row.append(f"{statistics.median(run['setup_seconds'] for run in found):.1f}")
-        row.append(f"{statistics.median(run['peak_bytes'] for run in found) / _MEGABYTE:,.0f}")
+        row.append(f"{min(run['seconds'] for run in result):.1f}")
+        row.append(f"{statistics.median(run['setup_seconds'] for run in result):.1f}")
+        row.append(f"{statistics.median(run['peak_bytes'] for run in result) / _MEGABYTE:,.0f}")
         rows.append(row)
     header = ["", "runs", "words/s", *(f"times {other}" for other in others)]
     return harness.markdown_table([*header, "shortest run, s", "before, s", "peak memory, MiB"], rows)
@@ -167,14 +167,14 @@ def measure_whole_run(configuration: str, trainers: list[str], options: flags.Fl
             with tempfile.TemporaryDirectory(dir=options.work_dir) as directory:
                 if trainer == "gensim":
                     output = os.path.join(directory, "vectors.bin")
-                    found = harness.run_trainer("gensim_whole_run", {**settings, "seed": pair, "output": output})
+                    result = harness.run_trainer("gensim_whole_run", {**settings, "seed": pair, "output": output})
                 else:
-                    found = _train_command(settings, options.corpus, pair, directory)
-            found["words_per_second"] = corpus["words"] / found["wall_seconds"]
-            runs[trainer].append(found)
+                    result = _train_command(settings, options.corpus, pair, directory)
+            result["words_per_second"] = corpus["words"] / result["wall_seconds"]
+            runs[trainer].append(result)
             print(
-                f"  pair {pair + 1}: {trainer} {found['wall_seconds']:.1f} s, "
-                f"{found['peak_bytes'] / _MEGABYTE:,.0f} MiB",
+                f"  pair {pair + 1}: {trainer} {result['wall_seconds']:.1f} s, "
+                f"{result['peak_bytes'] / _MEGABYTE:,.0f} MiB",
                 flush=True,
             )
     return {"configuration": configuration, "whole_run": True, "corpus": corpus, "runs": runs}
@@ -188,20 +188,20 @@ def _train_command(settings: dict, corpus: str, seed: int, directory: str) -> di
         *(f"--{name}={settings[name]}" for name in ("dimension", "window", "sample", "min_count")),
         *(f"--corpus={corpus}", f"--seed={seed}", f"--model_dir={os.path.join(directory, 'model')}"),
     ]
-    found = harness.run_process(command, caches)
+    result = harness.run_process(command, caches)
     if not os.path.exists(os.path.join(directory, "model", "vectors.bin")):
-        raise harness.TaskError(f"The run wrote no vectors:\n{found['output']}")
-    return {"wall_seconds": found["wall_seconds"], "peak_bytes": found["peak_bytes"]}
+        raise harness.TaskError(f"The run wrote no vectors:\n{result['output']}")
+    return {"wall_seconds": result["wall_seconds"], "peak_bytes": result["peak_bytes"]}
 
 
 def whole_run_table(measured: dict) -> str:
     """The measurements of whole runs as Markdown."""
     runs, rows = measured["runs"], []
-    for trainer, found in runs.items():
-        row = [trainer, str(len(found)), harness.spread([run["wall_seconds"] for run in found], ".1f")]
+    for trainer, result in runs.items():
+        row = [trainer, str(len(result)), harness.spread([run["wall_seconds"] for run in result], ".1f")]
         if runs.get("gensim"):
             row.append(harness.spread(ratios(runs, trainer, "gensim"), ".2f"))
-        rows.append([*row, f"{statistics.median(run['peak_bytes'] for run in found) / _MEGABYTE:,.0f}"])
+        rows.append([*row, f"{statistics.median(run['peak_bytes'] for run in result) / _MEGABYTE:,.0f}"])
     header = ["", "runs", "whole run, s", *(["times as fast as gensim"] if runs.get("gensim") else [])]
     return harness.markdown_table([*header, "peak memory, MiB"], rows)
 

@@ -9,13 +9,13 @@ from tests.benchmarks import harness
 
 def test_time_and_memory_are_those_of_the_process():
     script = "import time; held = bytearray(b'x') * (200 << 20); time.sleep(0.3); print(len(held))"
-    found = harness.run_process([sys.executable, "-c", script])
-    assert found["output"] == f"{200 << 20}\n"
-    assert 0.3 < found["wall_seconds"] < 20
-    assert 200 << 20 < found["peak_bytes"]
+    result = harness.run_process([sys.executable, "-c", script])
+    assert result["output"] == f"{200 << 20}\n"
+    assert 0.3 < result["wall_seconds"] < 20
+    assert 200 << 20 < result["peak_bytes"]
 
 
-def test_a_failed_process_is_an_error_with_what_it_said():
+def test_failed_process_error_shows_its_output():
     with pytest.raises(harness.TaskError, match="status 3.*\n.*the reason"):
         harness.run_process([sys.executable, "-c", "import sys; print('the reason'); sys.exit(3)"])
 
@@ -25,7 +25,7 @@ def test_a_failed_task_says_why(tmp_path):
         harness.run_task("prepare", {"pattern": str(tmp_path / "none.txt"), "work_dir": str(tmp_path)})
 
 
-def test_what_is_missing_is_left_out(monkeypatch, capsys):
+def test_missing_trainers_are_skipped(monkeypatch, capsys):
     monkeypatch.setattr(harness.importlib.util, "find_spec", lambda name: None)
     assert harness.chosen_trainers(["devise_tf", "gensim", "fasttext"]) == ["devise_tf"]
     lines = capsys.readouterr().out.splitlines()

@@ -26,8 +26,8 @@ def test_pairs_are_all_within_the_window(window):
         for j in range(max(0, i - window), min(len(sentence), i + window + 1))
         if i != j
     ]
-    found = zip(*(pair.tolist() for pair in window_pairs(ids, window)), strict=True)
-    assert sorted(found) == sorted(expected)
+    result = zip(*(pair.tolist() for pair in window_pairs(ids, window)), strict=True)
+    assert sorted(result) == sorted(expected)
 
 
 def test_nats_are_those_of_the_formula():
@@ -40,8 +40,8 @@ def test_nats_are_those_of_the_formula():
         for node, code in zip(*(rows[center] for rows in paths(tree)), strict=True):
             logit = float(vectors[context] @ nodes[node])
             total -= math.log(1 / (1 + math.exp(-logit if code == 0 else logit)))
-    found = nats_per_pair(vectors, nodes, *paths(tree), contexts, centers)
-    assert found == pytest.approx(total / 300, rel=1e-5)
+    result = nats_per_pair(vectors, nodes, *paths(tree), contexts, centers)
+    assert result == pytest.approx(total / 300, rel=1e-5)
 
 
 def test_probabilities_of_all_centers_sum_to_one():
@@ -55,8 +55,8 @@ def test_probabilities_of_all_centers_sum_to_one():
 def test_untrained_costs_a_bit_a_node():
     tree = HuffmanTree.from_counts(COUNTS)
     centers = np.repeat(np.arange(8), COUNTS)
-    found = nats_per_pair(np.ones((8, 5), "f4"), np.zeros((7, 5), "f4"), *paths(tree), centers * 0, centers)
-    assert found == pytest.approx(math.log(2) * np.average(tree.lengths, weights=COUNTS))
+    result = nats_per_pair(np.ones((8, 5), "f4"), np.zeros((7, 5), "f4"), *paths(tree), centers * 0, centers)
+    assert result == pytest.approx(math.log(2) * np.average(tree.lengths, weights=COUNTS))
 
 
 def test_no_pair_is_an_error():

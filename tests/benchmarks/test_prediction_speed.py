@@ -31,11 +31,11 @@ def test_a_small_model(tmp_path):
     from tests.helpers.tiny_model_dir import make_model_dir
 
     directory, output = make_model_dir(tmp_path / "run"), tmp_path / "speed.json"
-    found = run(
+    done = run(
         *(f"--model_dir={directory}", f"--labels_file={directory}/labels.txt", "--candidates=4", "--batch_sizes=1,3"),
         *("--rounds=2", "--calls=2", "--starts=1", "--photo_size=32", f"--output={output}"),
     )
-    assert found.returncode == 0, found.stderr
+    assert done.returncode == 0, done.stderr
     result = json.loads(output.read_text())
     assert list(result["seconds"]) == ["1", "3"]
     for models in result["seconds"].values():
@@ -47,15 +47,15 @@ def test_a_small_model(tmp_path):
         *("import devise_tf", "python -m devise_tf.predict --help", "python -m devise_tf.models list")
     ]
     assert "prediction_speed --model_dir=" in result["machine"]["command"]
-    assert "| ms a photo, one at a time " in found.stdout and "| images a second, batches of 3 " in found.stdout
+    assert "| ms a photo, one at a time " in done.stdout and "| images a second, batches of 3 " in done.stdout
     one = tmp_path / "one.json"
-    found = run(
+    done = run(
         *(f"--model_dir={directory}", f"--labels_file={directory}/labels.txt", "--models=devise", "--batch_sizes=2"),
         *("--rounds=1", "--calls=2", "--starts=0", "--photo_size=32", f"--output={one}"),
     )
-    assert found.returncode == 0, found.stderr
+    assert done.returncode == 0, done.stderr
     assert list(json.loads(one.read_text())["seconds"]["2"]) == [f"{directory}, devise"]
-    assert "whole process" not in found.stdout
+    assert "whole process" not in done.stdout
 
 
 def test_ratios_are_taken_within_rounds():
@@ -79,9 +79,9 @@ def test_ratios_are_taken_within_rounds():
 
 def test_commands_are_whole_processes(monkeypatch):
     """Each as often as asked; help ends with a status of its own, and what fails stops the measurement."""
-    found = prediction_speed.seconds_of_commands(2)
-    assert list(found) == list(prediction_speed.COMMANDS)
-    assert all(len(seconds) == 2 and min(seconds) > 0.005 for seconds in found.values())
+    done = prediction_speed.seconds_of_commands(2)
+    assert list(done) == list(prediction_speed.COMMANDS)
+    assert all(len(seconds) == 2 and min(seconds) > 0.005 for seconds in done.values())
     assert prediction_speed.seconds_of_commands(0) == {name: [] for name in prediction_speed.COMMANDS}
     monkeypatch.setitem(prediction_speed.COMMANDS, "broken", ["-c", "raise SystemExit('no such thing')"])
     with pytest.raises(harness.TaskError, match="A process ended with status 1: broken\nno such thing"):
@@ -114,6 +114,6 @@ def test_bad_flags_are_one_line(arguments, message):
         (["--models=l2"], "Error: `model` must be one of "),
     ],
 )
-def test_what_is_not_there_is_named(arguments, message):
+def test_missing_models_and_files_are_named(arguments, message):
     status, _, err = call(prediction_speed.run, *arguments, "--starts=0")
     assert status == 1 and message in err and err.count("\n") == 1

@@ -55,13 +55,13 @@ def result(path):
 @needs_gensim
 def test_speed(corpus, tmp_path):
     output = tmp_path / "speed.json"
-    found = run(
+    done = run(
         "skip_gram_speed",
         *("--configurations=16x3", "--pairs=2", "--slow_pairs=1", "--words=8000", "--trial_words=2000"),
         *("--trainers=devise_tf,gensim", f"--corpus={corpus}", f"--work_dir={tmp_path}", f"--output={output}"),
     )
-    assert found.returncode == 0, found.stderr
-    assert "16-D, window 3 a side" in found.stdout and "| devise_tf |" in found.stdout
+    assert done.returncode == 0, done.stderr
+    assert "16-D, window 3 a side" in done.stdout and "| devise_tf |" in done.stdout
     measured = result(output)
     assert "skip_gram_speed --configurations=16x3" in measured["machine"]["command"]
     runs = measured["results"][0]["runs"]
@@ -78,12 +78,12 @@ def test_speed_of_the_slow_ones(trainer, corpus, tmp_path):
     if trainer == "fasttext":
         pytest.importorskip("fasttext")
     output = tmp_path / "speed.json"
-    found = run(
+    done = run(
         "skip_gram_speed",
         *("--configurations=16x3", "--pairs=1", "--words=8000", "--gensim_mode=lists", f"--trainers={trainer}"),
         *("--keras_words=6000", f"--corpus={corpus}", f"--work_dir={tmp_path}", f"--output={output}"),
     )
-    assert found.returncode == 0, found.stderr
+    assert done.returncode == 0, done.stderr
     (each,) = result(output)["results"][0]["runs"][trainer]
     assert each["words_per_second"] > 0 and each["setup_seconds"] >= 0
 
@@ -91,25 +91,25 @@ def test_speed_of_the_slow_ones(trainer, corpus, tmp_path):
 @pytest.mark.slow
 @needs_gensim
 def test_whole_run(corpus, tmp_path):
-    found = run(
+    done = run(
         "skip_gram_speed",
         *("--whole_run", "--configurations=16x3", "--pairs=1", "--trainers=devise_tf,gensim"),
         *(f"--corpus={corpus}", f"--work_dir={tmp_path}"),
     )
-    assert found.returncode == 0, found.stderr
-    assert "whole first runs" in found.stdout and "times as fast as gensim" in found.stdout
+    assert done.returncode == 0, done.stderr
+    assert "whole first runs" in done.stdout and "times as fast as gensim" in done.stdout
 
 
 @pytest.mark.soak
 @needs_gensim
-def test_quality_goes_on_where_it_was(corpus, tmp_path):
+def test_interrupted_quality_benchmark_resumes(corpus, tmp_path):
     output = tmp_path / "quality.json"
     arguments = [
         *("--dimension=16", "--window=3", "--epochs=1", f"--corpus={corpus}", f"--work_dir={tmp_path}"),
         f"--output={output}",
     ]
-    found = run("skip_gram_quality", *arguments, "--seeds=1")
-    assert found.returncode == 0, found.stderr
+    done = run("skip_gram_quality", *arguments, "--seeds=1")
+    assert done.returncode == 0, done.stderr
     first = result(output)["runs"]
     # 18 words, all about as frequent: no model of random text can do better than ln 18, nor much worse.
     for trainer in ("devise_tf", "gensim"):
@@ -128,14 +128,14 @@ def test_quality_goes_on_where_it_was(corpus, tmp_path):
 
 @pytest.mark.soak
 def test_growth(tmp_path):
-    found = run(
+    done = run(
         "skip_gram_growth",
         *("--vocabularies=100,200", "--axes=vocabulary,words", "--corpora=1500,2000", "--vocabulary=200"),
         *("--words=2000", "--dimension=16", "--repeats=1", "--gemm_size=256", "--copy_megabytes=8"),
         f"--work_dir={tmp_path}",
     )
-    assert found.returncode == 0, found.stderr
-    assert "Growth with vocabulary" in found.stdout and "Growth with words" in found.stdout
+    assert done.returncode == 0, done.stderr
+    assert "Growth with vocabulary" in done.stdout and "Growth with words" in done.stdout
 
 
 @pytest.mark.soak
@@ -148,48 +148,48 @@ def test_input(corpus, tmp_path):
         f"--output={output}",
         f"--labels_file={labels}",
     ]
-    found = run("skip_gram_input", "--configurations=16x3", *arguments)
-    assert found.returncode == 0, found.stderr
+    done = run("skip_gram_input", "--configurations=16x3", *arguments)
+    assert done.returncode == 0, done.stderr
     measured = result(output)
     assert measured["words"] == 12_000 and measured["stages"]["encode"]["terms"] == 19  # "car train" is one
     assert list(measured["stages"]) == ["phrases", "count", "encode"]
     rates = [stage["words_per_second"] for stage in measured["stages"].values()]
     rates += measured["configurations"][0]["windows"].values()
     assert len(rates) == 5 and min(rates) > 0
-    assert "| training, 16-D, window 3 " in found.stdout
+    assert "| training, 16-D, window 3 " in done.stdout
     assert skip_gram_input.together([2.0, 2.0]) == 1.0
 
 
 @pytest.mark.soak
 def test_evaluation_speed(tmp_path):
     output = tmp_path / "speed.json"
-    found = run(
+    done = run(
         "evaluation_speed",
         *("--seen=6", "--unseen=4", "--count=40", "--visual_model=resnet_micro", "--image_size=16"),
         *("--resize_size=18", "--photo_size=20", "--batch_sizes=8", "--rounds=2", f"--output={output}"),
     )
-    assert found.returncode == 0, found.stderr
+    assert done.returncode == 0, done.stderr
     measured = result(output)["images_per_second"]
     assert list(measured) == ["one model, batches of 8", "three models, batches of 8"]
     for rates in measured.values():
         assert {name: len(each) for name, each in rates.items()} == {"bare": 2, "evaluate": 2, "decoding": 2}
         assert min(rates["bare"] + rates["decoding"]) > 0  # of so few images the evaluation's rate is noise
-    assert "evaluate / bare" in found.stdout
+    assert "evaluate / bare" in done.stdout
 
 
 @pytest.mark.soak
 def test_evaluation_size(tmp_path):
     output = tmp_path / "size.json"
-    found = run(
+    done = run(
         "evaluation_size",
         *("--images=200", "--candidates=60", "--seen=30", "--models=softmax,devise,random", "--ks=1,5"),
         *("--batch_size=16", "--samples=2", f"--output={output}"),
     )
-    assert found.returncode == 0, found.stderr
+    assert done.returncode == 0, done.stderr
     measured = result(output)
     assert measured["seconds_per_1000_images"] == pytest.approx(5 * measured["stages"]["evaluate"]["seconds"])
     assert set(measured["report_bytes"]) == {"index.html", "metrics.json", "tables.md"}
-    assert "| writing " in found.stdout and "s for 1,000 images" in found.stdout
+    assert "| writing " in done.stdout and "s for 1,000 images" in done.stdout
 
 
 def test_evaluation_speed_is_compared_within_rounds():

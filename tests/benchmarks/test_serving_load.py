@@ -10,8 +10,8 @@ from tests.benchmarks.serving_requests import damaged, document, inputs_of_docum
 
 def answer(labels, scores, known=None):
     texts = np.array([[label.encode() for label in row] for row in labels], object)
-    found = {"labels": texts, "scores": np.array(scores, np.float32)}
-    return found | ({} if known is None else {"known": np.array(known)})
+    result = {"labels": texts, "scores": np.array(scores, np.float32)}
+    return result | ({} if known is None else {"known": np.array(known)})
 
 
 EXPECTED = answer([["cat", "dog", "?", "!"]], [[0.5, 0.2, -1, -1]], [[True, True, False, False]])
@@ -31,7 +31,7 @@ EXPECTED = answer([["cat", "dog", "?", "!"]], [[0.5, 0.2, -1, -1]], [[True, True
     ],
     ids=["equal", "a tie", "other order", "other label", "other known", "other score", "shorter", "an output less"],
 )
-def test_same(given, expected):
+def test_answers_agree_but_for_rounding_and_ties(given, expected):
     assert same(given, EXPECTED) is expected
 
 
@@ -44,6 +44,6 @@ def test_damage_is_repeated_by_its_seed_and_changes_most_requests():
 
 def test_documents_are_read_back():
     inputs = {"image_bytes": np.array([b"\xff\x00 photo"], object), "labels": np.array([[b"a", "é".encode()]], object)}
-    signature, found = inputs_of_document(document("classify", inputs))
+    signature, result = inputs_of_document(document("classify", inputs))
     assert signature == "classify"
-    assert {name: value.tolist() for name, value in found.items()} == {n: v.tolist() for n, v in inputs.items()}
+    assert {name: value.tolist() for name, value in result.items()} == {n: v.tolist() for n, v in inputs.items()}

@@ -22,7 +22,7 @@ from devise_tf.images.photo_files import list_photos
         (["*.txt", "d/*.txt", "d/none/**"], ["*.txt"], ["d/*.txt", "d/none/**"]),
     ],
 )  # fmt: skip
-def test_which_files_are_photos(tmp_path, monkeypatch, arguments, paths, failed):
+def test_arguments_name_photos_once_and_in_order(tmp_path, monkeypatch, arguments, paths, failed):
     monkeypatch.chdir(tmp_path)
     for name in ("a.jpg", "d/z.JPG", "d/e/y.png", "d/a/x.webp", "d/notes.txt", "d/none/more.txt"):
         Path(name).parent.mkdir(parents=True, exist_ok=True)

@@ -58,7 +58,7 @@ def run(*arguments, cwd=ROOT, code=None):
     )
 
 
-def test_list(preset, monkeypatch):
+def test_list_has_a_line_for_each_model(preset, monkeypatch):
     """A line a model: the name to say, bytes, what was measured."""
     monkeypatch.setattr("devise_tf.models.__main__.packaged_files", lambda kind: {"tiny": str(preset)})
     monkeypatch.setattr("devise_tf.models.__main__.load_preset", lambda name: presets.load_preset(str(preset)))
@@ -83,9 +83,9 @@ def test_list_of_the_package():
 
 
 def test_show(preset):
-    found = run("show", "tiny.json", cwd=preset.parent)
-    assert (found.returncode, found.stderr) == (0, "")
-    assert found.stdout == (
+    done = run("show", "tiny.json", cwd=preset.parent)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout == (
         "tiny\n"
         "  summary     A small one.\n"
         "  models      softmax, devise (default), conse\n"
@@ -112,9 +112,9 @@ def test_show_a_preset_of_the_package(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / name / "report").mkdir(parents=True)
     preset = presets.load_preset(name)
-    found = description(name)
-    assert found.startswith(f"{name}\n  summary ") and preset.summary in found
-    assert found.endswith(Path(preset.file(preset.card)).read_text(encoding="utf-8").rstrip())
+    done = description(name)
+    assert done.startswith(f"{name}\n  summary ") and preset.summary in done
+    assert done.endswith(Path(preset.file(preset.card)).read_text(encoding="utf-8").rstrip())
 
 
 def test_show_a_model_directory(tmp_path, monkeypatch):
@@ -162,7 +162,7 @@ def test_a_broken_preset_is_one_line(preset):
 @pytest.mark.parametrize("arguments", [["list"], ["show", devise_tf.models.DEFAULT_PRESET], ["--help"]])
 def test_no_framework_is_imported(arguments):
     """Which is what makes it as quick as it is."""
-    found = run(*arguments, code=IMPORTED)
-    assert found.stderr.endswith("imported []\n")
+    done = run(*arguments, code=IMPORTED)
+    assert done.stderr.endswith("imported []\n")
     if arguments == ["--help"]:
-        assert "python -m devise_tf.models show efficientnet_lite0" in found.stdout
+        assert "python -m devise_tf.models show efficientnet_lite0" in done.stdout

@@ -35,12 +35,12 @@ def test_table(call, folder, predictors, tiny_model_dir):
     assert out.splitlines() == lines
 
 
-def test_more_labels_asked_for_than_there_are(call, folder):
+def test_k_above_the_number_of_labels_answers_all(call, folder):
     status, out, err = call("a.jpg", "--k=2147483648")
     assert (status, err) == (0, "") and len(out.splitlines()) == 1 + len(LABELS)
 
 
-def test_labels_of_one_name_are_told_apart(call, folder):
+def test_labels_with_equal_names_show_their_ids(call, folder):
     Path("labels.txt").write_text("n1\tcat\nn2\tdog\nn3\tcat, tom\n")
     status, out, _ = call("a.jpg", "--labels_file=labels.txt")
     rows = {line.rsplit(maxsplit=1)[0].strip() for line in out.splitlines()[1:]}
@@ -74,7 +74,7 @@ def test_csv(call, folder, predictors, tiny_model_dir):
     assert [float(row["score"]) for row in rows[1:]] == pytest.approx([a.score for a in answers], rel=1e-6)
 
 
-def test_photos(call, folder, predictors, tiny_model_dir):
+def test_folders_patterns_and_standard_input_name_photos(call, folder, predictors, tiny_model_dir):
     """Folders with all below them, sorted; patterns; files of any name; the standard input."""
     for name in ("d/z.JPG", "d/e/y.png", "d/.hidden/x.png", "d/._y.png", "d/notes.txt", "d/a/x.webp", "[a].png"):
         path = Path(name)
@@ -100,7 +100,7 @@ def test_photos(call, folder, predictors, tiny_model_dir):
     assert (status, out) == (1, "") and err.startswith("Error: empty: no photo is below")
 
 
-def test_names_that_are_no_text(call, folder):
+def test_undecodable_file_names_are_escaped(call, folder):
     os.rename(b"a.jpg", b"\xff\xe9.jpg")
     os.rename("b.png", "two\nlines, 猫.png")
     names = [os.fsdecode(b"\xff\xe9.jpg"), "two\nlines, 猫.png"]
@@ -111,7 +111,7 @@ def test_names_that_are_no_text(call, folder):
         assert status == 0 and r"\udcff\udce9.jpg" in out and "猫" in out
 
 
-def test_lists_of_labels(call, folder):
+def test_labels_of_files_and_lists_and_what_is_ignored(call, folder):
     Path("dict").mkdir()
     Path("dict", "data.noun").write_text(NOUNS)
     Path("labels.csv").write_text('label,name\nx1,"cat;kitty"\nx2,yeti\n')

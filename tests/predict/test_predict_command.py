@@ -101,7 +101,7 @@ def test_old_flag_names_work_and_say_so_once(call, folder):
 
 
 @pytest.mark.slow
-def test_the_command_itself(folder, tiny_model_dir):
+def test_answers_come_before_the_last_photo_is_read_and_through_pipes(folder, tiny_model_dir):
     """Results come before the last photo is read, from a pipe and to one that is closed early."""
     for number in range(300):
         Path(f"many_{number:03}.png").write_bytes(photo(number, form="PNG"))

@@ -22,7 +22,7 @@ COMMAND = ["-m", "devise_tf.text.beam"]
 FILES = ["corpus.ids", "corpus.ids.json", "vocabulary.txt"]
 
 
-def test_one_line_without_beam(tmp_path):
+def test_missing_beam_is_one_line(tmp_path):
     """With a module in its place that cannot be found, as where Beam is not installed."""
     (tmp_path / "apache_beam.py").write_text("raise ModuleNotFoundError('No module', name='apache_beam')")
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path), str(ROOT)])}
@@ -83,7 +83,7 @@ def assert_same(output, expected):
 
 
 @pytest.mark.parametrize("range_bytes", [7, 64, 1 << 20])
-def test_same_bytes(tmp_path, beam, folder, range_bytes):
+def test_files_are_byte_for_byte_those_of_one_machine(tmp_path, beam, folder, range_bytes):
     """Ranges of 7 bytes cut lines, `\\r\\n`, the byte-order mark, and characters of up to 4 bytes."""
     pattern = f"{folder}/*"
     if range_bytes == 7:
@@ -96,7 +96,7 @@ def test_same_bytes(tmp_path, beam, folder, range_bytes):
     assert encoded.matches(Corpus(pattern), vocabulary)
 
 
-def test_limits(tmp_path, beam, folder, monkeypatch):
+def test_small_buffers_and_max_size_give_the_same_files(tmp_path, beam, folder, monkeypatch):
     monkeypatch.setattr("devise_tf.text.beam.transforms._MAX_COUNTS", 3)
     monkeypatch.setattr("devise_tf.text.beam.transforms._BUFFER_IDS", 5)
     expected = local(f"{folder}/*.txt", tmp_path / "expected", min_count=2, max_size=9)
@@ -104,7 +104,7 @@ def test_limits(tmp_path, beam, folder, monkeypatch):
     assert_same(tmp_path / "out", expected)
 
 
-def test_phrases(tmp_path, beam, folder):
+def test_phrases_are_joined_after_label_terms(tmp_path, beam, folder):
     """They are joined behind label terms, are not forgotten, and are marked in the vocabulary."""
     phrases = ["the snow", "snow leopard", "the_a", "leopard the cub", "not there", "cub", "it s x"]
     expected = local(f"{folder}/*", tmp_path / "expected", min_count=50, phrases=phrases)
@@ -148,7 +148,7 @@ def test_several_processes_and_the_command(tmp_path, folder, beam):
     assert os.listdir(tmp_path / "shared") == []
 
 
-def test_urls(tmp_path, beam, folder):
+def test_urls_of_a_beam_file_system(tmp_path, beam, folder):
     """A file system of Beam's, here one that stands for `gs://`: same ids, and a fingerprint of URLs."""
     from apache_beam.io.filesystem import FileMetadata, MatchResult
     from apache_beam.io.localfilesystem import LocalFileSystem
@@ -206,7 +206,7 @@ def test_invalid_lines_are_counted_over_the_file(tmp_path, beam, caplog):
         ("a.gz", b"the cat\n", r"damaged or truncated .* Received: .*a\.gz"),
     ],
 )
-def test_damaged_files(tmp_path, beam, name, data, message):
+def test_damaged_file_is_named(tmp_path, beam, name, data, message):
     (tmp_path / name).write_bytes(data)
     (tmp_path / "b.txt").write_bytes(b"the cat\n" * 5)
     with pytest.raises(ValueError, match=message):
@@ -216,7 +216,7 @@ def test_damaged_files(tmp_path, beam, name, data, message):
     assert os.listdir(tmp_path / "out") == []
 
 
-def test_nothing_survives(tmp_path, beam):
+def test_text_without_frequent_terms_is_an_error(tmp_path, beam):
     path = tmp_path / "a.txt"
     for text, message in [
         ("the cat the", r"of the terms of 3 words 0 occur at least 5 times.*Received: min_count=5"),
@@ -229,7 +229,7 @@ def test_nothing_survives(tmp_path, beam):
         assert not (tmp_path / "out").exists() or os.listdir(tmp_path / "out") == []
 
 
-def test_bad_arguments(tmp_path, beam, folder):
+def test_wrong_usage_is_named(tmp_path, beam, folder):
     for arguments in ({"min_count": 0}, {"max_size": 1}, {"range_bytes": 0}):
         with pytest.raises(ValueError, match="Received: min_count="):
             beam.encode_with_beam(f"{folder}/*", tmp_path / "out", **arguments)

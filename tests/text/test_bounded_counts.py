@@ -3,7 +3,7 @@ import numpy as np
 from devise_tf.text.bounded_counts import BoundedCounts
 
 
-def test_counts():
+def test_counts_are_exact_below_the_bound():
     counts = BoundedCounts(max_entries=10**6)
     rng = np.random.default_rng(0)
     ids = rng.integers(0, 5000, (20, 1000))

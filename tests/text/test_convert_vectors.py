@@ -25,7 +25,7 @@ def test_every_form_to_every_other(tmp_path, source, target):
 
 
 @pytest.mark.parametrize("target", FORMS)
-def test_some_terms_in_an_order(tmp_path, target):
+def test_chosen_terms_are_written_in_their_order(tmp_path, target):
     save_vectors(tmp_path / "in", TERMS, VECTORS, "glove")
     counts = {term: 100 - i for i, term in enumerate(TERMS)}
     assert convert_vectors(tmp_path / "in", tmp_path / "out", target, ["fox", "cat"], counts) == (2, 5)
@@ -39,7 +39,7 @@ def test_some_terms_in_an_order(tmp_path, target):
 
 
 @pytest.mark.parametrize("target", ["word2vec_binary", "npz"])
-def test_what_published_files_hold(tmp_path, target):
+def test_repeated_and_blank_terms_of_published_files_are_ignored(tmp_path, target):
     path = tmp_path / "in.gz"
     path.write_bytes(gzip.compress("a 1 2\n\xa0 3 4\nb 5 6\na 7 8\n".encode()))
     with pytest.warns(UserWarning) as warned:

@@ -24,7 +24,7 @@ def noise(size):
     return b"\n".join(b"%x %x" % (rng.getrandbits(64), rng.getrandbits(64)) for _ in range(size // 33))
 
 
-def test_plain_gzip_and_xz(tmp_path):
+def test_plain_gzip_and_xz_give_the_same_lines(tmp_path):
     for name, data in [("a.txt", TEXT), ("b.gz", gzip.compress(TEXT)), ("c.xz", lzma.compress(TEXT))]:
         path = write(tmp_path / name, data)
         corpus = Corpus(path)
@@ -39,7 +39,7 @@ def test_compression_is_recognized_without_suffix(tmp_path):
     assert list(Corpus(write(tmp_path / "b", lzma.compress(TEXT))).lines()) == LINES
 
 
-def test_globs(tmp_path):
+def test_globs_match_files_in_order(tmp_path):
     (tmp_path / "deep" / "er").mkdir(parents=True)
     for name in ["b.txt", "a.txt", "c.log", "deep/er/d.txt"]:
         write(tmp_path / name, name.encode())
@@ -64,7 +64,7 @@ def test_empty_file_beside_another(tmp_path):
     assert list(Corpus(f"{tmp_path}/*.txt").lines()) == LINES
 
 
-def test_progress(tmp_path):
+def test_progress_reports_bytes_read(tmp_path):
     data = noise(9 << 20)
     for name, content in [("a.txt", data), ("b.gz", gzip.compress(data, 1))]:
         calls = []
@@ -89,7 +89,7 @@ def test_pattern_is_needed(pattern):
         Corpus(pattern)
 
 
-def test_nothing_matches(tmp_path):
+def test_glob_without_a_match_is_an_error(tmp_path):
     write(tmp_path / "a.txt", TEXT)
     with pytest.raises(ValueError, match=r"No corpus file matches '.*\.gz'.*Received"):
         Corpus(f"{tmp_path}/*.txt,{tmp_path}/*.gz")
@@ -146,15 +146,15 @@ def test_utf_16_is_an_error(tmp_path):
 def test_endless_line_is_cut_at_spaces(tmp_path):
     words = [f"word{i}" for i in range(300_000)]
     path = write(tmp_path / "a.gz", gzip.compress(" ".join(words).encode(), 1))
-    lengths, found = [], []
+    lengths, result = [], []
     tracemalloc.start()
     for line in Corpus(path).lines():
         lengths.append(len(line))
-        found += line.split()[:1] + line.split()[-1:]
+        result += line.split()[:1] + line.split()[-1:]
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert max(lengths) <= 1 << 20 and len(lengths) >= 3
-    assert set(found) <= set(words)
+    assert set(result) <= set(words)
     assert sum(lengths) == len(" ".join(words))
     assert peak < 64 << 20
 

@@ -115,7 +115,7 @@ def test_interrupted_encoding_leaves_nothing_to_trust(tmp_path, corpus, vocabula
     assert os.listdir(tmp_path) == ["corpus.txt"]
 
 
-def test_equals_the_plain_way(tmp_path):
+def test_encoding_equals_tokenizer_and_matcher(tmp_path):
     """Lines, words and terms one after the other, over all kinds of files, in many blocks."""
     rng = random.Random(0)
     words = ["Snow", "leopard", "cub", "naïve", "ΑΣ'Α", "豹", "x" * 40, "a_b", "unknown", "...", "\x85", "\r"]

@@ -35,10 +35,10 @@ def test_equals_term_matcher(add, most_words):
         lines = [rng.choices("abcdefgh", k=rng.randint(0, 12)) for _ in range(size)]
         text = "".join(" ".join(line) + "\n" for line in lines)
         expected = [by_words[1](by_words[0](line)) for line in lines]
-        found = matched(index, matchers, text, add)
+        result = matched(index, matchers, text, add)
         if not add:
             expected = [[term if term in "abcde" or "_" in term else "?" for term in line] for line in expected]
-        assert found == expected
+        assert result == expected
 
 
 def test_terms_do_not_cross_lines(tmp_path):

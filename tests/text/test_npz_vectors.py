@@ -24,17 +24,17 @@ def packaged(tmp_path, monkeypatch):
 @pytest.mark.parametrize("counts", [None, [9, 7, 3, 1]])
 def test_round_trip(tmp_path, counts):
     save_npz(tmp_path / "a.npz", TERMS, VECTORS, counts)
-    terms, vectors, found = load_npz(tmp_path / "a.npz")
+    terms, vectors, result = load_npz(tmp_path / "a.npz")
     assert terms == TERMS and vectors.dtype == np.float32
     np.testing.assert_array_equal(vectors, VECTORS.astype(np.float16).astype(np.float32))
     np.testing.assert_allclose(vectors, VECTORS, rtol=2**-11)
-    assert found is None if counts is None else found.tolist() == counts
+    assert result is None if counts is None else result.tolist() == counts
     save_npz(tmp_path / "b.npz", TERMS, VECTORS, counts)
     assert (tmp_path / "a.npz").read_bytes() == (tmp_path / "b.npz").read_bytes()
     assert np.load(tmp_path / "a.npz", allow_pickle=False)["vectors"].dtype == np.float16
 
 
-def test_compressed_where_it_pays(tmp_path):
+def test_file_is_compressed_where_that_saves_a_tenth(tmp_path):
     kinds = []
     for values in (np.zeros((4, 500)) + 1, np.random.default_rng(0).uniform(-1, 1, (4, 500))):
         save_npz(tmp_path / "a.npz", TERMS, values)

@@ -20,13 +20,13 @@ def test_equals_a_dictionary(largest):
     pairs = [tuple(pair) for pair in rng.integers(0, largest, (20_000, 2), dtype=np.uint64).tolist()]
     ids, numbers = numbered(pairs)
     table = PairTable()
-    found, first_positions = [], []
+    result, first_positions = [], []
     for start in range(0, len(pairs), 3000):
         part = halves(pairs[start : start + 3000])
         added, new = table.add(*part)
-        found += added.tolist()
+        result += added.tolist()
         first_positions += (start + new).tolist()
-    assert found == ids
+    assert result == ids
     assert first_positions == np.unique(ids, return_index=True)[1].tolist()
     assert table.size == len(numbers)
     assert table.find(*halves(pairs)).tolist() == ids

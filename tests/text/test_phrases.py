@@ -44,12 +44,12 @@ def naive_phrases(lines, label_terms, thresholds, min_count, discount):
             for pair in zip(terms, terms[1:], strict=False):
                 if not labels.intersection(term for term in pair if "_" in term):
                     pairs[pair] = pairs.get(pair, 0) + 1
-        found = {}
+        result = {}
         for (a, b), n in pairs.items():
             score = (n - discount) / (singles[a] * singles[b]) * sum(singles.values())
             if n >= min_count and score > threshold and f"{a}_{b}" not in labels:
-                found[f"{a}_{b}"] = max(score, found.get(f"{a}_{b}", 0))
-        phrases = {**found, **phrases}
+                result[f"{a}_{b}"] = max(score, result.get(f"{a}_{b}", 0))
+        phrases = {**result, **phrases}
     return phrases
 
 
@@ -75,9 +75,9 @@ def test_equals_gensim(corpus):
     theirs = Phrases(words, min_count=4, threshold=0.5, max_vocab_size=10**6, delimiter="_")
     expected = theirs.export_phrases()
     scale = sum(map(len, words)) / len(theirs.vocab)
-    found = find_phrases(corpus(lines), passes=1, threshold=0.5 * scale, min_count=4, discount=4)
+    result = find_phrases(corpus(lines), passes=1, threshold=0.5 * scale, min_count=4, discount=4)
     assert len(expected) >= 5
-    assert {phrase: score / scale for phrase, score in found.items()} == pytest.approx(expected, rel=1e-9)
+    assert {phrase: score / scale for phrase, score in result.items()} == pytest.approx(expected, rel=1e-9)
 
 
 def test_vocabulary_and_encoding_agree(tmp_path, corpus):
@@ -102,7 +102,7 @@ def test_bounded_memory_keeps_the_frequent(corpus, monkeypatch):
     assert {"new_york", "new_york_times", "hong_kong", "snow_leopard"} <= set(phrases)
 
 
-def test_nothing_is_frequent_enough(corpus):
+def test_rare_pairs_give_no_phrases(corpus):
     assert find_phrases(corpus(["snow leopard"])) == {}
     assert find_phrases(corpus(["snow"]), min_count=1, discount=0) == {}
 

@@ -41,8 +41,8 @@ def test_imagenet_is_covered(vectors, name, number):
     """Each label has a vector; n04399382 aside, the larger list holds the smaller."""
     listed = labels(name)
     assert len(listed) == number
-    found = label_coverage(listed, vectors.terms)
-    assert not found.missing
+    result = label_coverage(listed, vectors.terms)
+    assert not result.missing
 
 
 def test_the_lists_agree():

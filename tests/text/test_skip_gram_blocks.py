@@ -164,9 +164,9 @@ def test_nearer_contexts_are_met_more_often():
     for d in range(1, window + 1):
         possible = draws * (CHUNK - d)
         p = (window - d + 1) / window
-        for found in (np.sum(signed == d), np.sum(signed == -d)):
+        for result in (np.sum(signed == d), np.sum(signed == -d)):
             # A block's pairs stand and fall together.
-            assert abs(found - possible * p) <= 4 * math.sqrt(possible * block_size * p * (1 - p))
+            assert abs(result - possible * p) <= 4 * math.sqrt(possible * block_size * p * (1 - p))
 
 
 def test_blocks_are_a_function_of_chunk_epoch_and_seed_alone():

@@ -22,7 +22,7 @@ def cosine(x, y):
 
 
 @pytest.mark.parametrize(
-    ("term", "found"),
+    ("term", "result"),
     [
         ("cat", ["cat"]),
         ("CAT", ["cat"]),
@@ -36,12 +36,12 @@ def cosine(x, y):
         ("tiger snow tiger", ["tiger", "snow", "tiger"]),
     ],
 )
-def test_lookup_in_any_spelling(vectors, term, found):
-    assert [TERMS[row] for row in vectors.rows(term)] == found
-    np.testing.assert_allclose(vectors.vector(term), np.mean([vectors.vectors[TERMS.index(t)] for t in found], axis=0))
+def test_lookup_in_any_spelling(vectors, term, result):
+    assert [TERMS[row] for row in vectors.rows(term)] == result
+    np.testing.assert_allclose(vectors.vector(term), np.mean([vectors.vectors[TERMS.index(t)] for t in result], axis=0))
 
 
-def test_labels_are_found_in_the_same_way(vectors):
+def test_labels_get_the_same_vectors(vectors):
     """A composed term points where the label vector of `WordSpace` does."""
     from devise_tf.labels import LabelSet, WordSpace
 
@@ -56,9 +56,9 @@ def test_labels_are_found_in_the_same_way(vectors):
 def test_nearest_and_similarity(many):
     rows = many.vectors
     expected = sorted(((float(cosine(rows[7], row)), many.terms[i]) for i, row in enumerate(rows) if i != 7))[::-1]
-    found = many.nearest("term7", k=20)
-    assert [term for term, _ in found] == [term for _, term in expected[:20]]
-    np.testing.assert_allclose([c for _, c in found], [c for c, _ in expected[:20]], rtol=1e-5)
+    result = many.nearest("term7", k=20)
+    assert [term for term, _ in result] == [term for _, term in expected[:20]]
+    np.testing.assert_allclose([c for _, c in result], [c for c, _ in expected[:20]], rtol=1e-5)
     assert many.similarity("term1", "term2") == pytest.approx(cosine(rows[1], rows[2]), rel=1e-5)
     restricted = [term for _, term in expected if int(term[4:]) < 50]
     assert [term for term, _ in many.nearest("term7", 5, restrict=50)] == restricted[:5]
@@ -73,9 +73,9 @@ def test_analogy_from_the_formula(many):
     unit = many.vectors / np.linalg.norm(many.vectors, axis=1, keepdims=True)
     cosines = [cosine(unit[2] - unit[1] + unit[3], row) for row in unit]
     best = [i for i in np.argsort(cosines)[::-1] if i not in (1, 2, 3)][:5]
-    found = many.analogy("term1", "term2", "term3", k=5)
-    assert [term for term, _ in found] == [f"term{i}" for i in best]
-    np.testing.assert_allclose([c for _, c in found], np.array(cosines)[best], rtol=1e-4)
+    result = many.analogy("term1", "term2", "term3", k=5)
+    assert [term for term, _ in result] == [f"term{i}" for i in best]
+    np.testing.assert_allclose([c for _, c in result], np.array(cosines)[best], rtol=1e-4)
 
 
 def test_same_as_gensim(many):

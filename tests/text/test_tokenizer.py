@@ -35,7 +35,7 @@ def tensorflow_words(texts):
     return [[word.decode() for word in line] for line in words]
 
 
-def test_words():
+def test_tokenize_gives_lower_case_letters_and_numbers():
     assert tokenize("The snow-leopard's 2 cubs, under_score") == [
         "the", "snow", "leopard", "s", "2", "cubs", "under", "score",
     ]  # fmt: skip

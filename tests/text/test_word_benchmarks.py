@@ -56,16 +56,16 @@ def analogies_by_formula(vectors, restrict):
     results = {}
     for line in QUESTIONS.splitlines():
         if line.startswith(":"):
-            found = results[line[2:]] = []
+            result = results[line[2:]] = []
             continue
         words = line.upper().split()
         rows = [next((i for i, term in enumerate(terms) if term.upper() == word), None) for word in words]
         if None in rows:
-            found.append(None)
+            result.append(None)
             continue
         target = unit[rows[1]] - unit[rows[0]] + unit[rows[2]]
         scores = {i: unit[i] @ target for i, term in enumerate(terms) if term.upper() not in words[:3]}
-        found.append(terms[max(scores, key=scores.get)].upper() == words[3])
+        result.append(terms[max(scores, key=scores.get)].upper() == words[3])
     return results
 
 
@@ -78,16 +78,16 @@ def test_analogies_from_the_formula(questions, monkeypatch, blocks, restrict):
     for seed in range(30):
         vectors = small_vectors(seed)
         expected = analogies_by_formula(vectors, restrict)
-        found = word_analogies(vectors, questions, restrict)
+        result = word_analogies(vectors, questions, restrict)
         for name, answers in expected.items():
-            section = found["sections"][name]
+            section = result["sections"][name]
             assert section["questions"] == len(answers)
             assert section["covered"] == sum(answer is not None for answer in answers)
             assert section["correct"] == sum(answer is True for answer in answers)
-        right += found["total"]["correct"]
+        right += result["total"]["correct"]
         for kind, names in (("semantic", ["family", "capitals"]), ("syntactic", ["gram1-plural"])):
             for key in ("correct", "covered", "questions"):
-                assert found[kind][key] == sum(found["sections"][name][key] for name in names)
+                assert result[kind][key] == sum(result["sections"][name][key] for name in names)
     assert right > 10  # The comparison is not one of zeros.
 
 
@@ -97,10 +97,10 @@ def test_analogies_are_gensims(questions, restrict):
     for seed in range(10):
         vectors = small_vectors(100 + seed)
         accuracy, sections = gensim_vectors(vectors).evaluate_word_analogies(str(questions), restrict_vocab=restrict)
-        found = word_analogies(vectors, questions, restrict)
-        assert found["total"]["accuracy"] == pytest.approx(accuracy)
+        result = word_analogies(vectors, questions, restrict)
+        assert result["total"]["accuracy"] == pytest.approx(accuracy)
         for section in sections[:-1]:
-            ours = found["sections"][section["section"]]
+            ours = result["sections"][section["section"]]
             assert ours["correct"] == len(section["correct"])
             assert ours["covered"] == len(section["correct"]) + len(section["incorrect"])
 
@@ -115,11 +115,11 @@ def test_similarities_are_gensims(name, restrict):
     terms = list(dict.fromkeys(words))[::-1][:800]
     vectors = small_vectors(3, [t if i % 2 else t.upper() for i, t in enumerate(terms)], 20)
     pearson, spearman, missing = gensim_vectors(vectors).evaluate_word_pairs(path, restrict_vocab=restrict)
-    found = word_similarity(vectors, path, restrict)
-    assert found["questions"] == len(lines)
-    assert found["spearman"] == pytest.approx(float(spearman.statistic), abs=1e-5)
-    assert found["pearson"] == pytest.approx(float(pearson.statistic), abs=1e-5)
-    assert 100 * (1 - found["covered"] / found["questions"]) == pytest.approx(missing)
+    result = word_similarity(vectors, path, restrict)
+    assert result["questions"] == len(lines)
+    assert result["spearman"] == pytest.approx(float(spearman.statistic), abs=1e-5)
+    assert result["pearson"] == pytest.approx(float(pearson.statistic), abs=1e-5)
+    assert 100 * (1 - result["covered"] / result["questions"]) == pytest.approx(missing)
 
 
 def test_similarity_from_the_formula(tmp_path):
@@ -129,12 +129,12 @@ def test_similarity_from_the_formula(tmp_path):
     unit = {t.lower(): v / np.linalg.norm(v) for t, v in reversed(list(zip(WORDS, vectors.vectors, strict=True)))}
     cosines = [unit[a.lower()] @ unit[b.lower()] for a, b, _ in pairs[:4]]
     ranks = [stats.rankdata(values) for values in ([9, 1.5, 2, 2], cosines)]
-    found = word_similarity(vectors, tmp_path / "pairs")
-    assert found["spearman"] == pytest.approx(np.corrcoef(ranks)[0, 1])
-    assert (found["covered"], found["questions"]) == (4, 5)
+    result = word_similarity(vectors, tmp_path / "pairs")
+    assert result["spearman"] == pytest.approx(np.corrcoef(ranks)[0, 1])
+    assert (result["covered"], result["questions"]) == (4, 5)
 
 
-def test_nothing_covered(tmp_path, questions):
+def test_uncovered_benchmark_has_no_score(tmp_path, questions):
     vectors = TermVectors(["a", "b"], np.eye(2))
     (tmp_path / "pairs").write_text("king\tqueen\t1\nman\twoman\t2\n")
     nothing = {"spearman": None, "pearson": None, "covered": 0, "questions": 2}
@@ -175,7 +175,7 @@ def test_bad_pairs(tmp_path, data):
         word_similarity(small_vectors(0), tmp_path / "p")
 
 
-def test_folder(tmp_path, monkeypatch):
+def test_folder_without_a_file_is_named(tmp_path, monkeypatch):
     (tmp_path / "simlex999.txt").touch()
     with pytest.raises(FileNotFoundError, match="lacks wordsim353.tsv, questions-words.txt. Received"):
         benchmark_folder(tmp_path)

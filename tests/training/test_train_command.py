@@ -66,7 +66,7 @@ def test_errors_of_flags_are_one_line(tmp_path, monkeypatch, arguments, error):
     assert os.listdir(tmp_path) == []
 
 
-def test_recipes_had_the_name_presets():
+def test_preset_is_the_old_name_of_recipe():
     status, _, stderr = call(command.run, "--preset=none")
     said, error = stderr.splitlines()
     assert status == 2 and said == "--preset is called --recipe now; the old name still works."
@@ -87,7 +87,7 @@ def test_recipes_are_found_from_anywhere(tmp_path, monkeypatch):
 
 
 @pytest.mark.slow
-def test_a_run_and_its_own_flagfile(inputs, tmp_path, monkeypatch):
+def test_flagfile_of_a_run_repeats_and_resumes_it(inputs, tmp_path, monkeypatch):
     """`flags.txt` starts the run again, which finds all done; it starts the same run elsewhere, too."""
     config = settings(inputs, tmp_path / "run", phase="skip_gram")
     start_run(config)
