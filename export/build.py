@@ -22,16 +22,19 @@ class ExportSettings:
     """What an export of a model directory holds.
 
     Attributes:
-        model: `"devise"` or another model of phase 3 that the run has, such as `"l2"`; `"softmax"`, the network of
+        model: str. `"devise"` or another model of phase 3 that the run has, such as `"l2"`; `"softmax"`, the network of
             phase 2, which knows its trained labels only; or `"conse"`, the average of the vectors of the softmax's ten
             most probable labels (labels without a vector are passed over). No random embeddings: they know no words. By
             default `"devise"`, or what a preset answers with.
-        labels: File of the labels that are answered; by default all of the run's, unseen ones included.
-        answers: Whether answers are the labels' first terms or their ids.
-        k: Number of labels that `serving_default` answers.
-        max_terms: Most terms that requests may name, those of the labels aside: the most frequent.
-        batching: In-graph batching, or None.
-        missing_labels: What to do about labels without a vector, see `WordSpace`; by default what the run did.
+        labels: str. File of the labels that are answered; by default all of the run's, unseen ones included.
+        answers: str. `"terms"` or `"ids"`: whether answers are the labels' first terms or their ids.
+        k: int. Number of labels that `serving_default` answers.
+        max_terms: int. Most terms, beside those of the labels, that requests may name: the most frequent ones.
+        batching: Batching. In-graph batching, or None.
+        missing_labels: str. What to do about labels without a vector; see `WordSpace`. By default what the run did.
+
+    Raises:
+        ValueError: A setting is out of range.
     """
 
     model: str = ""
@@ -42,7 +45,7 @@ class ExportSettings:
     batching: Batching | None = None
     missing_labels: str = ""
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if self.answers not in EXPORTED_ANSWERS:
             raise ValueError(f"`answers` must be one of {EXPORTED_ANSWERS}. Received: answers={self.answers!r}")
         if self.k < 1 or self.max_terms < 0:
@@ -58,16 +61,16 @@ def export_model(model_dir: str, export_dir: str, settings: ExportSettings | Non
     similarities, those of the answered labels are made of, too. A label that a request names is a single term.
 
     Args:
-        model_dir: Model directory of a run that has finished the phases that are needed, or name of a preset.
-        export_dir: Base path, local or one that `tf.io.gfile` reaches.
-        settings: What the export holds.
+        model_dir: str. Model directory of a run that has finished the phases that are needed, or name of a preset.
+        export_dir: str. Base path, local or one that `tf.io.gfile` reaches.
+        settings: ExportSettings. What the export holds.
 
     Returns:
         The path of the version.
 
     Raises:
-        ValueError: The model directory lacks something, or there is no such model; it is named.
-        VerificationError: What was written does not run as it should; nothing is published.
+        ValueError: The model directory lacks something, or there is no such model; the message names it.
+        VerificationError: The version does not run as it should; nothing is published.
     """
     settings, run = settings or ExportSettings(), open_run(model_dir)
     model = run.answering(settings.model)
@@ -77,7 +80,7 @@ def export_model(model_dir: str, export_dir: str, settings: ExportSettings | Non
         repeated = sorted(text for text, count in Counter(texts).items() if count > 1)
         logging.warning("Several labels answer the same; answers='ids' tells them apart: %s", repeated[:20])
 
-    def build(directory):
+    def build(directory: str) -> None:
         space = model.open_space(missing=settings.missing_labels)
         table = space.table(labels)
         warn_of_unknown(table)
@@ -87,8 +90,7 @@ def export_model(model_dir: str, export_dir: str, settings: ExportSettings | Non
             served = ServedModel(
                 model.network,
                 label_graph(space, table, texts, terms_file, settings.max_terms),
-                run.crop.image_size,
-                run.crop.resize_size,
+                run.crop,
                 settings.k,
                 settings.batching,
             )

@@ -3,6 +3,7 @@
 import os
 import shutil
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -16,29 +17,31 @@ from devise_tf.labels import LabelSet, OutputSpace, SimilarityProfile, WordSpace
 from devise_tf.packaged import packaged_files
 from devise_tf.text import load_vectors
 
+Terms = tuple[list[str], np.ndarray]  # and their vectors
+
 
 def relabel(export_dir: str, labels_file: str, vectors: str = "", missing: str = "") -> str:
     """Publishes a version like the newest one that answers other labels, without the training run.
 
     Args:
-        export_dir: Base path, or the path of one version of it.
-        labels_file: File of the labels, see `LabelSet.load`.
-        vectors: Vector file, or name of packaged vectors, of the space that the model was trained in, for terms that
-            the export has not. By default the packaged ones where they are of that space. A softmax has no vectors:
-            its labels are among those that it was trained on.
-        missing: What to do about labels without a vector, see `WordSpace`; by default what the export did.
+        export_dir: str. Base path, or the path of one of the versions in it.
+        labels_file: str. File of the labels; see `LabelSet.load`.
+        vectors: str. Vector file, or name of packaged vectors, of the space that the model was trained in, for terms
+            that the export does not have. By default the packaged vectors if they are of that space. A softmax has no
+            vectors: its labels are among those that it was trained on.
+        missing: str. What to do about labels without a vector; see `WordSpace`. By default what the export did.
 
     Returns:
         The path of the new version.
 
     Raises:
-        ValueError: A label has no vector, `vectors` are of another space, or the version was changed after it was made.
+        ValueError: A label has no vector, `vectors` are of another space, or the version was changed after its export.
     """
     labels = LabelSet.load(labels_file)
     source = newest_version(export_dir)
     base = source.rpartition("/")[0]
 
-    def build(directory):
+    def build(directory: str) -> None:
         manifest = _fetch(source, directory)
         terms_file = os.path.join(directory, TERMS_FILE)
         with open(terms_file, encoding="utf-8") as file:
@@ -50,28 +53,33 @@ def relabel(export_dir: str, labels_file: str, vectors: str = "", missing: str =
         space = _space_of(manifest, terms, tensors, labels, vectors, missing)
         table = space.table(labels)
         warn_of_unknown(table)
-        kept = table.labels
         changed = {names.get("label_vectors") or names["label_columns"]: table.values}
-        # What is answered can be asked for, too.
-        known = set(terms)
-        new = [row for row in space.term_rows(labels.names(), 0) if space.terms[row] not in known]
-        if new:
+        # Requests may name what is answered, too.
+        new_terms, new_vectors = _new_terms(space, labels, set(terms))
+        if new_terms:
             with open(terms_file, "a", encoding="utf-8", newline="\n") as file:
-                file.writelines(f"{space.terms[row]}\n" for row in new)
-            changed[names["term_vectors"]] = np.concatenate([tensors["term_vectors"], space.vectors[new]])
-        manifest["terms"] = len(terms) + len(new)
-        changed[names["texts"]] = _encoded(answer_texts(kept, manifest["answers"]))
+                file.writelines(f"{term}\n" for term in new_terms)
+            changed[names["term_vectors"]] = np.concatenate([tensors["term_vectors"], new_vectors])
+        manifest["terms"] = len(terms) + len(new_terms)
+        changed[names["texts"]] = _encoded(answer_texts(table.labels, manifest["answers"]))
         _rewrite(checkpoint, prefix, changed)
-        requests = warmup_inputs([terms[0] for terms in kept.terms], manifest["image_size"])
+        requests = warmup_inputs([terms[0] for terms in table.labels.terms], manifest["image_size"])
         with tf.device("CPU:0"):
             loaded = tf.saved_model.load(directory)
             expected = [loaded.signatures[name](**_tensors(inputs)) for name, inputs in requests]
-        finish_version(directory, kept, requests, expected, manifest)
+        finish_version(directory, table.labels, requests, expected, manifest)
 
     return publish(base, build)
 
 
-def _space_of(manifest, terms, tensors, labels, vectors, missing) -> OutputSpace | WordSpace:
+def _space_of(
+    manifest: Mapping[str, Any],
+    terms: list[str],
+    tensors: Mapping[str, np.ndarray],
+    labels: LabelSet,
+    vectors: str,
+    missing: str,
+) -> OutputSpace | WordSpace:
     """What labels are to the model of a version; with terms of `vectors` that the version does not have."""
     if "outputs" in manifest:
         if vectors:
@@ -85,43 +93,51 @@ def _space_of(manifest, terms, tensors, labels, vectors, missing) -> OutputSpace
     return WordSpace(terms, rows, manifest["label_terms"], profile, missing or manifest["missing_labels"])
 
 
-def _extended(own, vectors, labels):
+def _new_terms(space: OutputSpace | WordSpace, labels: LabelSet, known: set[str]) -> Terms:
+    """The terms of the labels that are not known yet; a softmax knows its own terms and no others."""
+    if isinstance(space, OutputSpace):
+        return [], np.zeros([0, 0])
+    rows = [row for row in space.term_rows(labels.names(), 0) if space.terms[row] not in known]
+    return [space.terms[row] for row in rows], space.vectors[rows]
+
+
+def _extended(exported: Terms, vectors: str, labels: LabelSet) -> Terms:
     """The terms and vectors that new labels are looked up in: of the space that the model was trained in."""
-    # Beside the labels' own, some that both have, to compare.
-    needed = labels.names() | set(own[0][:2000])
+    # Beside the terms of the labels some that both have, to compare.
+    needed = labels.names() | set(exported[0][:2000])
     for path in [vectors] if vectors else packaged_files("vectors").values():
         terms, rows = load_vectors(path, terms=needed)
-        scale = _scale(own, (terms, rows))
+        scale = _scale(exported, (terms, rows))
         if scale:
-            # What the export has stays as it is: labels keep their vectors.
-            known = set(own[0])
+            # Terms of the export stay as they are: labels do not change their vectors.
+            known = set(exported[0])
             new = [row for row, term in enumerate(terms) if term not in known]
-            return [*own[0], *(terms[row] for row in new)], np.concatenate([own[1], scale * rows[new]])
+            return [*exported[0], *(terms[row] for row in new)], np.concatenate([exported[1], scale * rows[new]])
     if vectors:
         raise ValueError(
             "`vectors` are of another space than those that the model was trained with: an image's embedding means "
             f"nothing there. Take vectors of that run. Received: {vectors=}, dimension {rows.shape[1]}"
         )
-    return own
+    return exported
 
 
-def _scale(own, other) -> float:
-    """How much longer own vectors are than others of the same space; 0 for those of another space.
+def _scale(exported: Terms, other: Terms) -> float:
+    """How much longer the exported vectors are than others of the same space; 0 for those of another space.
 
     They are of one space if terms that both have point in the same direction.
     """
-    index = {term: row for row, term in enumerate(own[0])}
+    index = {term: row for row, term in enumerate(exported[0])}
     pairs = np.array([(index[term], row) for row, term in enumerate(other[0]) if term in index], int).reshape(-1, 2)
-    if not len(pairs) or own[1].shape[1] != other[1].shape[1]:
+    if not len(pairs) or exported[1].shape[1] != other[1].shape[1]:
         return 0.0
-    first, second = own[1][pairs[:, 0]], other[1][pairs[:, 1]]
+    first, second = exported[1][pairs[:, 0]], other[1][pairs[:, 1]]
     lengths = np.maximum(np.linalg.norm(first, axis=1), 1e-30), np.maximum(np.linalg.norm(second, axis=1), 1e-30)
     cosines = np.sum(first * second, axis=1) / (lengths[0] * lengths[1])
     return float(np.median(lengths[0] / lengths[1])) if np.median(cosines) > 0.99 else 0.0
 
 
-def _fetch(source: str, directory: str) -> dict:
-    """Copies a version but for what a new one has of its own; returns its manifest."""
+def _fetch(source: str, directory: str) -> dict[str, Any]:
+    """Copies the files that versions with other labels share; returns the manifest."""
     manifest = read_manifest(source, tf.io.gfile.GFile)
     # The fingerprint is of the old variables, and TensorFlow has no public way to make one.
     names = [n for n in manifest["files"] if not n.startswith("assets.extra/") and n != "fingerprint.pb"]
@@ -130,11 +146,11 @@ def _fetch(source: str, directory: str) -> dict:
         os.makedirs(os.path.dirname(target), exist_ok=True)
         tf.io.gfile.copy(f"{source}/{name}", target)
     if checksums(directory) != {name: manifest["files"][name] for name in names}:
-        raise ValueError(f"This version was changed after it was made: export the model again. Received: {source}")
+        raise ValueError(f"This version was changed after its export: export the model again. Received: {source}")
     return manifest
 
 
-def _rewrite(checkpoint, prefix: str, changed: Mapping[str, np.ndarray]) -> None:
+def _rewrite(checkpoint: Any, prefix: str, changed: Mapping[str, np.ndarray]) -> None:
     """Writes the variables again, some with other values; the graph does not know how many labels there are."""
     names = sorted(checkpoint.get_variable_to_shape_map())
     values = [tf.constant(changed[name] if name in changed else checkpoint.get_tensor(name)) for name in names]
@@ -152,5 +168,5 @@ def _encoded(texts: Sequence[str]) -> np.ndarray:
     return np.array([text.encode() for text in texts], object)
 
 
-def _tensors(inputs):
+def _tensors(inputs: Mapping[str, np.ndarray]) -> dict[str, tf.Tensor]:
     return {name: tf.constant(value) for name, value in inputs.items()}

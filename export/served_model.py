@@ -13,6 +13,7 @@ from devise_tf.export.label_graph import (
     at_most,
 )
 from devise_tf.export.signatures import SIGNATURES, Signature
+from devise_tf.images import Crop
 from devise_tf.images.decode_image import decode_image, resize_and_crop
 
 _MAX_REQUEST_PIXEL_BYTES = 2**26
@@ -27,16 +28,19 @@ class Batching:
     for label lists of any length.
 
     Attributes:
-        max_batch_size: Most images of one run.
-        timeout_micros: How long the first image of a batch waits for others, microseconds.
-        threads: Batches that run at the same time.
+        max_batch_size: int. Most images of one run.
+        timeout_micros: int. How long the first image of a batch waits for others, microseconds.
+        threads: int. Batches that run at the same time.
+
+    Raises:
+        ValueError: A setting is out of range.
     """
 
     max_batch_size: int = 32
     timeout_micros: int = 1_000
     threads: int = 2
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if not 1 <= self.max_batch_size <= 4096 or self.timeout_micros < 0 or self.threads < 1:
             raise ValueError(
                 "`max_batch_size` must be 1 to 4096, `threads` at least 1, `timeout_micros` at least 0. "
@@ -50,18 +54,17 @@ class ServedModel(tf.Module):
     `embedding` is DeViSE's or ConSE's, brought to unit norm, or a softmax model's probabilities; a label's score is
     the dot product of the two: a cosine, or the label's probability.
 
-    The signatures, their inputs and outputs are those of `devise_tf.export.signatures`.
+    The signatures, with their inputs and outputs, are those of `devise_tf.export.signatures`.
 
     `norm` is the embedding's length before that (of the probabilities, for a softmax; 1 for ConSE). Labels that are not
     known score -1. Images are JPEG, PNG, GIF or BMP, prepared as for evaluation.
 
     Args:
-        network: Keras model from pixels float32 [N, S, S, 3] in 0..255: a DeViSE model, or one that gives logits.
-        labels: What its labels are.
-        image_size: S.
-        resize_size: Shorter side of the image that the centre is cut from, pixels.
-        k: Number of labels that `serving_default` answers; fewer where there are fewer.
-        batching: In-graph batching, or None.
+        network: keras.Model. From pixels, float32 [N, S, S, 3] in 0..255, to embeddings or to logits.
+        labels: LabelGraph. What labels are to the model.
+        crop: Crop. The square of S pixels a side that is cut out of every image.
+        k: int. Number of labels that `serving_default` answers; fewer if there are fewer labels.
+        batching: Batching. In-graph batching, or None.
 
     Raises:
         ValueError: `k` is below 1.
@@ -71,18 +74,17 @@ class ServedModel(tf.Module):
         self,
         network: keras.Model,
         labels: LabelGraph,
-        image_size: int,
-        resize_size: int,
+        crop: Crop,
         k: int = 5,
         batching: Batching | None = None,
     ):
         super().__init__(name="served_model")
         if k < 1:
             raise ValueError(f"`k` must be at least 1. Received: k={k}")
-        self.labels = labels
-        self.image_size, self.resize_size, self.k = image_size, resize_size, k
-        self.max_request_images = max(64, _MAX_REQUEST_PIXEL_BYTES // (12 * image_size**2))
-        spec = tf.TensorSpec([None, image_size, image_size, 3], tf.float32, name="pixels")
+        self.labels, self.crop, self.k = labels, crop, k
+        size = crop.image_size
+        self.max_request_images = max(64, _MAX_REQUEST_PIXEL_BYTES // (12 * size**2))
+        spec = tf.TensorSpec([None, size, size, 3], tf.float32, name="pixels")
 
         # One function for all signatures: each would hold a copy of the network's graph otherwise.
         @tf.function(input_signature=[spec])
@@ -102,7 +104,7 @@ class ServedModel(tf.Module):
             with tf.control_dependencies([at_most(tf.size(image_bytes), self.max_request_images, "images")]):
                 image_bytes = tf.identity(image_bytes)
             return tf.map_fn(
-                lambda encoded: resize_and_crop(decode_image(encoded), image_size, resize_size),
+                lambda encoded: resize_and_crop(decode_image(encoded), size, crop.resize_size),
                 image_bytes,
                 fn_output_signature=tf.TensorSpec(spec.shape[1:], tf.float32),
             )
@@ -128,7 +130,7 @@ class ServedModel(tf.Module):
 
     def _specs(self, signature: Signature) -> list[tf.TensorSpec]:
         """The inputs of a signature; all sizes but those of pixels are free."""
-        sizes = {"S": self.image_size}
+        sizes = {"S": self.crop.image_size}
         return [
             tf.TensorSpec(
                 [sizes.get(size) if isinstance(size, str) else size for size in type_.shape], type_.dtype, key

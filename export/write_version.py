@@ -31,7 +31,7 @@ def write_version(model: ServedModel, labels: LabelSet, directory: str, facts: M
         VerificationError: The version does not run as it should.
     """
     signatures = model.signatures()
-    requests = warmup_inputs([terms[0] for terms in labels.terms], model.image_size)
+    requests = warmup_inputs([terms[0] for terms in labels.terms], model.crop.image_size)
     # The model's own answers, before it is saved; as exact as a CPU's, with which they will be compared.
     with tf.device("CPU:0"):
         expected = [signatures[name](**inputs) for name, inputs in requests]
@@ -39,8 +39,8 @@ def write_version(model: ServedModel, labels: LabelSet, directory: str, facts: M
     _without_xla(directory)
     manifest = {
         **facts,
-        "image_size": model.image_size,
-        "resize_size": model.resize_size,
+        "image_size": model.crop.image_size,
+        "resize_size": model.crop.resize_size,
         "preprocessing": "RGB 0..255; shorter side to resize_size (bilinear, antialiased); centre cut to image_size",
         "k": model.k,
         "dimension": int(expected[1]["embedding"].shape[1]),

@@ -98,7 +98,7 @@ def test_relabel_refuses_a_changed_version(tiny_export, tmp_path):
     (tmp_path / "labels.txt").write_text("cat\n")
     lines = pathlib.Path(base, "1", "assets", "terms.txt").read_text().splitlines()
     pathlib.Path(base, "1", "assets", "terms.txt").write_text("\n".join(reversed(lines)) + "\n")
-    with pytest.raises(ValueError, match="changed after it was made"):
+    with pytest.raises(ValueError, match="changed after its export"):
         relabel(base, str(tmp_path / "labels.txt"))
     assert os.listdir(base) == ["1"]
 

@@ -10,6 +10,7 @@ import tensorflow as tf
 from devise_tf.export.build import ExportSettings, export_model
 from devise_tf.export.label_graph import MAX_REQUEST_LABELS, VectorGraph
 from devise_tf.export.served_model import Batching, ServedModel
+from devise_tf.images import Crop
 from devise_tf.images.decode_image import decode_image, resize_and_crop
 from devise_tf.labels import LabelSet, WordSpace
 from devise_tf.text import load_vectors
@@ -223,7 +224,7 @@ def test_unknown_labels_come_after_the_worst_known_one(tmp_path):
     outputs = network(np.stack([resize_and_crop(decode_image(image), 4, 4)])).numpy()
     opposite = (-outputs).astype(np.float32)
     labels = VectorGraph(["cat"], unit(opposite), ["cat"], opposite, str(tmp_path / "terms.txt"))
-    model = ServedModel(network, labels, 4, 4)
+    model = ServedModel(network, labels, Crop(4, 4))
     result = model.signatures()["classify"](tf.constant([image]), tf.constant([["zzz", "cat", "zzz"]]))
     assert result["labels"].numpy().tolist() == [[b"cat", b"zzz", b"zzz"]]
     assert result["known"].numpy().tolist() == [[True, False, False]]

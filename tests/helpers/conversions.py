@@ -11,6 +11,7 @@ import tensorflow as tf
 
 from devise_tf.export.label_graph import OutputGraph, VectorGraph
 from devise_tf.export.served_model import ServedModel
+from devise_tf.images import Crop
 from devise_tf.models.devise import DeViSE
 from devise_tf.models.visual import build_visual_model, representation_model
 
@@ -51,7 +52,7 @@ def save_version(family, directory):
     else:
         network = DeViSE(representation_model(network), vectors)
         labels = VectorGraph(LABELS, vectors, terms, vectors, terms_file)
-    model = ServedModel(network, labels, size, size + 4, k=3)
+    model = ServedModel(network, labels, Crop(size, size + 4), k=3)
     tf.saved_model.save(model, directory, model.signatures())
 
 
