@@ -12,7 +12,7 @@ import tensorflow as tf
 from devise_tf.export import convert, converted_file
 from devise_tf.export.sample_pixels import sample_pixels
 from devise_tf.images import open_images
-from tests.helpers.conversions import FAMILIES, embeddings, images, load, needs_litert, needs_onnx
+from tests.helpers.conversions import FAMILIES, embeddings, families, images, load, needs_litert, needs_onnx
 from tests.helpers.tiny_model_dir import photo
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
@@ -59,7 +59,7 @@ def run_onnx(path, pixels):
 
 @pytest.mark.slow
 @needs_litert
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("family", families("resnet_small"))
 def test_litert_embeddings_equal_the_saved_models(family, versions, converted):
     version, (path, result) = versions(family), converted(family, "litert")
     assert os.listdir(path.parent) == ["model"]
@@ -74,7 +74,7 @@ def test_litert_embeddings_equal_the_saved_models(family, versions, converted):
 
 @pytest.mark.slow
 @needs_onnx
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("family", families("resnet_small"))
 def test_onnx_embeddings_equal_the_saved_models(family, versions, converted):
     import onnx
 
@@ -100,9 +100,7 @@ def check_float32(run, path, version, size):
 
 @pytest.mark.slow
 @needs_litert
-@pytest.mark.parametrize(
-    "family", [pytest.param(f, marks=() if f in ("resnet_micro", "alexnet") else pytest.mark.soak) for f in FAMILIES]
-)
+@pytest.mark.parametrize("family", families("resnet_small", "softmax"))
 def test_int8_embeddings_are_close_to_the_saved_models(family, versions, converted, tmp_path):
     """A range of 255 steps R / 255 wide has an error of R / (255 sqrt 12), root mean square.
 

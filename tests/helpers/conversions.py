@@ -34,6 +34,11 @@ FAMILIES = {
 }
 
 
+def families(*soaking):
+    """The families for `parametrize`; those in `soaking` are tested by .ci/run only: others have the same layers."""
+    return [pytest.param(family, marks=pytest.mark.soak if family in soaking else ()) for family in FAMILIES]
+
+
 def save_version(family, directory):
     preset, size, overrides = FAMILIES[family]
     keras.utils.set_random_seed(1)
