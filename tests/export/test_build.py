@@ -29,8 +29,8 @@ def test_exported_embeddings_equal_the_networks_for_every_visual_model(name, mod
         expected = outputs / np.linalg.norm(outputs, axis=1, keepdims=True)
     else:
         expected = np.exp(outputs) / np.exp(outputs).sum(axis=1, keepdims=True)
-    given = tf.saved_model.load(version).signatures["embed_pixels"](pixels=tf.constant(pixels))["embedding"]
-    np.testing.assert_allclose(given, expected, atol=1e-5)
+    answer = tf.saved_model.load(version).signatures["embed_pixels"](pixels=tf.constant(pixels))["embedding"]
+    np.testing.assert_allclose(answer, expected, atol=1e-5)
 
 
 def test_answers_are_ids_of_the_given_labels_file(tiny_model_dir, tmp_path):
@@ -79,8 +79,8 @@ def test_label_vectors_follow_the_models_label_terms_and_profiles(tiny_model_dir
         for query, names, scores in zip(embedding, answers["labels"].numpy(), answers["scores"].numpy(), strict=True):
             assert sorted(name.decode() for name in names) == sorted(expected)
             np.testing.assert_allclose(scores, [query @ expected[name.decode()] for name in names], atol=1e-5)
-        asked = served["embed_label"](labels=tf.constant(["leopard", "polar bear", "unicorn"]))["embedding"].numpy()
-        np.testing.assert_allclose(asked, [profile(v["leopard"]), profile(polar_bear), np.zeros(4)], atol=1e-5)
+        vectors = served["embed_label"](labels=tf.constant(["leopard", "polar bear", "unicorn"]))["embedding"]
+        np.testing.assert_allclose(vectors, [profile(v["leopard"]), profile(polar_bear), np.zeros(4)], atol=1e-5)
 
     made_of = {
         "leopard": [v["leopard"], v["cat"]],
@@ -115,9 +115,9 @@ def test_conse_averages_vectors_of_the_softmaxs_labels(tmp_path):
     embedding = served["embed_image"](image_bytes=tf.constant([photo()]))["embedding"].numpy()
     answers = served["serving_default"](image_bytes=tf.constant([photo()]))
     scores = dict(zip(["snow leopard", "dog", "red panda", "zebra"], (embedding @ table.T)[0], strict=True))
-    found = [name.decode() for name in answers["labels"].numpy()[0]]
-    assert sorted(found) == sorted(scores)
-    np.testing.assert_allclose(answers["scores"][0], [scores[name] for name in found], atol=1e-5)
+    result = [name.decode() for name in answers["labels"].numpy()[0]]
+    assert sorted(result) == sorted(scores)
+    np.testing.assert_allclose(answers["scores"][0], [scores[name] for name in result], atol=1e-5)
 
 
 @pytest.mark.parametrize(

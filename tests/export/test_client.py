@@ -167,8 +167,8 @@ def test_one_client_serves_many_threads(protocol):
         return client.predict([image])["scores"][0, 1], np.float32(number / 300)
 
     with served(protocol) as (server, client), concurrent.futures.ThreadPoolExecutor(8) as pool:
-        for found, expected in pool.map(ask, range(1, 81)):
-            assert found == expected
+        for result, expected in pool.map(ask, range(1, 81)):
+            assert result == expected
     assert len(server.requests) == 80
     assert server.connections <= 8
 

@@ -69,7 +69,7 @@ def test_bad_images_and_missing_models_are_refused(model_server, protocol):
 def test_command_reports_a_bad_photo_and_answers_the_next(model_server, protocol, tmp_path):
     (tmp_path / "photo.jpg").write_bytes(photo(4))
     (tmp_path / "cut.jpg").write_bytes(photo(4)[:200])
-    done = subprocess.run(
+    completed = subprocess.run(
         [
             *(sys.executable, "-m", "devise_tf.serving_client", f"--protocol={protocol}"),
             *(f"--port={model_server[protocol]}", "cut.jpg", "photo.jpg", "--labels=cat, no such label, dog", "--json"),
@@ -80,8 +80,8 @@ def test_command_reports_a_bad_photo_and_answers_the_next(model_server, protocol
         encoding="utf-8",
         timeout=60,
     )
-    cut, whole = map(json.loads, done.stdout.splitlines())
-    assert done.returncode == 1
+    cut, whole = map(json.loads, completed.stdout.splitlines())
+    assert completed.returncode == 1
     assert cut["error"]["code"] == "INVALID_ARGUMENT"
     assert [row["label"] for row in whole["labels"]][-1] == "no such label"
     assert [row["known"] for row in whole["labels"]] == [True, True, False]

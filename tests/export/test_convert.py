@@ -36,24 +36,24 @@ def interpreter(path):
 def run_litert(path, pixels):
     """Through the oldest part of the interface, as a small device would: resize, set, run, get."""
     model = interpreter(path)
-    (given,), (taken,) = model.get_input_details(), model.get_output_details()
-    assert given["dtype"] == taken["dtype"] == np.float32
-    assert given["shape_signature"].tolist() == [-1, *pixels.shape[1:]]
-    model.resize_tensor_input(given["index"], pixels.shape)
+    (source,), (target,) = model.get_input_details(), model.get_output_details()
+    assert source["dtype"] == target["dtype"] == np.float32
+    assert source["shape_signature"].tolist() == [-1, *pixels.shape[1:]]
+    model.resize_tensor_input(source["index"], pixels.shape)
     model.allocate_tensors()
-    model.set_tensor(given["index"], pixels)
+    model.set_tensor(source["index"], pixels)
     model.invoke()
-    return model.get_tensor(taken["index"])
+    return model.get_tensor(target["index"])
 
 
 def run_onnx(path, pixels):
     import onnxruntime
 
     session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
-    (given,), (taken,) = session.get_inputs(), session.get_outputs()
-    assert (given.name, taken.name) == ("pixels", "embedding")
-    assert given.type == taken.type == "tensor(float)"
-    assert given.shape == ["batch", *pixels.shape[1:]] and taken.shape[0] == "batch"
+    (source,), (target,) = session.get_inputs(), session.get_outputs()
+    assert (source.name, target.name) == ("pixels", "embedding")
+    assert source.type == target.type == "tensor(float)"
+    assert source.shape == ["batch", *pixels.shape[1:]] and target.shape[0] == "batch"
     return session.run(None, {"pixels": pixels})[0]
 
 
@@ -113,11 +113,11 @@ def test_int8_embeddings_are_close_to_the_saved_models(family, versions, convert
     path, (whole, _) = tmp_path / "int8.tflite", converted(family, "litert")
     result = convert.to_litert(version, path, iter(images(size, 48)))  # whatever can be iterated over
     pixels = images(size, 40, seed=1)  # others than those that it was calibrated on
-    got, expected = run_litert(path, pixels), embeddings(version, pixels)
-    cosines = np.sum(got * expected, axis=1) / np.linalg.norm(got, axis=1) / np.linalg.norm(expected, axis=1)
+    received, expected = run_litert(path, pixels), embeddings(version, pixels)
+    cosines = np.sum(received * expected, axis=1) / np.linalg.norm(received, axis=1) / np.linalg.norm(expected, axis=1)
     assert np.mean(cosines) > 0.994 and result["mean_cosine"] > 0.994
     # The part of the noise along an embedding of 8 components, or of 5: sqrt(0.0125 / 5) = 0.05, and three times that.
-    np.testing.assert_allclose(np.linalg.norm(got, axis=1), np.linalg.norm(expected, axis=1), rtol=0.15)
+    np.testing.assert_allclose(np.linalg.norm(received, axis=1), np.linalg.norm(expected, axis=1), rtol=0.15)
     # A quarter of the weights' bytes, and the graph.
     assert path.stat().st_size < 0.35 * whole.stat().st_size
     kinds = {tensor["dtype"] for tensor in interpreter(path).get_tensor_details() if "onvolution" in tensor["name"]}
@@ -132,12 +132,12 @@ def test_an_export_of_a_run_is_converted_and_compared(tiny_export, tmp_path):
     pixels = images(24, 3)
     for write, name in ((convert.to_litert, "a.tflite"), (convert.to_onnx, "a.onnx")):
         write(version, tmp_path / name)
-        found = convert.compare(tmp_path / name, version, pixels)
-        assert found["max_difference"] < 1e-3 and found["mean_cosine"] > 0.999
-        assert found["bytes"] == os.path.getsize(tmp_path / name)
+        results = convert.compare(tmp_path / name, version, pixels)
+        assert results["max_difference"] < 1e-3 and results["mean_cosine"] > 0.999
+        assert results["bytes"] == os.path.getsize(tmp_path / name)
         # By the definitions, from the embeddings themselves.
-        got, expected = converted_file.load_converted(tmp_path / name)(pixels), embeddings(version, pixels)
-        assert found["max_difference"] == pytest.approx(np.abs(got.astype(float) - expected).max())
+        received, expected = converted_file.load_converted(tmp_path / name)(pixels), embeddings(version, pixels)
+        assert results["max_difference"] == pytest.approx(np.abs(received.astype(float) - expected).max())
 
 
 @pytest.mark.slow

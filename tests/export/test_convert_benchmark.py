@@ -22,12 +22,12 @@ def test_measures_of_the_benchmark():
     second = np.array([[0.6, 0.8], [0.0, 1.0]], np.float32)
     models = {"first": lambda pixels: first[pixels], "second": lambda pixels: second[pixels]}
     batches = [(np.array([0]), np.array([0])), (np.array([1]), np.array([1]))]
-    found = benchmark.measure(models, batches, matrix)
-    assert found["first"] == pytest.approx(
+    result = benchmark.measure(models, batches, matrix)
+    assert result["first"] == pytest.approx(
         {"max_difference": 0.0, "mean_cosine": 1.0, "least_cosine": 1.0, "same_label": 1.0, "hit@1": 1.0}
     )
     # The cosine of the first image: 0.8 * 0.6 + 0.6 * 0.8 = 0.96.
-    assert found["second"] == pytest.approx(
+    assert result["second"] == pytest.approx(
         {"max_difference": 0.2, "mean_cosine": 0.98, "least_cosine": 0.96, "same_label": 0.5, "hit@1": 0.5}
     )
 
@@ -58,12 +58,12 @@ def test_benchmark_measures_every_form(tiny_export, tmp_path):
             for number in range(count):
                 (folder / f"{number}.jpg").write_bytes(photo(seed=100 * seed + 10 * int(label[1]) + number))
     output = tmp_path / "result.json"
-    found = run_benchmark(
+    completed = run_benchmark(
         *(f"--export_dir={tiny_export}", f"--images=folder:{tmp_path}/images", "--calibration=20", "--timed=2"),
         *("--rounds=2", "--threads=2", f"--output={output}"),
     )
-    assert found.returncode == 0, found.stderr
-    assert "9 images of" in found.stdout and "5 labels, int8 calibrated on 20 images" in found.stdout
+    assert completed.returncode == 0, completed.stderr
+    assert "9 images of" in completed.stdout and "5 labels, int8 calibrated on 20 images" in completed.stdout
     results = json.loads(output.read_text())["results"]
     assert list(results) == ["SavedModel", "LiteRT", "LiteRT int8", "ONNX"]
     for name in ("LiteRT", "ONNX"):
@@ -83,5 +83,5 @@ def test_benchmark_measures_every_form(tiny_export, tmp_path):
     ],
 )
 def test_benchmark_names_missing_flags(arguments, message):
-    found = run_benchmark(*arguments)
-    assert found.returncode == 1 and message in found.stderr and "Traceback" not in found.stderr
+    completed = run_benchmark(*arguments)
+    assert completed.returncode == 1 and message in completed.stderr and "Traceback" not in completed.stderr

@@ -27,10 +27,10 @@ def test_file_with_other_embeddings_is_not_written(write, wrong, versions, tmp_p
 
     def load_wrong(path):
         def run(pixels):
-            found = embeddings(version, pixels)
+            result = embeddings(version, pixels)
             if len(pixels) > 1:  # right for one image, wrong in the last of a batch
-                found[-1, 3] += wrong
-            return found
+                result[-1, 3] += wrong
+            return result
 
         return run
 
@@ -59,10 +59,10 @@ def test_int8_file_that_loses_too_much_is_not_written(versions, tmp_path, monkey
     "write, lost",
     [(convert.to_litert, "ai_edge_litert"), (convert.to_onnx, "tf2onnx"), (convert.to_onnx, "onnxruntime")],
 )
-def test_missing_packages_error_says_what_to_install(write, lost, tmp_path, monkeypatch):
-    found = importlib.util.find_spec
-    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == lost else found("json"))
-    with pytest.raises(ModuleNotFoundError, match=rf"pip install 'devise_tf\[convert\]'. Received: no {lost}"):
+def test_missing_packages_error_says_what_to_install(write, missing, tmp_path, monkeypatch):
+    find_spec = importlib.util.find_spec
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == missing else find_spec("json"))
+    with pytest.raises(ModuleNotFoundError, match=rf"pip install 'devise_tf\[convert\]'. Received: no {missing}"):
         write("no such version", tmp_path / "model")
     assert os.listdir(tmp_path) == []
 

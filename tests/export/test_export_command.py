@@ -53,7 +53,7 @@ def test_command_killed_during_the_check_leaves_no_version(tiny_model_dir, tmp_p
     process.communicate()
     assert [name[:5] for name in os.listdir(base)] == [".tmp-"]
     process = command(*arguments)
-    printed, said = process.communicate()
-    assert process.returncode == 0, said
+    printed, errors = process.communicate()
+    assert process.returncode == 0, errors
     assert f"Exported: {base}/1" in printed
     assert verify(f"{base}/1") == 14

@@ -119,8 +119,8 @@ def test_texts_become_what_the_labels_vectors_are_made_of(space, tmp_path, heads
         assert not labels.embed(tf.constant(texts, tf.string))[0].numpy().any()
     # As the labels that are answered are made.
     label_set = LabelSet([str(i) for i in range(KNOWN)], [[text] for text in TEXTS[:KNOWN]])
-    found = WordSpace(terms, vectors, "heads" if heads else "first", profile).table(label_set)
-    np.testing.assert_allclose(embedding[:KNOWN], found.values, atol=1e-6)
+    result = WordSpace(terms, vectors, "heads" if heads else "first", profile).table(label_set)
+    np.testing.assert_allclose(embedding[:KNOWN], result.values, atol=1e-6)
     query = np.random.default_rng(1).normal(size=(1, size)).astype(np.float32)
     scores, known = labels.scores(tf.constant(query), tf.constant([["Snow Leopard", "?", "red panda"]]))
     np.testing.assert_allclose(scores[0], [query[0] @ expected[0], 0.0, query[0] @ expected[1]], atol=1e-5)

@@ -144,9 +144,9 @@ def test_concurrent_processes_publish_whole_versions_of_their_own(tmp_path):
 
     def watch():
         while not stop.is_set():
-            found = [name for name in os.listdir(tmp_path) if name.isdecimal()]
-            halves.extend(name for name in found if not is_whole(tmp_path / name))
-            looks.append(len(found))
+            names = [name for name in os.listdir(tmp_path) if name.isdecimal()]
+            halves.extend(name for name in names if not is_whole(tmp_path / name))
+            looks.append(len(names))
 
     thread = threading.Thread(target=watch)
     thread.start()

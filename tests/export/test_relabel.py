@@ -55,12 +55,12 @@ def test_relabel_refuses_vectors_of_another_space(tiny_export, tiny_model_dir, t
     cosine = (
         served["embed_image"](image_bytes=tf.constant([photo()]))["embedding"].numpy()[0] @ lynx / np.linalg.norm(lynx)
     )
-    asked = served["classify"](image_bytes=tf.constant([photo()]), labels=tf.constant([["lynx", "the"]]))
-    assert asked["known"].numpy().all()
+    answered = served["classify"](image_bytes=tf.constant([photo()]), labels=tf.constant([["lynx", "the"]]))
+    assert answered["known"].numpy().all()
     again = relabel(version, str(tmp_path / "labels.txt"))  # its own terms will do now
     assert manifest_of(again)["terms"] == len(TERMS) + 1
-    place = answers["labels"].numpy()[0].tolist().index(b"lynx")
-    np.testing.assert_allclose(answers["scores"][0, place], cosine, atol=1e-5)
+    position = answers["labels"].numpy()[0].tolist().index(b"lynx")
+    np.testing.assert_allclose(answers["scores"][0, position], cosine, atol=1e-5)
     other = str(tmp_path / "other.bin")
     save_vectors(other, [*terms, "lynx"], np.stack([*vectors[::-1], lynx]), "word2vec_binary")
     for path in (other, "label_terms_300"):
@@ -74,8 +74,8 @@ def test_relabel_adds_terms_to_those_of_the_export(tiny_export, tiny_model_dir, 
     base = copy_of(tiny_export, tmp_path / "base")
     terms, vectors = load_vectors(f"{tiny_model_dir}/vectors.bin")
     lynx = np.linspace(-1, 1, DIMENSION, dtype=np.float32)
-    kept = [terms.index("the"), terms.index("cat")]
-    save_vectors(str(tmp_path / "few.bin"), ["the", "cat", "lynx"], np.stack([*vectors[kept], lynx]), "word2vec_binary")
+    rows = [terms.index("the"), terms.index("cat")]
+    save_vectors(str(tmp_path / "few.bin"), ["the", "cat", "lynx"], np.stack([*vectors[rows], lynx]), "word2vec_binary")
     (tmp_path / "labels.txt").write_text("lynx\nleopard\n")
     version = relabel(base, str(tmp_path / "labels.txt"), str(tmp_path / "few.bin"))
     assert LabelSet.load(f"{version}/{LABELS_FILE}").ids == ["lynx", "leopard"]
@@ -109,8 +109,8 @@ def test_relabel_of_a_softmax_refuses_untrained_labels(softmax_export, tmp_path)
     served = tf.saved_model.load(relabel(version, str(tmp_path / "two.txt"))).signatures
     answers = served["serving_default"](image_bytes=tf.constant([photo()]))
     probabilities = served["embed_image"](image_bytes=tf.constant([photo()]))["embedding"].numpy()[0]
-    found = dict(zip(answers["labels"].numpy()[0].tolist(), answers["scores"].numpy()[0].tolist(), strict=True))
-    assert found == pytest.approx({b"cat": probabilities[2], b"ounce": probabilities[0]}, abs=1e-6)
+    result = dict(zip(answers["labels"].numpy()[0].tolist(), answers["scores"].numpy()[0].tolist(), strict=True))
+    assert result == pytest.approx({b"cat": probabilities[2], b"ounce": probabilities[0]}, abs=1e-6)
     (tmp_path / "unseen.txt").write_text("z\tzebra\n")
     with pytest.raises(ValueError, match="1 of 1 labels are not among those that the softmax was trained on"):
         relabel(version, str(tmp_path / "unseen.txt"))

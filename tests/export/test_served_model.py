@@ -79,23 +79,23 @@ def test_answers_equal_the_best_labels_of_evaluation(served, evaluated):
     ]
     answers = call(served, "serving_default", image_bytes=PHOTOS)
     classes = call(served, "classify_examples", inputs=examples)
-    for given in (answers["labels"], classes["classes"]):
-        assert given.tolist() == names[order].tolist()
-    for given in (answers["scores"], classes["scores"]):
-        np.testing.assert_allclose(given, np.take_along_axis(scores, order, 1), atol=1e-5)
+    for actual in (answers["labels"], classes["classes"]):
+        assert actual.tolist() == names[order].tolist()
+    for actual in (answers["scores"], classes["scores"]):
+        np.testing.assert_allclose(actual, np.take_along_axis(scores, order, 1), atol=1e-5)
 
 
 def test_label_lists_are_scored_row_by_row(served, evaluated):
     embeddings, vectors = evaluated
-    asked = [["cat", "zzz", "Snow Leopard"], ["red panda", "dog", "ångström zzz"]]
-    result = call(served, "classify", image_bytes=PHOTOS[:2], labels=asked)
+    requested = [["cat", "zzz", "Snow Leopard"], ["red panda", "dog", "ångström zzz"]]
+    result = call(served, "classify", image_bytes=PHOTOS[:2], labels=requested)
     cosines = unit(embeddings[:2]) @ vectors.T
     for row, known in ((0, {"cat": cosines[0, 1], "Snow Leopard": cosines[0, 0]}),
                        (1, {"red panda": cosines[1, 3], "dog": cosines[1, 2]})):  # fmt: skip
         best = sorted(known, key=known.get, reverse=True)
         labels = [label.decode() for label in result["labels"][row]]
         assert labels[:2] == best
-        assert [asked[row][i] for i in result["indices"][row]] == labels
+        assert [requested[row][i] for i in result["indices"][row]] == labels
         np.testing.assert_allclose(result["scores"][row], [known[label] for label in best] + [-1.0], atol=1e-5)
         assert result["known"][row].tolist() == [True, True, False]
 

@@ -37,9 +37,9 @@ def command(protocol, tmp_path, monkeypatch):
 
 
 def test_command_prints_a_table_of_scores(command):
-    done = command("photo.jpg", "more.png", "--labels=cat, nonsense,Ångström 雪豹,,cat")
-    assert done.err == ""
-    assert done.out == (
+    outcome = command("photo.jpg", "more.png", "--labels=cat, nonsense,Ångström 雪豹,,cat")
+    assert outcome.err == ""
+    assert outcome.out == (
         "photo.jpg\n"
         "  Ångström 雪豹    0.227\n"  # (57 + 11) / 300
         "  cat            0.200\n"
@@ -49,14 +49,14 @@ def test_command_prints_a_table_of_scores(command):
         "  cat            0.300\n"
         "  nonsense     unknown\n"
     )
-    assert done.status == 0
+    assert outcome.status == 0
     assert [request[:3] for request in command.server.requests] == [("devise", None, "classify")] * 2
     assert command.server.requests[0][3]["labels"] == [["cat", "nonsense", "Ångström 雪豹"]]
 
 
 def test_labels_of_the_export_and_k(command):
-    done = command("photo.jpg", "--model_name=other", "--version=4")
-    assert done.out == "photo.jpg\n  cat             0.200\n  snow leopard    0.190\n"
+    outcome = command("photo.jpg", "--model_name=other", "--version=4")
+    assert outcome.out == "photo.jpg\n  cat             0.200\n  snow leopard    0.190\n"
     assert command("photo.jpg", "--k=1").out == "photo.jpg\n  cat    0.200\n"
     assert [request[:3] for request in command.server.requests] == [
         ("other", 4, "serving_default"),
@@ -68,15 +68,15 @@ def test_labels_of_the_export_and_k(command):
 def test_labels_of_a_file(command, flag):
     text = "\ufeff# a comment\nn02128757\tsnow leopard, ounce\n\n  red_panda \nÅngström, or cat\nn2\t cat\n"
     (command.folder / "labels.txt").write_text(text, encoding="utf-8")
-    done = command("photo.jpg", flag, "--k=2")
-    assert (done.status, done.err) == (0, "")
+    outcome = command("photo.jpg", flag, "--k=2")
+    assert (outcome.status, outcome.err) == (0, "")
     assert command.server.requests[0][3]["labels"] == [["snow leopard", "red_panda", "Ångström, or cat", "cat"]]
-    assert len(done.out.splitlines()) == 3
+    assert len(outcome.out.splitlines()) == 3
 
 
 def test_command_prints_json_lines(command):
-    done = command("photo.jpg", "none.jpg", "--labels=cat,nonsense", "--json")
-    assert [json.loads(line) for line in done.out.splitlines()] == [
+    outcome = command("photo.jpg", "none.jpg", "--labels=cat,nonsense", "--json")
+    assert [json.loads(line) for line in outcome.out.splitlines()] == [
         {
             "file": "photo.jpg",
             "labels": [
@@ -86,7 +86,7 @@ def test_command_prints_json_lines(command):
         },
         {"file": "none.jpg", "error": {"code": "FILE", "message": "No such file or directory"}},
     ]
-    assert (done.status, done.err) == (1, "")
+    assert (outcome.status, outcome.err) == (1, "")
 
 
 def test_command_goes_on_after_bad_photos(command):
@@ -95,11 +95,11 @@ def test_command_goes_on_after_bad_photos(command):
     message = "Unknown image file format. One of JPEG, PNG, GIF, BMP required.\n\t [[{{node DecodeImage}}]]"
     command.server.steps = [fail(command.protocol, "INVALID_ARGUMENT", message)]
     photos = ["bad.jpg", "none.jpg", "empty.jpg", "folder.jpg", "large.jpg", "photo.jpg"]
-    done = command(*photos, "--max_mb=0.001", "--k=1")
-    assert done.status == 1
-    assert done.out == "photo.jpg\n  cat    0.200\n"
+    outcome = command(*photos, "--max_mb=0.001", "--k=1")
+    assert outcome.status == 1
+    assert outcome.out == "photo.jpg\n  cat    0.200\n"
     status = "" if command.protocol == "grpc" else "HTTP 400: "
-    assert done.err.splitlines() == [
+    assert outcome.err.splitlines() == [
         f"Error: bad.jpg: The server at 127.0.0.1:{command.server.port} refused the request. Received: {status}Unknown "
         "image file format. One of JPEG, PNG, GIF, BMP required.",
         "Error: none.jpg: No such file or directory",
@@ -111,29 +111,29 @@ def test_command_goes_on_after_bad_photos(command):
 
 
 def test_command_stops_if_no_server_answers(command, free_port):
-    done = command("none.jpg", "photo.jpg", "more.png", "large.jpg", "--retries=0", port=free_port)
-    assert (done.status, done.out) == (1, "")
-    missing, unreachable = done.err.splitlines()
+    outcome = command("none.jpg", "photo.jpg", "more.png", "large.jpg", "--retries=0", port=free_port)
+    assert (outcome.status, outcome.out) == (1, "")
+    missing, unreachable = outcome.err.splitlines()
     assert missing == "Error: none.jpg: No such file or directory"
     assert unreachable.startswith(f"Error: photo.jpg: No model server answers at 127.0.0.1:{free_port}, or it is not")
     assert unreachable.endswith("(2 more not sent)")
-    done = command("photo.jpg", "more.png", "--retries=0", "--json", port=free_port)
-    assert [json.loads(line)["error"]["code"] for line in done.out.splitlines()] == ["UNAVAILABLE"] * 2
+    outcome = command("photo.jpg", "more.png", "--retries=0", "--json", port=free_port)
+    assert [json.loads(line)["error"]["code"] for line in outcome.out.splitlines()] == ["UNAVAILABLE"] * 2
 
 
 def test_command_goes_on_after_a_later_failure(command):
     command.server.steps = [None, fail(command.protocol, "UNAVAILABLE"), None]
-    done = command("photo.jpg", "more.png", "photo.jpg", "--retries=0", "--k=1")
-    assert done.status == 1
-    assert done.out == "photo.jpg\n  cat    0.200\n" * 2
-    assert len(done.err.splitlines()) == 1
+    outcome = command("photo.jpg", "more.png", "photo.jpg", "--retries=0", "--k=1")
+    assert outcome.status == 1
+    assert outcome.out == "photo.jpg\n  cat    0.200\n" * 2
+    assert len(outcome.err.splitlines()) == 1
 
 
 def test_command_names_a_missing_model(command):
     command.server.steps = [fail(command.protocol, "NOT_FOUND", "Servable not found for request: Latest(devise)")]
-    done = command("photo.jpg", "more.png")
-    assert (done.status, done.out) == (1, "")
-    [line] = done.err.splitlines()
+    outcome = command("photo.jpg", "more.png")
+    assert (outcome.status, outcome.out) == (1, "")
+    [line] = outcome.err.splitlines()
     assert line.startswith(
         f"Error: photo.jpg: The server at 127.0.0.1:{command.server.port} has no model 'devise': check its name there."
     )
@@ -142,10 +142,10 @@ def test_command_names_a_missing_model(command):
 
 def test_command_goes_on_after_a_slow_answer(command):
     command.server.steps = [command.server.hang]
-    done = command("photo.jpg", "more.png", "--timeout=2", "--k=1")
-    assert done.status == 1
-    assert done.out == "more.png\n  cat    0.300\n"
-    [line] = done.err.splitlines()
+    outcome = command("photo.jpg", "more.png", "--timeout=2", "--k=1")
+    assert outcome.status == 1
+    assert outcome.out == "more.png\n  cat    0.300\n"
+    [line] = outcome.err.splitlines()
     assert line.startswith(f"Error: photo.jpg: No answer from 127.0.0.1:{command.server.port} in time")
 
 
@@ -168,9 +168,9 @@ def test_command_goes_on_after_a_slow_answer(command):
 )
 def test_usage(command, arguments, message):
     (command.folder / "latin").write_bytes("Ångström".encode("latin-1"))
-    done = command(*arguments)
-    assert (done.status, done.out) == (2, "")
-    [line] = done.err.splitlines()
+    outcome = command(*arguments)
+    assert (outcome.status, outcome.out) == (2, "")
+    [line] = outcome.err.splitlines()
     assert line.startswith(message)
     assert command.server.requests == []
 

@@ -178,8 +178,8 @@ def test_status_and_metadata_requests_are_answered(server):
         answer = prediction_service_pb2_grpc.PredictionServiceStub(channel).GetModelMetadata(metadata, timeout=60)
     signatures = get_model_metadata_pb2.SignatureDefMap.FromString(answer.metadata["signature_def"].value)
     for name, inputs in INPUTS.items():
-        found = signatures.signature_def[name].inputs
-        assert {key: len(info.tensor_shape.dim) for key, info in found.items()} == inputs
+        result = signatures.signature_def[name].inputs
+        assert {key: len(info.tensor_shape.dim) for key, info in result.items()} == inputs
 
 
 @pytest.mark.slow
@@ -189,9 +189,11 @@ def test_health_check(server, free_port):
     [command] = re.findall(r"- -c\n        - >-\n((?:          .*\n)+)", text_of("compose.yaml"))
     command = " ".join(line.strip() for line in command.splitlines())
     for port, status in ((server.rest_address.rpartition(":")[2], 0), (free_port, 1)):
-        done = subprocess.run(["bash", "-c", command.replace("/8501", f"/{port}")], capture_output=True, timeout=60)
-        assert done.returncode == status
-    done = subprocess.run(
+        completed = subprocess.run(
+            ["bash", "-c", command.replace("/8501", f"/{port}")], capture_output=True, timeout=60
+        )
+        assert completed.returncode == status
+    completed = subprocess.run(
         [
             "bash",
             "-c",
@@ -200,7 +202,7 @@ def test_health_check(server, free_port):
         capture_output=True,
         timeout=60,
     )
-    assert done.returncode == 1
+    assert completed.returncode == 1
 
 
 @pytest.mark.slow
@@ -215,12 +217,12 @@ def test_curl_lines_of_the_readme(server, tmp_path):
     for block in blocks:
         block = block.replace("127.0.0.1:8501", server.rest_address.removeprefix("http://"))
         block = block.replace("curl ", "curl -sS --fail-with-body ")
-        done = subprocess.run(
+        completed = subprocess.run(
             ["bash", "-e", "-o", "pipefail", "-c", block], cwd=tmp_path, capture_output=True, text=True, timeout=60
         )
-        assert (done.returncode, done.stderr) == (0, ""), done.stdout
+        assert (completed.returncode, completed.stderr) == (0, ""), completed.stdout
         for expected in ("predictions", "outputs", "results", "AVAILABLE", "signature_def") if "@pred" in block else ():
-            assert expected in done.stdout
+            assert expected in completed.stdout
 
 
 @pytest.mark.slow

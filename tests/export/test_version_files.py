@@ -58,7 +58,7 @@ def shape_of(info):
 def test_signatures_have_the_promised_types_and_shapes(tiny_export):
     with tf.Graph().as_default(), tf.compat.v1.Session() as session:
         meta = tf.compat.v1.saved_model.load(session, ["serve"], f"{tiny_export}/1")
-    found = {
+    result = {
         name: tuple(
             {key: (tf.as_dtype(info.dtype), shape_of(info)) for key, info in side.items()}
             for side in (signature.inputs, signature.outputs)
@@ -66,7 +66,7 @@ def test_signatures_have_the_promised_types_and_shapes(tiny_export):
         for name, signature in meta.signature_def.items()
         if not name.startswith("__")
     }
-    assert found == GOLDEN
+    assert result == GOLDEN
     assert {s.method_name for n, s in meta.signature_def.items() if n in GOLDEN} == {"tensorflow/serving/predict"}
 
 
@@ -91,17 +91,17 @@ def test_version_holds_graph_terms_labels_warmup_and_manifest(tiny_export):
 
 
 def test_warm_up_has_every_signature_in_batches_of_one_and_more(tiny_export):
-    found = set()
+    result = set()
     for record in read_warmup(f"{tiny_export}/1"):
         if record.HasField("classify_log"):
             request = record.classify_log.request
-            found.add(("Classify", request.model_spec.signature_name, len(request.input.example_list.examples)))
+            result.add(("Classify", request.model_spec.signature_name, len(request.input.example_list.examples)))
         else:
             request = record.predict_log.request
             sizes = {value.tensor_shape.dim[0].size for value in request.inputs.values()}
-            found.add(("Predict", request.model_spec.signature_name, *sizes))
+            result.add(("Predict", request.model_spec.signature_name, *sizes))
     expected = {("Predict", name, size) for name in GOLDEN for size in (1, 8)}
-    assert found == expected | {("Classify", "classify_examples", size) for size in (1, 8)}
+    assert result == expected | {("Classify", "classify_examples", size) for size in (1, 8)}
 
 
 def test_weights_are_stored_once(tmp_path):

@@ -47,13 +47,13 @@ def test_predict_answers_equal_tensorflows(server, connect, eager, photos, signa
     inputs = _inputs(signature, photos)
     response = prediction.Predict(predict_request(server, inputs, signature))
     expected = eager[signature](**{name: tf.constant(value) for name, value in inputs.items()})
-    found = arrays(response)
-    assert found.keys() == expected.keys()
+    results = arrays(response)
+    assert results.keys() == expected.keys()
     for name, value in expected.items():
         if value.dtype == tf.float32:
-            np.testing.assert_allclose(found[name], value.numpy(), atol=1e-6)
+            np.testing.assert_allclose(results[name], value.numpy(), atol=1e-6)
         else:
-            assert np.array_equal(found[name], value.numpy()), name
+            assert np.array_equal(results[name], value.numpy()), name
     assert json_format.MessageToDict(response.model_spec) == {
         "name": "devise",
         "signatureName": signature,
@@ -96,9 +96,9 @@ def test_classify(server, connect, eager, photos, with_context):
     response = prediction.Classify(request)
     inputs = tf.constant([example.SerializeToString() for example in examples])
     expected = eager["classify_examples"](inputs=inputs)
-    found = response.result.classifications
-    assert [[c.label.encode() for c in row.classes] for row in found] == expected["classes"].numpy().tolist()
-    np.testing.assert_allclose([[c.score for c in row.classes] for row in found], expected["scores"], atol=1e-6)
+    results = response.result.classifications
+    assert [[c.label.encode() for c in row.classes] for row in results] == expected["classes"].numpy().tolist()
+    np.testing.assert_allclose([[c.score for c in row.classes] for row in results], expected["scores"], atol=1e-6)
     assert response.model_spec.version.value == 1
 
 

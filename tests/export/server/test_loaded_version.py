@@ -43,11 +43,11 @@ def test_signatures(version):
 def test_loaded_version_answers_as_tensorflow(version, tiny_export, photos):
     eager = tf.saved_model.load(os.path.join(tiny_export, "1"))
     images, labels = strings(*photos), np.array([strings("cat", "zebra", "no such thing")])
-    found = version.run(version.signatures["classify"], {"image_bytes": images, "labels": labels})
+    result = version.run(version.signatures["classify"], {"image_bytes": images, "labels": labels})
     expected = eager.signatures["classify"](image_bytes=tf.constant(images), labels=tf.constant(labels))
-    assert found.keys() == expected.keys()
-    np.testing.assert_allclose(found.pop("scores"), expected.pop("scores"), atol=1e-6)
-    for name, values in found.items():
+    assert result.keys() == expected.keys()
+    np.testing.assert_allclose(result.pop("scores"), expected.pop("scores"), atol=1e-6)
+    for name, values in result.items():
         assert np.array_equal(values, expected[name].numpy()), name
 
 
@@ -59,8 +59,8 @@ def test_outputs_may_be_chosen(version, photos, monkeypatch):
     monkeypatch.setattr(loaded_version, "_MAX_CALLABLES", 1)
     version._callables.clear()
     for names in (["scores"], ["scores", "labels"], ["scores"]):
-        found = version.run(signature, inputs, names)
-        assert list(found) == names and np.allclose(found["scores"], everything["scores"], atol=1e-6)
+        result = version.run(signature, inputs, names)
+        assert list(result) == names and np.allclose(result["scores"], everything["scores"], atol=1e-6)
         assert len(version._callables) == 1
 
 

@@ -89,22 +89,22 @@ def test_no_request_fails_while_versions_change(base, follow):
     versions = follow()
     answers, stop = [[] for _ in range(4)], threading.Event()
 
-    def ask(mine):
+    def ask(series):
         while not stop.is_set():
-            mine += _y(versions)
+            series += _y(versions)
 
-    threads = [threading.Thread(target=ask, args=(mine,)) for mine in answers]
+    threads = [threading.Thread(target=ask, args=(series,)) for series in answers]
     for thread in threads:
         thread.start()
     until(lambda: all(answers))
     for number in (2, 3):
         make_version(base, number)
-        until(lambda number=number: all(mine and mine[-1] == number + 1 for mine in answers))
+        until(lambda number=number: all(series and series[-1] == number + 1 for series in answers))
     stop.set()
     for thread in threads:
         thread.join()
-    for mine in answers:
-        assert sorted(set(mine)) == [2.0, 3.0, 4.0] and mine == sorted(mine)
+    for series in answers:
+        assert sorted(set(series)) == [2.0, 3.0, 4.0] and series == sorted(series)
 
 
 @pytest.mark.parametrize(

@@ -86,8 +86,8 @@ def test_classify(server, eager, photos):
     expected = eager["classify_examples"](inputs=tf.constant(examples))
     assert status == 200 and list(answer) == ["results"]
     assert [[label for label, _ in row] for row in answer["results"]] == _text(expected["classes"].numpy().tolist())
-    found = [[score for _, score in row] for row in answer["results"]]
-    np.testing.assert_allclose(found, expected["scores"], atol=1e-6)
+    result = [[score for _, score in row] for row in answer["results"]]
+    np.testing.assert_allclose(result, expected["scores"], atol=1e-6)
     shared = {**request, "context": {"image/encoded": _b64(photos[0])}, "examples": [{"more": 1}]}
     (row,) = rest(server, f"{MODEL}:classify", shared)[1]["results"]
     assert [label for label, _ in row] == [label for label, _ in answer["results"][0]]
@@ -135,8 +135,8 @@ def test_metadata(server, path):
     status, answer, _ = rest(server, path)
     texts = json.dumps(answer)
     # The names of tensors are TensorFlow's to choose.
-    found = json.loads(re.sub(r'"name": "[a-zA-Z_0-9]+:\d+"', '"name": "NAME"', texts))
-    signatures = found["metadata"]["signature_def"]["signature_def"]
+    result = json.loads(re.sub(r'"name": "[a-zA-Z_0-9]+:\d+"', '"name": "NAME"', texts))
+    signatures = result["metadata"]["signature_def"]["signature_def"]
     assert "__saved_model_init_op" in signatures and signatures.pop("__saved_model_init_op")
     images, answers = _tensor("STRING", -1), _tensor("FLOAT", -1, -1)
     assert status == 200
@@ -145,7 +145,7 @@ def test_metadata(server, path):
         for output in signature["outputs"].values():
             for dim in output["tensor_shape"]["dim"]:
                 dim["size"] = "-1"
-    assert found == {
+    assert result == {
         "model_spec": {"name": "devise", "signature_name": "", "version": "1"},
         "metadata": {
             "signature_def": {
@@ -188,13 +188,13 @@ def test_metrics(server, photos):
     rest(server, PREDICT, {"instances": ["no image"]})
     status, text, headers = rest(server, "/monitoring/prometheus/metrics")
     assert status == 200 and headers["Content-Type"].startswith("text/plain")
-    found = dict(line.rsplit(" ", 1) for line in text.splitlines() if not line.startswith("#"))
-    assert float(found['devise_serving_requests_total{api="rest",code="OK",method="predict"}']) >= 1
-    assert float(found['devise_serving_requests_total{api="rest",code="INVALID_ARGUMENT",method="predict"}']) >= 1
-    assert float(found['devise_serving_request_seconds_count{api="rest",method="predict"}']) >= 2
-    assert float(found['devise_serving_request_seconds_bucket{api="rest",le="+Inf",method="predict"}']) >= 2
-    assert float(found["devise_serving_model_version"]) == 1
-    assert float(found["devise_serving_requests_in_flight"]) == 0
+    result = dict(line.rsplit(" ", 1) for line in text.splitlines() if not line.startswith("#"))
+    assert float(result['devise_serving_requests_total{api="rest",code="OK",method="predict"}']) >= 1
+    assert float(result['devise_serving_requests_total{api="rest",code="INVALID_ARGUMENT",method="predict"}']) >= 1
+    assert float(result['devise_serving_request_seconds_count{api="rest",method="predict"}']) >= 2
+    assert float(result['devise_serving_request_seconds_bucket{api="rest",le="+Inf",method="predict"}']) >= 2
+    assert float(result["devise_serving_model_version"]) == 1
+    assert float(result["devise_serving_requests_in_flight"]) == 0
 
 
 def test_page_policy_allows_only_the_pages_own_code(server):

@@ -137,8 +137,8 @@ ERRORS = {
 @pytest.mark.parametrize("name", ERRORS)
 def test_bad_requests_get_an_error_and_the_server_goes_on(server, name):
     path, body, status, message = ERRORS[name]
-    found, answer, headers = rest(server, path, body)
-    assert found == status and headers["Content-Type"] == "application/json; charset=utf-8"
+    actual_status, answer, headers = rest(server, path, body)
+    assert actual_status == status and headers["Content-Type"] == "application/json; charset=utf-8"
     assert list(answer) == ["error"] and message in answer["error"], answer
     assert "Traceback" not in answer["error"] and len(answer["error"]) < 700
     assert rest(server, PREDICT, _label_body(instances=["cat"]))[0] == 200
@@ -155,8 +155,8 @@ def test_bad_requests_get_an_error_and_the_server_goes_on(server, name):
     ],
 )
 def test_unsupported_methods_and_paths_are_refused(server, method, path, status):
-    found, answer, headers = rest(server, path, method=method)
-    assert found == status and list(answer) == ["error"]
+    actual_status, answer, headers = rest(server, path, method=method)
+    assert actual_status == status and list(answer) == ["error"]
     assert headers["Allow"] == ("GET, HEAD" if status == 405 else None)
 
 

@@ -62,27 +62,27 @@ def _ask(address, path, body=None):
 
 
 def test_help_loads_no_tensorflow():
-    done = _run("--help")
-    assert "python -m devise_tf.serve --export_dir=" in done.stdout and "--max_in_flight" in done.stdout
+    completed = _run("--help")
+    assert "python -m devise_tf.serve --export_dir=" in completed.stdout and "--max_in_flight" in completed.stdout
     code = (
         "import sys, devise_tf.serve as serve; serve.run(['--help']); "
         "print([name for name in ('tensorflow', 'keras', 'grpc', 'aiohttp') if name in sys.modules])"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.endswith("\n[]\n")
+    completed = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert completed.stdout.endswith("\n[]\n")
 
 
 def test_port_in_use_error_is_one_line():
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        port = taken.getsockname()[1]
+    with socket.create_server(("127.0.0.1", 0)) as occupied:
+        port = occupied.getsockname()[1]
         for flag in ("rest_port", "grpc_port"):
             others = {"rest_port": 0, "grpc_port": 0, flag: port}
-            done = _run("--export_dir=nothing", *(f"--{name}={value}" for name, value in others.items()))
-            assert done.returncode == 1 and done.stdout == ""
+            completed = _run("--export_dir=nothing", *(f"--{name}={value}" for name, value in others.items()))
+            assert completed.returncode == 1 and completed.stdout == ""
             assert re.fullmatch(
                 rf"Error: Cannot listen on 127\.0\.0\.1:{port}: .* Choose another port with --{flag}, "
                 rf"0 for a free one\. Received: port={port}\n",
-                done.stderr,
+                completed.stderr,
             )
 
 

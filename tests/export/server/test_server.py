@@ -69,24 +69,24 @@ def test_no_request_fails_while_versions_change(serve, base, both):
     client = both(serve())
     answers, stop = [[] for _ in range(4)], threading.Event()
 
-    def go_on(mine):
+    def go_on(series):
         while not stop.is_set():
-            mine.append(client.ask())
+            series.append(client.ask())
 
-    threads = [threading.Thread(target=go_on, args=(mine,)) for mine in answers]
+    threads = [threading.Thread(target=go_on, args=(series,)) for series in answers]
     for thread in threads:
         thread.start()
     until(lambda: all(answers))
     for number in (2, 3):
         make_version(base, number)
-        until(lambda number=number: all(mine and mine[-1] == [number + 1.0] for mine in answers))
+        until(lambda number=number: all(series and series[-1] == [number + 1.0] for series in answers))
     shutil.rmtree(f"{base}/3")
-    until(lambda: all(mine[-1] == [3.0] for mine in answers))
+    until(lambda: all(series[-1] == [3.0] for series in answers))
     stop.set()
     for thread in threads:
         thread.join()
-    for mine in answers:
-        steps = [answer for answer, last in zip(mine, [None, *mine], strict=False) if answer != last]
+    for series in answers:
+        steps = [answer for answer, last in zip(series, [None, *series], strict=False) if answer != last]
         assert steps == [[2.0], [3.0], [4.0], [3.0]]
 
 

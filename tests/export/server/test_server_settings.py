@@ -15,8 +15,8 @@ def test_importing_the_server_loads_no_tensorflow():
         "import sys, devise_tf.serve, devise_tf.export.server.server as s; "
         "s.Server('x'); print([m for m in ('tensorflow', 'keras', 'grpc', 'aiohttp', 'numpy') if m in sys.modules])"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout == "[]\n"
+    completed = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert completed.stdout == "[]\n"
 
 
 @pytest.mark.parametrize(
