@@ -25,55 +25,68 @@ def label_groups(ids: Sequence[str], hierarchy: Hierarchy, limit: int = 12) -> d
     """
     if limit < 2:
         raise ValueError(f"`limit` must be at least 2. Received: {limit=}")
-    inside = [label for label in ids if label in hierarchy]
     groups: dict[str, tuple[str, ...]] = dict.fromkeys(ids, ())
+    inside = [label for label in ids if label in hierarchy]
     if not inside:
         return groups
-    above = {label: hierarchy.ancestors(label) | {label} for label in inside}
-    children: dict[str, list[str]] = {"": []}  # The roots are below "".
-    for node in sorted(set().union(*above.values())):
-        for parent in hierarchy.parents[node] or [""]:
-            children.setdefault(parent, []).append(node)
+    branches = _Branches(inside, hierarchy)
+    for members, node in _split(inside, branches, limit):
+        # A rest is named by what is in it, for its node has other groups below it.
+        whole = len(members) == sum(1 for label in inside if node in branches.above[label])
+        lowest = (branches.lowest(part, child) for part, child in branches.of(members, node))
+        groups |= dict.fromkeys(members, (node,) if whole else tuple(lowest))
+    return groups
 
-    def branches(members: list[str], node: str) -> list[tuple[list[str], str]]:
-        """The labels below each child of a node, largest first, each label once."""
-        result: list[tuple[list[str], str]] = []
-        while members:
-            below = {child: [label for label in members if child in above[label]] for child in children.get(node, ())}
-            child = max(below, key=lambda child: len(below[child]), default="")
-            if not below.get(child):
-                return [*result, (members, node)]
-            result.append((below[child], child))
-            members = [label for label in members if child not in above[label]]
-        return result
 
-    def lowest(members: list[str], node: str) -> str:
-        """The lowest node below `node` that all of the labels are below."""
-        while child := next((c for c in children.get(node, ()) if all(c in above[m] for m in members)), None):
-            node = child
-        return node
-
-    least = max(2, round(0.02 * len(inside)))
-    growing = [(inside, lowest(inside, ""))]
+def _split(labels: list[str], branches: "_Branches", limit: int) -> list[tuple[list[str], str]]:
+    """Groups of labels, each with the lowest node above all of them."""
+    least = max(2, round(0.02 * len(labels)))
+    growing = [(labels, branches.lowest(labels, ""))]
     done: list[tuple[list[str], str]] = []
     while growing and len(growing) + len(done) < limit:
         growing.sort(key=lambda group: len(group[0]))
         members, node = growing.pop()
-        largest, child = branches(members, node)[0]
-        inside_largest = set(largest)
-        rest = [label for label in members if label not in inside_largest]
+        largest, child = branches.of(members, node)[0]
         if len(largest) < least or child == node:
             done.append((members, node))
-        else:
-            growing.append((largest, lowest(largest, child)))
-            if len(rest) >= least:
-                growing.append((rest, lowest(rest, node)))
-    for members, node in growing + done:
-        # A rest is named by what is in it, for its node has other groups below it.
-        whole = len(members) == sum(1 for label in inside if node in above[label])
-        nodes = (node,) if whole else tuple(lowest(part, child) for part, child in branches(members, node))
-        groups |= dict.fromkeys(members, nodes)
-    return groups
+            continue
+        growing.append((largest, branches.lowest(largest, child)))
+        in_largest = set(largest)
+        rest = [label for label in members if label not in in_largest]
+        if len(rest) >= least:
+            growing.append((rest, branches.lowest(rest, node)))
+    return growing + done
+
+
+class _Branches:
+    """The hierarchy above some labels; its roots are below ""."""
+
+    def __init__(self, labels: Sequence[str], hierarchy: Hierarchy):
+        self.above = {label: hierarchy.ancestors(label) | {label} for label in labels}
+        self._children: dict[str, list[str]] = {"": []}
+        for node in sorted(set().union(*self.above.values())):
+            for parent in hierarchy.parents[node] or [""]:
+                self._children.setdefault(parent, []).append(node)
+
+    def of(self, members: list[str], node: str) -> list[tuple[list[str], str]]:
+        """The labels below each child of a node, largest first, each label once; last those that are below none."""
+        result: list[tuple[list[str], str]] = []
+        while members:
+            children = self._children.get(node, ())
+            below = {child: [label for label in members if child in self.above[label]] for child in children}
+            child = max(below, key=lambda child: len(below[child]), default="")
+            if not below.get(child):
+                return [*result, (members, node)]
+            result.append((below[child], child))
+            members = [label for label in members if child not in self.above[label]]
+        return result
+
+    def lowest(self, members: list[str], node: str) -> str:
+        """The lowest node below `node` that all of the labels are below."""
+        children = self._children
+        while child := next((c for c in children.get(node, ()) if all(c in self.above[m] for m in members)), None):
+            node = child
+        return node
 
 
 def group_names(groups: Mapping[str, tuple[str, ...]], names: Mapping[str, str]) -> dict[str, str]:

@@ -3,13 +3,17 @@
 import importlib.util
 import os
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from devise_tf.evaluation.report.colors import PRINTED, PRINTED_GRAY
 from devise_tf.evaluation.report.label_plane import place_names, t_sne
 from devise_tf.files import atomic_write
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 # Where a name may stand: how far from its point, in points of print, and how it is aligned.
 _SIDES = (
@@ -67,30 +71,44 @@ def plot_label_vectors(
             "t-SNE needs four vectors or more, with a name and a group each. "
             f"Received: vectors of shape {vectors.shape}, {len(names)} names, {len(groups)} groups"
         )
-    sizes = Counter(groups)
-    order = sorted(sizes, key=lambda group: (group == "other", -sizes[group], group))
-    if len(set(order) - {"other"}) > len(PRINTED):
-        raise ValueError(f"There must be {len(PRINTED)} groups at most. Received: {order}")
+    colors = _colors(groups)
     points = t_sne(vectors, seed)
 
     figure = Figure(figsize=(11, 7.5), dpi=150, layout="constrained")
     canvas = FigureCanvasAgg(figure)
     axes = figure.add_subplot()
-    colors = {group: PRINTED_GRAY if group == "other" else PRINTED[i] for i, group in enumerate(order)}
+    _draw_points(axes, points, groups, colors)
+    if title:
+        axes.set_title(title, fontsize=12)
+    canvas.draw()  # settles the layout, on which the room for names depends
+    halo = [patheffects.withStroke(linewidth=2.2, foreground="white")]
+    _write_names(axes, canvas.get_renderer(), points, names, [colors[group] for group in groups], max_names, halo)
+    with atomic_write(path) as file:
+        figure.savefig(file, format="png", metadata={"Software": None})
+    return points
+
+
+def _colors(groups: Sequence[str]) -> dict[str, str]:
+    """Colors of the groups, the largest first and "other" last."""
+    sizes = Counter(groups)
+    order = sorted(sizes, key=lambda group: (group == "other", -sizes[group], group))
+    if len(set(order) - {"other"}) > len(PRINTED):
+        raise ValueError(f"There must be {len(PRINTED)} groups at most. Received: {order}")
+    return {group: PRINTED_GRAY if group == "other" else PRINTED[i] for i, group in enumerate(order)}
+
+
+def _draw_points(axes: "Axes", points: np.ndarray, groups: Sequence[str], colors: Mapping[str, str]) -> None:
+    """Draws the groups' points and the legend, without ticks."""
     size = float(np.clip(12000 / len(points), 3, 55))
-    for group in order:
+    for group, color in colors.items():
         x, y = points[np.array(groups) == group].T
-        axes.scatter(
-            x, y, s=size, color=colors[group], alpha=0.85, linewidths=0.3, edgecolors="white",
-            label=f"{group} ({sizes[group]})",
-        )  # fmt: skip
+        label = f"{group} ({len(x)})"
+        axes.scatter(x, y, s=size, color=color, alpha=0.85, linewidths=0.3, edgecolors="white", label=label)
     axes.set_xticks([])
     axes.set_yticks([])
     axes.margins(0.05)
     for side in axes.spines.values():
         side.set_color("#d0d0d0")
-    if title:
-        axes.set_title(title, fontsize=12)
     legend = axes.legend(
         loc="center left",
         bbox_to_anchor=(1.01, 0.5),
@@ -100,15 +118,17 @@ def plot_label_vectors(
     )
     for handle in filter(None, legend.legend_handles):
         handle.set_alpha(1)
-    canvas.draw()  # settles the layout, on which the room for names depends
-    halo = [patheffects.withStroke(linewidth=2.2, foreground="white")]
-    _write_names(axes, canvas.get_renderer(), points, names, [colors[group] for group in groups], max_names, halo)
-    with atomic_write(path) as file:
-        figure.savefig(file, format="png", metadata={"Software": None})
-    return points
 
 
-def _write_names(axes, renderer, points, names, colors, max_names, halo) -> None:
+def _write_names(
+    axes: "Axes",
+    renderer: Any,
+    points: np.ndarray,
+    names: Sequence[str],
+    colors: Sequence[str],
+    max_names: int,
+    halo: Sequence[Any],
+) -> None:
     """Writes names beside points far from each other, each where it hides no other name and few points."""
 
     def write(point):
