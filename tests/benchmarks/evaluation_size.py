@@ -49,19 +49,19 @@ class Stages:
     """Seconds of each stage, by the clock and of all cores' work, and the peak of memory after it."""
 
     def __init__(self):
-        self.found: dict[str, dict[str, float]] = {}
+        self.results: dict[str, dict[str, float]] = {}
 
     @contextlib.contextmanager
     def timed(self, name: str) -> Iterator[None]:
         started, worked = time.perf_counter(), time.process_time()
         yield
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
-        self.found[name] = {
+        self.results[name] = {
             "seconds": time.perf_counter() - started,
             "processor_seconds": time.process_time() - worked,
             "peak_megabytes": peak / 1e6,
         }
-        print(f"{name}: {self.found[name]['seconds']:.1f} s", flush=True)
+        print(f"{name}: {self.results[name]['seconds']:.1f} s", flush=True)
 
 
 class Memory(threading.Thread):
@@ -152,13 +152,13 @@ def scorers_of(names: Sequence[str], answers: str, space, labels, seen_ids: Sequ
     def logits(embeddings):
         return tf.matmul(embeddings, table, transpose_b=True)
 
-    made = []
+    scorers = []
     for name in names:
         if name == "softmax":
-            made.append(Scorer(name, network, logits, by_outputs.select))
+            scorers.append(Scorer(name, network, logits, by_outputs.select))
         else:
-            made.append(Scorer(name, network, tf.identity, (by_labels if name == "random" else by_answers).select))
-    return made
+            scorers.append(Scorer(name, network, tf.identity, (by_labels if name == "random" else by_answers).select))
+    return scorers
 
 
 def main(_: list[str], values: flags.FlagValues) -> None:
@@ -193,14 +193,14 @@ def main(_: list[str], values: flags.FlagValues) -> None:
         labels = listed.merged_with(ilsvrc).select(ids)
         terms, vectors = load_vectors("label_terms_300", terms=labels.names())
         space = WordSpace(terms, vectors, missing="drop")
-        found = space.table(labels)
-        hierarchy = Hierarchy.open(values.hierarchy).restricted_to(found.ids)
-    with_vector = set(found.ids)
+        table = space.table(labels)
+        hierarchy = Hierarchy.open(values.hierarchy).restricted_to(table.ids)
+    with_vector = set(table.ids)
     seen_ids = [label for label in ids[: values.seen] if label in with_vector]
     unseen_ids = [label for label in ids[values.seen :] if label in with_vector]
-    source = drawn_images(found.values, found.ids, values.images, values.noise)
+    source = drawn_images(table.values, table.ids, values.images, values.noise)
     with stages.timed("correct sets of all labels, once"):
-        CorrectSets(hierarchy.neighbors, found.ids, found.ids, found.ids, ks)
+        CorrectSets(hierarchy.neighbors, table.ids, table.ids, table.ids, ks)
     images, memory = ImageInput(source, Crop(_SIDE, _SIDE), BadImages(source)), Memory()
     with stages.timed("evaluate"), memory:
         scorers = scorers_of(values.models, values.answers, space, labels, seen_ids)
@@ -216,7 +216,7 @@ def main(_: list[str], values: flags.FlagValues) -> None:
     with stages.timed("details"):
         samples = sample_answers(scorers, images, measurement, hierarchy.neighbors, values.samples, 0)
         details = report_details(
-            *(measurement, samples, labels, found, label_coverage(labels, terms), seen_ids, hierarchy, 0)
+            *(measurement, samples, labels, table, label_coverage(labels, terms), seen_ids, hierarchy, 0)
         )
     with stages.timed("writing"), tempfile.TemporaryDirectory() as directory:
         report |= {
@@ -231,14 +231,14 @@ def main(_: list[str], values: flags.FlagValues) -> None:
         written = {entry.name: entry.stat().st_size for entry in os.scandir(directory)}
     rows = [
         [name, f"{s['seconds']:.1f}", f"{s['processor_seconds']:.1f}", f"{s['peak_megabytes']:.0f}"]
-        for name, s in stages.found.items()
+        for name, s in stages.results.items()
     ]
     print("\n" + harness.markdown_table(["stage", "seconds", "of all cores", "peak, MB"], rows))
-    per_1000 = 1e3 * stages.found["evaluate"]["seconds"] / values.images
+    per_1000 = 1e3 * stages.results["evaluate"]["seconds"] / values.images
     growth = 1e6 * memory.growth() / values.images
     print(f"\n{per_1000:.2f} s for 1,000 images; memory grew by {growth:.0f} MB for a million images.")
     print("Report: " + ", ".join(f"{name} {size / 1e6:.2f} MB" for name, size in sorted(written.items())))
-    measured = {"stages": stages.found, "seconds_per_1000_images": per_1000, "megabytes_per_million_images": growth}
+    measured = {"stages": stages.results, "seconds_per_1000_images": per_1000, "megabytes_per_million_images": growth}
     harness.write_json(values.output, {"machine": harness.machine(), **measured, "report_bytes": written})
 
 

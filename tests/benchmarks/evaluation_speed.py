@@ -150,18 +150,18 @@ def rounds(run, hierarchy, source, models: Sequence[str], batch_size: int, count
         return sum(-(-images // batch_size) * batch_size for images in kinds)  # batches are filled up
 
     forward(ready[0])
-    found: dict[str, list[float]] = {"bare": [], "evaluate": [], "decoding": []}
+    rates: dict[str, list[float]] = {"bare": [], "evaluate": [], "decoding": []}
     for round_number in range(count):
         calls = {"bare": bare, "evaluate": lambda: measure(source)}
         seconds = {name: seconds_of(calls[name]) for name in sorted(calls, reverse=bool(round_number % 2))}
         started = seconds_of(lambda: measure(few))
-        found["bare"].append(steps * batch_size / seconds["bare"])
-        found["evaluate"].append((measured(source) - measured(few)) / (seconds["evaluate"] - started))
+        rates["bare"].append(steps * batch_size / seconds["bare"])
+        rates["evaluate"].append((measured(source) - measured(few)) / (seconds["evaluate"] - started))
         batches = images()
         next(batches)  # the graph is made by then
         seconds["decoding"] = seconds_of(lambda: collections.deque(batches, maxlen=0))  # noqa: B023
-        found["decoding"].append((steps - 1) * batch_size / seconds["decoding"])
-    return found
+        rates["decoding"].append((steps - 1) * batch_size / seconds["decoding"])
+    return rates
 
 
 def main(_: list[str], values: flags.FlagValues) -> None:
