@@ -16,7 +16,7 @@ SEEN = ("n1", "n2", "n3", "n4")
 
 
 @pytest.mark.slow
-def test_a_run(made, tmp_path, capsys):
+def test_figures_of_a_run_follow_from_its_files(made, tmp_path, capsys):
     report = run(made, report_dir=str(tmp_path / "new" / "report"), models=["softmax", "devise"], samples=3)
     assert sorted(os.listdir(tmp_path / "new" / "report")) == ["index.html", "metrics.json", "tables.md"]
     assert not (made / "run" / "report").exists()

@@ -21,21 +21,21 @@ from devise_tf.evaluation.label_list_sizes import about_label_list
         (19167, ["winter 2021", "21,841"]),
     ],
 )
-def test_known_sizes(number, says):
+def test_known_sizes_are_explained(number, says):
     for ids in ((), ["n02084071", "n02121808"]):
         sentence = about_label_list(number, ids)
         assert all(part in sentence for part in says), sentence
         assert sentence.endswith(".")
 
 
-def test_sizes_add_up():
+def test_sizes_with_training_labels_are_sums():
     """A set with the 1,000 training labels is known wherever the set is; the releases differ by 2,674 labels."""
     for number in (1548, 1549, 1589, 5989, 7860, 20841, 20842):
         assert about_label_list(number) and "1,000 training labels" in about_label_list(number + 1000)
     assert 21841 - 2674 == 19167 and "2,674" in about_label_list(19167)
 
 
-def test_other_sizes_and_other_ids_say_nothing():
+def test_other_sizes_and_ids_give_no_text():
     assert about_label_list(1234) == ""
     assert about_label_list(1000, ["n02084071", "dog"]) == ""
 

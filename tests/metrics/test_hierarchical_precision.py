@@ -55,7 +55,7 @@ def oracle(parents, label, k, valid):
         ("tulip", 5, {"tulip"}),
     ],
 )
-def test_a_small_hierarchy(label, k, expected):
+def test_correct_sets_of_a_small_hierarchy(label, k, expected):
     assert hierarchical_correct_set(PARENTS, label, k, VALID) == expected
     assert oracle(PARENTS, label, k, VALID) == expected
 
@@ -186,7 +186,7 @@ def test_config_round_trip_and_name():
     assert revived.get_config() == metric.get_config()
 
 
-def test_bad_arguments():
+def test_bad_arguments_are_named():
     with pytest.raises(ValueError, match="Received: k=0"):
         HierarchicalPrecisionAtK(0, [{0}])
     with pytest.raises(ValueError, match="`correct_sets`"):

@@ -61,7 +61,7 @@ def test_metric_over_batches_and_weights():
         assert metric.result() == 0
 
 
-def test_labels_beyond_a_half_precision_float():
+def test_labels_are_not_rounded_under_a_half_precision_metric():
     """Under a float16 metric label 2,049 stays itself; float16 would make it 2,048."""
     scores = np.zeros((1, 3000), "float16")
     scores[0, 2049] = 1
@@ -79,7 +79,7 @@ def test_config_round_trip_and_name():
 
 
 @pytest.mark.parametrize("k", [0, 1.5, None])
-def test_bad_k(k):
+def test_bad_k_is_named(k):
     with pytest.raises(ValueError, match=f"Received: k={k}"):
         HitAtK(k)
 

@@ -48,7 +48,7 @@ def test_against_plain_resampling(labelled):
 
 
 @pytest.mark.parametrize("labelled", [None, "some", "equal"])
-def test_moments(labelled):
+def test_bootstrapped_means_have_the_moments_of_the_images(labelled):
     """The covariance of the means is that of the images over n; with labels the mean of the labels' over L."""
     columns, labels = example(labelled)
     groups = [columns] if labels is None else [columns[labels == label] for label in np.unique(labels)]
@@ -62,7 +62,7 @@ def test_moments(labelled):
     np.testing.assert_allclose(np.cov(result.T) / scale, covariance / scale, atol=0.04)
 
 
-def test_differences_of_columns_keep_what_they_have_in_common():
+def test_columns_of_an_image_are_drawn_together():
     """Two models that differ on one image in ten: their difference has sqrt(0.1 / n), each alone sqrt(0.24 / n)."""
     rng = np.random.default_rng(0)
     first = np.arange(1000) % 5 < 2
@@ -83,7 +83,7 @@ def test_differences_of_columns_keep_what_they_have_in_common():
     np.testing.assert_array_equal(shuffled, means)  # the order of the images is of no account
 
 
-def test_seeds_and_errors():
+def test_equal_seeds_give_equal_draws_and_bad_columns_are_named():
     columns, labels = example("some")
     np.testing.assert_array_equal(bootstrap_means(columns, labels, 10), bootstrap_means(columns, labels, 10))
     assert (bootstrap_means(columns, labels, 10, seed=1) != bootstrap_means(columns, labels, 10)).any()
@@ -96,6 +96,6 @@ def test_seeds_and_errors():
             bootstrap_means(wrong)
 
 
-def test_interval():
+def test_interval_holds_the_middle_share():
     assert interval(np.arange(1001) / 1000) == pytest.approx([0.025, 0.975])
     assert interval(np.arange(1001) / 1000, share=0.5) == pytest.approx([0.25, 0.75])

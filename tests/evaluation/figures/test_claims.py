@@ -43,7 +43,7 @@ def verdicts(measured):
     return {int(claim["claim"][0]): claim["verdict"] for claim in check_claims(measured)}
 
 
-def test_all_hold():
+def test_paper_like_figures_make_all_claims_hold():
     result = check_claims(made_up())
     assert [(claim["claim"][:2], claim["verdict"]) for claim in result] == [(f"{i}.", "holds") for i in range(1, 7)]
     figures = [claim["figures"] for claim in result]
@@ -78,7 +78,7 @@ def test_all_hold():
         (6, "cannot tell", {"seen": {"devise_projection": (0.515, 0.65, 0.77, 1)}, "images": 60}),
     ],
 )
-def test_each_verdict(claim, verdict, changes):
+def test_changed_figures_change_the_verdict(claim, verdict, changes):
     result = verdicts(made_up(**changes))
     assert result[claim] == verdict
     assert len(result) == 6
@@ -96,7 +96,7 @@ def test_each_verdict(claim, verdict, changes):
         ([], {"seen": {"devise": None}, "unseen": {"devise": None}}),
     ],
 )
-def test_what_was_not_measured_is_not_claimed(left, changes):
+def test_claims_about_missing_models_are_absent(left, changes):
     assert list(verdicts(made_up(**changes))) == left
 
 
@@ -108,13 +108,13 @@ def without(measured, *settings):
     return measured
 
 
-def test_settings_that_are_not_there():
+def test_claims_about_missing_settings_are_absent():
     assert list(verdicts(without(made_up(), "unseen", "unseen+seen"))) == [1, 5, 6]
     # Images of unseen labels alone tell nothing of the claims about seen ones.
     assert list(verdicts(without(made_up(), "seen"))) == [3, 4]
 
 
-def test_other_ks():
+def test_zero_shot_claim_needs_no_ks_of_the_tables():
     """The zero-shot claim is about the first and the first five answers, whatever the tables show."""
     measured = made_up(ks=(2, 5, 10))
     assert "above chance at hit@1" in check_claims(measured)[2]["figures"]

@@ -42,7 +42,7 @@ def expected_seen():
     return {name.strip(): row(hits, hp, (1, 2, 5, 10), (2, 5, 10, 20)) for name, hits, hp in cells}
 
 
-def test_table_1():
+def test_ilsvrc_labels_get_table_1():
     result = paper_figures(ILSVRC[::-1], [], ILSVRC)
     assert list(result) == ["seen"] and list(result["seen"]) == list(expected_seen())
     for model, values in expected_seen().items():
@@ -52,7 +52,7 @@ def test_table_1():
 @pytest.mark.parametrize(
     ("table", "unseen"), [("2-hop", 1589), ("2-hop", 1549), ("3-hop", 7860), ("21K", 20841), ("21K", 20842)]
 )
-def test_zero_shot_tables(table, unseen):
+def test_sizes_of_the_papers_and_public_lists_get_the_zero_shot_tables(table, unseen):
     """Of the paper's own sizes, and of those of the lists that are public."""
     result = paper_figures(ILSVRC, [f"u{i}" for i in range(unseen)], ILSVRC)
     assert list(result) == ["seen", "unseen", "unseen+seen"]
@@ -66,7 +66,7 @@ def test_zero_shot_tables(table, unseen):
     assert not result["unseen"] and not result["unseen+seen"]
 
 
-def test_other_sets_have_none():
+def test_other_label_sets_get_no_figures():
     assert paper_figures(ILSVRC[:999], [], ILSVRC) == {}
     assert paper_figures([*ILSVRC[:999], "other"], [], ILSVRC) == {}
     assert list(paper_figures(ILSVRC, ["u"] * 1550, ILSVRC)) == ["seen"]

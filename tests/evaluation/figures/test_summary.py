@@ -144,7 +144,7 @@ def test_chance_is_what_a_random_ranker_gets():
 
 @pytest.mark.parametrize("step", [0.0, 0.25])
 @pytest.mark.parametrize("seed", range(5))
-def test_the_penalty_is_the_best_of_all(seed, step):
+def test_chosen_penalty_has_the_best_harmonic_mean(seed, step):
     measured = random_measurement(seed, images=(24, 18), step=step)
     for model in ("devise", "random"):
         margins = all_margins(measured, model)
@@ -233,6 +233,6 @@ def test_generalized_difference_is_paired():
     assert same["difference"] == same["low"] == same["high"] == 0.0
 
 
-def test_harmonic_mean():
+def test_harmonic_mean_is_zero_where_one_side_is():
     result = harmonic_mean(np.array([0.0, 0.5, 0.2, 1.0]), np.array([0.0, 0.5, 0.6, 0.0]))
     assert result == pytest.approx([0, 0.5, 0.3, 0])

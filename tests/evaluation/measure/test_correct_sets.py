@@ -115,7 +115,7 @@ def test_labels_without_any_candidate():
     assert sets.smallest_k([0], [[0, -1]]).tolist() == [[sets.NEVER] * 2]
 
 
-def test_many_pairs_need_wider_keys():
+def test_keys_are_wide_enough_for_many_pairs():
     """2 ** 31 pairs from 2 ** 16 labels and 2 ** 15 candidates; the last label is the last candidate."""
     valid = range(2**16)
     sets = CorrectSets({}, valid, range(2**15, 2**16), valid, ks=[1])
@@ -132,13 +132,13 @@ def test_many_pairs_need_wider_keys():
         ({"ks": [2, 2]}, r"`ks` must hold.*Received: ks=\[2, 2\]"),
     ],
 )
-def test_bad_arguments(changes, message):
+def test_bad_arguments_are_named(changes, message):
     arguments = {"label_ids": ["cat"], "candidate_ids": ["cat"], "valid_ids": ["cat", "dog"], "ks": [1, 2]}
     with pytest.raises(ValueError, match=message):
         CorrectSets({"cat": ["pet"]}, **{**arguments, **changes})
 
 
-def test_bad_look_ups():
+def test_positions_out_of_range_are_named():
     sets = CorrectSets({}, ["cat"], ["cat"], ["cat"], ks=[1])
     with pytest.raises(ValueError, match=r"`k` must be one of \[1\]. Received: k=2"):
         sets.sizes(2)

@@ -132,7 +132,7 @@ def test_scorers_of_one_name_are_seeds_in_their_order():
         assert outcome.first_answer.tolist() == expected
 
 
-def test_the_public_metrics_agree():
+def test_public_metrics_give_the_same_figures():
     """On scores without NaN, and on queries that are nothing else, for which there is no answer."""
     world = World(7)
     finite = np.where(world.queries == NOT_A_NUMBER, 3, world.queries)
@@ -185,7 +185,7 @@ def test_images_of_unseen_labels_only():
     assert measured.generalized == {} and measured.correct_sizes == {}
 
 
-def test_errors():
+def test_settings_without_images_or_ks_are_named():
     world = World(5, images=60)
     settings = standard_settings(world.seen, world.unseen)
     with pytest.raises(ValueError, match="No label of the setting 'unseen' has images.*Received: label_ids"):

@@ -9,7 +9,7 @@ from tests.helpers.made_up import measurement, outcomes
 SEEN, UNSEEN = ["a", "b", "c"], ["x", "y"]
 
 
-def test_standard_settings():
+def test_standard_settings_are_those_of_the_paper():
     seen, unseen, both = standard_settings(SEEN, UNSEEN)
     assert [s.name for s in (seen, unseen, both)] == ["seen", "unseen", "unseen+seen"]
     assert seen.label_ids == seen.candidate_ids == seen.valid_ids == SEEN
@@ -21,7 +21,7 @@ def test_standard_settings():
     assert [s.name for s in standard_settings(SEEN, [])] == ["seen"]
 
 
-def test_standard_settings_where_labels_have_no_images():
+def test_labels_without_images_stay_candidates():
     settings = standard_settings(SEEN, UNSEEN, measured=["y", "c", "a", "elsewhere"])
     assert [s.label_ids for s in settings] == [["a", "c"], ["y"], ["y"]]
     assert [s.candidate_ids for s in settings] == [SEEN, UNSEEN, [*UNSEEN, *SEEN]]
@@ -44,7 +44,7 @@ def random_measurement(seed, seen=70, unseen=31):
 
 
 @pytest.mark.parametrize("seed", range(30))
-def test_split(seed):
+def test_split_shares_the_images_out_with_all_their_rows(seed):
     """Two parts without a common image, of the exact size, with every row of every array where its image is."""
     whole = random_measurement(seed)
     share = [0.2, 0.25, 0.5, 0.75][seed % 4]

@@ -21,7 +21,7 @@ def sizes(groups):
     return {group: values.count(group) for group in values}
 
 
-def test_groups_by_hand():
+def test_groups_are_the_branches_of_a_small_hierarchy():
     # 18 labels: mammals 10, birds 3, cups 5. The largest group loses its largest branch, again and again; "animal"
     # without mammals is all birds, and mammals without dogs are all cats. Chains get their lowest name.
     assert sizes(label_groups(IDS, TREE, 2)) == {("animal",): 13, ("cup",): 5}
@@ -39,7 +39,7 @@ def test_rests_are_named_by_their_branches():
     assert names["x"] == "other" and names["y"] == "a, b, …"
 
 
-def test_few_labels_and_strangers_have_no_group():
+def test_few_labels_and_unknown_ones_have_no_group():
     groups = label_groups([*IDS, "rock", "stranger"], TREE, 5)
     assert groups["rock"] == () == groups["stranger"]
     assert label_groups(["stranger"], TREE) == {"stranger": ()}
@@ -54,12 +54,12 @@ def test_several_parents_and_roots():
     assert all(len(set(label_groups(ids, graph, k).values())) <= k for k in range(2, 8))
 
 
-def test_limit():
+def test_limit_bounds_the_number_of_groups():
     with pytest.raises(ValueError, match="Received: limit=1"):
         label_groups(IDS, TREE, 1)
 
 
-def test_top_ancestors():
+def test_top_ancestors_leave_out_shared_ones():
     result = top_ancestors(["dog1", "bird2", "rock", "stranger"], TREE)
     assert result == {
         "dog1": ["animal", "mammal", "dog"], "bird2": ["animal", "bird", ""], "rock": ["", "", ""],

@@ -8,7 +8,7 @@ from devise_tf.evaluation.report import label_map as mapping
 from devise_tf.evaluation.report.label_map import LabelMap, label_map
 
 
-def test_label_map():
+def test_label_map_lays_near_vectors_together():
     rng = np.random.default_rng(0)
     vectors = np.repeat(np.eye(3, 8), 12, axis=0) + 0.05 * rng.normal(size=(36, 8))
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
@@ -31,7 +31,7 @@ def test_label_map_takes_some_of_many(monkeypatch):
     assert rows == sorted(rows) and result.groups == [f"g{i}" for i in rows] and result.seen == [i < 25 for i in rows]
 
 
-def test_no_label_map(monkeypatch):
+def test_no_label_map_of_few_labels_or_without_scikit_learn(monkeypatch):
     messages = []
     monkeypatch.setattr(mapping.logging, "warning", lambda message, *values: messages.append(message % values))
     assert label_map(np.eye(3), list("abc"), [True] * 3, list("abc")) is None
@@ -51,6 +51,6 @@ def test_no_label_map(monkeypatch):
         (lambda: label_map(np.zeros((5, 2)), list("abcd"), [True] * 5, ["x"] * 5), r"shape \(5, 2\), 4 ids"),
     ],
 )
-def test_errors(make, message):
+def test_wrong_lengths_and_infinite_points_are_named(make, message):
     with pytest.raises(ValueError, match=message):
         make()

@@ -41,7 +41,7 @@ def test_names_stay_in_the_frame(frame, expected):
     assert place_names(np.array([[1.0, 1]]), lambda point: boxes, frame, 5) == expected
 
 
-def test_t_sne_of_four():
+def test_t_sne_takes_as_few_as_four_vectors():
     vectors = np.random.default_rng(0).normal(size=(4, 3)).astype(np.float32)
     points = t_sne(vectors, 1)
     assert points.shape == (4, 2) and np.isfinite(points).all()

@@ -2,7 +2,7 @@ from devise_tf.evaluation.report.html.looks import Looks
 from devise_tf.evaluation.report.models import MODELS, ModelRow, in_order, models_of_samples
 
 
-def test_order():
+def test_models_stand_in_the_order_of_the_table():
     models = ["chance", "zebra", "l2", "conse", "alpha", "random", "profiles", "devise", "softmax"]
     expected = ["softmax", "devise", "profiles", "random", "conse", "l2", "alpha", "zebra", "chance"]
     assert in_order(models) == in_order(iter(expected[::-1])) == expected

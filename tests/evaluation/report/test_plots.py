@@ -14,7 +14,7 @@ NAMES = [f"label {i}" for i in range(36)]
 GROUPS = ["dog"] * 12 + ["bird, fish, …"] * 12 + ["other"] * 12
 
 
-def test_picture(tmp_path):
+def test_picture_has_points_names_and_legend(tmp_path):
     points = plot_label_vectors(tmp_path / "a.png", VECTORS, NAMES, GROUPS, seed=1)
     assert points.shape == (36, 2)
     # Every point's nearest one is of its own cluster.
@@ -30,7 +30,7 @@ def test_picture(tmp_path):
         assert (np.abs(pixels - np.array(color)).sum(axis=1) == 0).sum() > 30
 
 
-def test_few_labels(tmp_path):
+def test_four_labels_make_a_picture(tmp_path):
     plot_label_vectors(tmp_path / "a.png", np.eye(4), NAMES[:4], ["x"] * 4, title="Four")
     with Image.open(tmp_path / "a.png") as image:
         assert image.size == (1650, 1125)
@@ -44,13 +44,13 @@ def test_few_labels(tmp_path):
         (VECTORS, NAMES, NAMES, "12 groups at most"),
     ],
 )
-def test_errors(tmp_path, vectors, names, groups, message):
+def test_bad_arguments_are_named(tmp_path, vectors, names, groups, message):
     with pytest.raises(ValueError, match=message):
         plot_label_vectors(tmp_path / "a.png", vectors, names, groups)
     assert list(tmp_path.iterdir()) == []
 
 
-def test_without_the_extra(tmp_path, monkeypatch):
+def test_missing_packages_are_named(tmp_path, monkeypatch):
     find = importlib.util.find_spec
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "matplotlib" else find(name))
     with pytest.raises(ModuleNotFoundError, match=r"pip install 'devise_tf\[plots\]'. Received: no matplotlib"):

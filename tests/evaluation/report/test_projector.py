@@ -11,7 +11,7 @@ def read(path):
     return [line.split("\t") for line in path.read_text(encoding="utf-8").splitlines()]
 
 
-def test_files(tmp_path):
+def test_files_hold_vectors_and_texts(tmp_path):
     export_projector(tmp_path / "new", VECTORS, {"term": NAMES, "label": list("abcde")}, "label_vectors")
     np.testing.assert_allclose(np.array(read(tmp_path / "new" / "vectors.tsv"), float), VECTORS, rtol=1e-5)
     expected = [["term", "label"], ["cat", "a"], ["snow leopard", "b"], ["été", "c"], ["a b", "d"], ["fox", "e"]]
@@ -54,7 +54,7 @@ def test_tensorboard_reads_them(tmp_path, columns):
         (VECTORS, {"term": NAMES}, 'a" b'),
     ],
 )
-def test_errors(tmp_path, vectors, columns, name):
+def test_wrong_numbers_and_names_are_named(tmp_path, vectors, columns, name):
     with pytest.raises(ValueError, match="Received: "):
         export_projector(tmp_path / "new", vectors, columns, name)
     assert list(tmp_path.iterdir()) == []

@@ -78,7 +78,7 @@ def test_tables_hold_what_the_report_holds():
     assert tables[UNSEEN_TITLE][1]["devise"] == ["50.0 ±15.0"]
 
 
-def test_notes_and_seeds():
+def test_notes_and_spread_of_seeds_stand_below():
     text = markdown_tables(make_report())
     assert text.count("seeds") == 1 and "hit@1 in per cent, and number: random 10.0 to 50.0 (3)." in text
     assert text.endswith("- Something is to be known.\n- And something else.\n")
@@ -113,7 +113,7 @@ def test_the_papers_rows_stand_below():
     assert tables[SEEN_TITLE][1]["paper: devise (500-D)"] == ["53.2", "", "0.447"]
 
 
-def test_generalized_zero_shot():
+def test_generalized_table_has_penalties_where_there_are_some():
     report = make_report() | {"generalized": GENERALIZED}
     report["intervals"]["generalized"] = {"devise": {"harmonic": [0.1, 0.2], "penalized.harmonic": [0.3, 0.38]}}
     header, rows = parse(markdown_tables(report))[GENERALIZED_TITLE]
@@ -131,7 +131,7 @@ def test_generalized_zero_shot():
     assert parse(markdown_tables(report))[GENERALIZED_TITLE][0] == header[:5]
 
 
-def test_claims():
+def test_claims_are_listed_with_verdicts():
     claim = {"claim": "1. Softmax leads.", "verdict": "holds", "figures": "2.1 [1.5, 2.7] at k = 1"}
     text = markdown_tables(make_report() | {"claims": [claim]})
     expected = "- 1. Softmax leads. **Holds**: 2.1 [1.5, 2.7] at k = 1."
@@ -139,7 +139,7 @@ def test_claims():
 
 
 @pytest.mark.parametrize("folder", ["report", "deeper/still"])
-def test_write_report(tmp_path, folder):
+def test_report_is_written_as_three_files(tmp_path, folder):
     report, directory = make_report(), tmp_path / folder
     tables = write_report(str(directory), report, ReportDetails())
     assert sorted(path.name for path in directory.iterdir()) == ["index.html", "metrics.json", "tables.md"]

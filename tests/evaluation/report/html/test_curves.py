@@ -9,7 +9,7 @@ from devise_tf.evaluation.report.html.page import html_report
 from tests.helpers.report_example import KS, make_details, make_report, parse
 
 
-def test_curves():
+def test_curves_run_through_the_figures():
     document = parse(html_report(make_report(), make_details()))
     figure = document.one("figure", id="curve-seen")
     # The scales, from the ticks alone.
@@ -84,13 +84,13 @@ def test_long_curves_are_thinned():
         (0.0, ["0", "0.02", "0.04", "0.06", "0.08", "0.1"]),
     ],
 )
-def test_scales(most, ticks):
+def test_axes_end_at_round_figures(most, ticks):
     page = html_report({"command": ""}, ReportDetails(curves={"seen": {"devise": [0.0, most]}}))
     result = parse(page).one("figure", id="curve-seen").all("text", class_="tick")
     assert [node.text() for node in result if "dy" in node.attributes] == ticks
 
 
-def test_seen_against_unseen():
+def test_trade_chart_shows_seen_against_unseen_accuracy():
     document = parse(html_report(make_report(), make_details()))
     figure = document.one("figure", id="curve-generalized")
     grid = [node for node in figure.all("text", class_="tick") if node.text().replace(".", "").isdigit()]

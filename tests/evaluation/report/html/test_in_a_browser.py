@@ -98,7 +98,7 @@ def test_figures_under_the_pointer(open_page):
     assert figure.locator(".readout").is_hidden() and page.complaints == []
 
 
-def test_one_branch_of_the_map(open_page):
+def test_map_shows_one_group_at_a_click(open_page):
     page = open_page(html_report(make_report(), make_details()))
     button = page.locator("#map-legend").get_by_role("button", name="cat 2")
     button.focus()
@@ -111,7 +111,7 @@ def test_one_branch_of_the_map(open_page):
     assert page.locator("#label-map g.dim").count() == 0 and page.complaints == []
 
 
-def test_without_scripts_nothing_is_missing(open_page):
+def test_page_is_whole_without_scripts(open_page):
     page = open_page(html_report(make_report(), make_details()), java_script_enabled=False)
     assert page.locator("#label-rows tbody tr").count() == 3
     assert page.locator("#filter").is_hidden()
@@ -131,7 +131,7 @@ def test_hostile_text_in_a_browser(open_page):
 
 @pytest.mark.parametrize("width", [360, 1280])
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_it_fits_any_screen_in_either_scheme(open_page, scheme, width):
+def test_page_fits_any_screen_in_light_and_dark(open_page, scheme, width):
     report = make_report()
     report["command"] += " --labels=" + "/averylongpathwithoutanyspace" * 10
     page = open_page(html_report(report, make_details()), viewport={"width": width, "height": 640}, color_scheme=scheme)

@@ -8,7 +8,7 @@ from devise_tf.evaluation.report.label_map import LabelMap
 from tests.helpers.report_example import make_details, make_report, parse
 
 
-def test_map():
+def test_map_draws_labels_by_group_and_kind():
     document = parse(html_report(make_report(), make_details()))
     drawing = document.one("svg", id="label-map")
     titles = {node.one("title").text(): node.tag for tag in ("circle", "path") for node in drawing.all(tag)}
@@ -43,7 +43,7 @@ def test_printed_names_do_not_overlap():
         assert not any(a[0] < b[2] and b[0] < a[2] and a[1] < b[3] and b[1] < a[3] for b in boxes[:i])
 
 
-def test_many_groups():
+def test_groups_beyond_the_colors_are_gray():
     groups = [f"group {i % 15:02}" for i in range(45)] + ["group 00"]
     points = np.random.default_rng(0).normal(size=(46, 2))
     details = ReportDetails(map=LabelMap(points, [f"n{i}" for i in range(46)], [True] * 46, groups))

@@ -2,7 +2,7 @@ from devise_tf.evaluation.report.html.page import html_report
 from tests.helpers.report_example import cells, make_details, make_report, parse
 
 
-def test_confusions():
+def test_confusions_are_listed_by_model():
     table = parse(html_report(make_report(), make_details())).one("section", id="confusions").one("table")
     assert table.one("caption").text() == "DeViSE"
     assert [[cell.text() for cell in row.all("td")] for row in table.one("tbody").all("tr")] == [
@@ -11,7 +11,7 @@ def test_confusions():
     ]
 
 
-def test_labels():
+def test_labels_are_listed_with_their_figures():
     table = parse(html_report(make_report(), make_details())).one("table", id="label-rows")
     assert [node.text() for node in table.all("th", scope="col")] == [
         "label", "id", "terms", "trained", "images", "vector", "hit@1", "hit@1", "hit@5",
@@ -27,7 +27,7 @@ def test_labels():
     ]
 
 
-def test_coverage():
+def test_coverage_is_counted_and_listed():
     section = parse(html_report(make_report(), make_details())).one("section", id="coverage")
     assert section.one("table").one("thead").text() == "vector of the labellabels%images%"
     rows = {head: [figure for figure, _, _ in row][:4] for head, row in cells(section.one("table")).items()}

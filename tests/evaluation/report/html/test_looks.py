@@ -53,13 +53,13 @@ def test_names_are_legible():
             assert (max(light, back) + 0.05) / (min(light, back) + 0.05) > 4.5, model
 
 
-def test_solid_lines():
+def test_only_the_main_models_have_solid_lines():
     looks = Looks()
     solid = {rule.partition("{")[0] for rule in looks.styles()[0] if "--dash:none" in rule}
     assert solid == {f".{looks.style(model)}" for model in MAIN}
 
 
-def test_other_models():
+def test_models_without_an_entry_share_three_looks():
     looks = Looks()
     known = len(looks.styles()[0])
     styles = [looks.style(model) for model in ("a", "b", "c", "d", "a")]
@@ -71,7 +71,7 @@ def test_other_models():
     assert len(Looks().styles()[0]) == known
 
 
-def test_titles():
+def test_titles_are_escaped_and_cut():
     looks = Looks()
     assert looks.title("profiles") == "DeViSE, profiles" and looks.title("devise (500-D)") == "DeViSE (500-D)"
     assert looks.title("<b> (x)") == "&lt;b&gt; (x)" and looks.plain_title("x" * 50, 10) == "x" * 9 + "…"

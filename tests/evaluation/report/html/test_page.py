@@ -44,7 +44,7 @@ def test_the_page_needs_nothing_else():
     assert "1 image was left out" in measured
 
 
-def test_claims():
+def test_claims_are_listed_with_verdicts():
     section = parse(html_report(make_report(), ReportDetails())).one("section", id="claims")
     items = section.all("li")
     assert [item.one("span", class_="verdict").text() for item in items] == [
@@ -100,7 +100,7 @@ def test_figures_that_are_no_numbers():
     assert [row.all("td")[3].text() for row in rows] == ["–", "+0.002 to +0.018"]
 
 
-def test_text_from_data_is_text():
+def test_markup_in_data_is_escaped():
     document = parse(hostile_page())
     assert len(document.all("script")) == 2 and len(document.all("img")) == len(HOSTILE)
     for image in document.all("img"):
@@ -121,7 +121,7 @@ def test_text_that_utf8_does_not_have():
 
 
 @pytest.mark.slow
-def test_it_stays_small_with_all_of_imagenet():
+def test_page_stays_small_with_all_of_imagenet():
     count = 21841
     rng = np.random.default_rng(0)
     ids = [f"n{i:08}" for i in range(count)]
@@ -163,7 +163,7 @@ def test_it_stays_small_with_all_of_imagenet():
     assert "12 more samples would not fit" in document.one("section", id="samples").text()
 
 
-def test_what_is_too_large_is_cut(monkeypatch):
+def test_too_large_pages_show_fewer_rows(monkeypatch):
     details = make_details()
     details.samples = details.samples * 40
     details.label_rows = details.label_rows * 500

@@ -4,7 +4,7 @@ from devise_tf.evaluation.report.html.page import html_report
 from tests.helpers.report_example import jpeg, make_details, make_report, parse
 
 
-def test_samples():
+def test_samples_mark_true_and_near_labels():
     document = parse(html_report(make_report(), make_details()))
     card = document.one("article")
     source = card.one("img").attributes["src"]

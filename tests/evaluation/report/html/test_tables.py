@@ -5,7 +5,7 @@ from devise_tf.evaluation.report.html.page import html_report
 from tests.helpers.report_example import KS, cells, cells_of, make_report, parse
 
 
-def test_settings():
+def test_setting_tables_hold_figures_intervals_and_the_best_in_bold():
     report = make_report()
     document = parse(html_report(report, ReportDetails()))
     table = document.one("section", id="seen").one("table")
@@ -37,7 +37,7 @@ def test_settings():
     assert not other.all("p", class_="hint")
 
 
-def test_the_papers_figures():
+def test_paper_figures_stand_below():
     table = parse(html_report(make_report(), ReportDetails())).one("section", id="seen").one("table")
     first, paper = table.all("tbody")
     assert paper.attributes == {"class": "paper"} and "Frome et al., 2013" in paper.one("th", scope="rowgroup").text()
@@ -46,7 +46,7 @@ def test_the_papers_figures():
     assert [figure for figure, _, _ in cells(first)["DeViSE"]][0] == "53.2"
 
 
-def test_generalized():
+def test_generalized_table_shows_penalties_and_areas_where_there_are_some():
     report = make_report()
     table = parse(html_report(report, ReportDetails())).one("section", id="generalized").one("table")
     rows = cells(table)
@@ -61,7 +61,7 @@ def test_generalized():
     assert [row[-1][0] for row in cells(table).values()] == ["0.046", "–"]
 
 
-def test_differences():
+def test_differences_are_signed_and_drawn_to_one_scale():
     section = parse(html_report(make_report(), ReportDetails())).one("section", id="differences")
     parts = section.all("tbody")
     assert [part.one("th", scope="rowgroup").text() for part in parts] == ["Seen labels", "Generalized"]
