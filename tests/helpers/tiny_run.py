@@ -11,7 +11,9 @@ import numpy as np
 import tensorflow as tf
 from PIL import Image
 
+from devise_tf.config import Config
 from devise_tf.models import visual
+from devise_tf.training import make_strategy, train
 
 SEEN = ("cat", "dog", "oak", "pine", "rose")
 UNSEEN = ("fox",)
@@ -138,6 +140,11 @@ def run(config, **options):
     status, output = finish(start(config, **options))
     assert status == 0, output
     return output
+
+
+def start_run(config):
+    """Runs in this process; returns the tables."""
+    return train(Config(**config), make_strategy())
 
 
 def read_metrics(model_dir):

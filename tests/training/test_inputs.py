@@ -1,6 +1,5 @@
 """What a run is given: checked before anything is written, and held against what its directory has."""
 
-import math
 import os
 import shutil
 from pathlib import Path
@@ -11,15 +10,11 @@ import pytest
 from devise_tf import text
 from devise_tf.config import Config
 from devise_tf.labels import LabelSet, load_ids
-from devise_tf.layers import LabelDistanceLoss, LabelSoftmaxLoss
-from devise_tf.models.devise import SpaceRecipe
-from devise_tf.models.sources import TrainedRun
-from devise_tf.training import make_strategy, train
+from devise_tf.training import make_strategy
 from devise_tf.training.inputs import Inputs
 from devise_tf.training.run import Run
 from tests.helpers import tiny_run
-from tests.helpers.shared import shared
-from tests.helpers.tiny_run import PHASES, SEEN, read_metrics, read_report, settings
+from tests.helpers.tiny_run import SEEN, settings
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -29,49 +24,8 @@ def open_run(config):
     return Run(Config(**config), make_strategy())
 
 
-def start_run(config):
-    return train(Config(**config), make_strategy())
-
-
 def contents(directory):
     return {path: path.read_bytes() for path in Path(directory).rglob("*") if path.is_file()}
-
-
-@pytest.mark.slow
-def test_run_with_other_label_vectors_and_compared_recipes(tmp_path):
-    """Random terms, softmax loss and profiles; beside it the distance loss on first terms, and the whole recipe."""
-    inputs = tiny_run.make_inputs(tmp_path)
-    terms = {"cat": "cat, word1, word2", "dog": "dog, cat word3", "rose": "rose, word4"}
-    labels = [(label, terms.get(label, label)) for label in [*SEEN, "fox"]]
-    (tmp_path / "labels.txt").write_text("".join(f"{label}\t{its}\n" for label, its in labels))
-    config = settings(
-        inputs, tmp_path / "run", labels_file=str(tmp_path / "labels.txt"), random_models=0, cnn_epochs=0.6,
-        label_terms="random", devise_loss="softmax", temperature=0.1, label_profiles=True, compare="l2,profiles",
-    )  # fmt: skip
-    tables = start_run(config)
-    assert "Seen labels" in tables
-    run = TrainedRun(config["model_dir"])
-    names = ["devise", "devise_projection", "l2", "l2_projection", "profiles", "profiles_projection"]
-    assert run.networks() == ["softmax", *names]
-    devise, l2 = run.network("devise"), run.network("l2")
-    assert isinstance(devise.loss, LabelSoftmaxLoss) and devise.loss.temperature == 0.1
-    assert devise.space_recipe.label_terms == "random" and devise.profile_references.shape == (len(SEEN), 8)
-    assert isinstance(l2.loss, LabelDistanceLoss) and l2.space_recipe == SpaceRecipe()
-    found, vectors = text.load_vectors(tmp_path / "run" / "vectors.bin")
-    first = np.stack([vectors[found.index(label)] for label in SEEN])
-    first /= np.linalg.norm(first, axis=1, keepdims=True)
-    np.testing.assert_allclose(devise.profile_references, first, atol=1e-5)
-    np.testing.assert_allclose(l2.label_vectors, first, atol=1e-5)
-    lines = read_metrics(config["model_dir"])
-    assert {"devise_projection", "devise", "l2_projection", "l2"} <= {line["phase"] for line in lines}
-    assert all(math.isfinite(line["loss"]) for line in lines)
-    report = read_report(config["model_dir"])
-    for setting in ("seen", "unseen", "unseen+seen"):
-        assert {"devise", "l2", "profiles", "conse", "chance"} <= set(report[setting])
-    before = contents(tmp_path / "run")
-    assert start_run(config)  # all phases are done: the report alone
-    assert contents(tmp_path / "run").keys() == before.keys()
-    assert read_metrics(config["model_dir"]) == lines
 
 
 def write_labels(path, labels):
@@ -84,45 +38,6 @@ def inputs(tmp_path_factory):
     return tiny_run.make_inputs(tmp_path_factory.mktemp("inputs"))
 
 
-@pytest.fixture(scope="session")
-def gaps_run(tmp_path_factory):
-    """A whole run whose images have gaps; `fox` and `word0` are unseen.
-
-    `fox` is in `val` alone, `word0` in `train` alone, `dog` is not in `val`; `ghost` and `oak`'s `val` are empty.
-    """
-    return shared(tmp_path_factory, "gaps_run", make_gaps_run)
-
-
-def make_gaps_run(directory):
-    inputs = tiny_run.make_inputs(directory)
-    images = directory / "images"
-    shutil.rmtree(images / "train" / "fox")
-    shutil.copytree(images / "train" / "cat", images / "train" / "word0")
-    shutil.rmtree(images / "val" / "dog")
-    shutil.rmtree(images / "val" / "oak")
-    for folder in ("val/oak", "val/ghost", "train/ghost"):
-        (images / folder).mkdir()
-    (directory / "unseen.txt").write_text("fox\nword0\n")
-    config = settings(
-        inputs,
-        directory / "run",
-        visual_model="alexnet_tiny",
-        image_size=25,
-        resize_size=27,
-        cnn_epochs=0.6,
-        train_label_vectors=True,
-        text_weight=0.0,
-        text_learning_rate=0.1,
-        margin=0.5,
-        random_models=0,
-        checkpoint_seconds=60.0,
-    )
-    with pytest.raises(ValueError, match="none.txt"):
-        start_run({**config, "unseen_labels": str(directory / "none.txt")})
-    assert "Seen labels" in start_run(config)
-    return config
-
-
 def copy_of(config, directory):
     """The settings of a copy of a run, with its inputs, that may be changed."""
     old, new = os.path.dirname(config["model_dir"]), str(directory)
@@ -130,42 +45,6 @@ def copy_of(config, directory):
     flags = directory / "run" / "flags.txt"
     flags.write_text(flags.read_text().replace(old, new))
     return {name: value.replace(old, new) if isinstance(value, str) else value for name, value in config.items()}
-
-
-@pytest.mark.slow
-def test_labels_without_val_images_are_candidates(gaps_run):
-    config = gaps_run
-    report = read_report(config["model_dir"])
-    assert report["seen"]["chance"] == pytest.approx({"hit@1": 1 / 5, "hit@2": 2 / 5, "hit@5": 1})
-    assert report["unseen"]["chance"] == pytest.approx({"hit@1": 1 / 2, "hit@2": 1})
-    assert report["unseen+seen"]["chance"] == pytest.approx({"hit@1": 1 / 7, "hit@2": 2 / 7, "hit@5": 5 / 7})
-    assert report["images"] == {"seen": 12, "unseen": 4, "unseen+seen": 4}
-    assert report["labels"]["seen"] == {"labels": 3, "candidates": 5}
-    assert report["labels"]["unseen+seen"] == {"labels": 1, "candidates": 7}
-    model_dir = Path(config["model_dir"])
-    assert (model_dir / "unseen_labels.txt").read_text() == "fox\nword0\n"
-    assert LabelSet.load(model_dir / "labels.txt").ids == [*SEEN, "fox", "word0"]
-
-
-@pytest.mark.slow
-def test_alexnet_trains_in_all_phases(gaps_run):
-    config = gaps_run
-    lines = read_metrics(config["model_dir"])
-    assert list(dict.fromkeys(line["phase"] for line in lines)) == list(PHASES[:4])
-    assert all(math.isfinite(line["loss"]) for line in lines)
-    assert {"softmax", "devise"} <= set(read_report(config["model_dir"])["seen"])
-
-
-@pytest.mark.slow
-def test_ranking_loss_alone_moves_only_the_seen_labels_vectors(gaps_run):
-    """Without the weight of the text, the seen labels' vectors move, and nothing else does."""
-    config = gaps_run
-    terms, before = text.load_vectors(os.path.join(config["model_dir"], "vectors.bin"))
-    same, after = text.load_vectors(os.path.join(config["model_dir"], "trained_vectors.bin"))
-    assert same == terms
-    seen = np.isin(terms, SEEN)
-    assert np.abs(after - before)[seen].max(axis=1).min() > 1e-3
-    np.testing.assert_array_equal(after[~seen], before[~seen])
 
 
 @pytest.mark.parametrize("finished", [pytest.param(True, marks=pytest.mark.slow), False])
@@ -181,7 +60,7 @@ def test_other_unseen_labels_are_refused_by_a_started_run(request, inputs, tmp_p
     before, old = contents(config["model_dir"]), unseen.read_text()
     unseen.write_text("fox\nrose\n")
     with pytest.raises(ValueError, match="holds a run with other labels or other unseen labels.*Received: model_dir="):
-        start_run(config)
+        tiny_run.start_run(config)
     assert contents(config["model_dir"]) == before
     unseen.write_text(old)
     open_run(config)
@@ -204,13 +83,13 @@ def test_other_terms_are_refused_by_a_started_run(inputs, tmp_path):
 def test_changed_text_is_refused_by_an_unfinished_phase_1(tmp_path):
     inputs = tiny_run.make_inputs(tmp_path)
     config = settings(inputs, tmp_path / "run", phase="skip_gram")
-    start_run(config)
+    tiny_run.start_run(config)
     os.remove(tmp_path / "run" / "vectors.bin")
     before = contents(tmp_path / "run")
     with open(inputs["corpus"], "a") as file:
         file.write("cat dog\n")
     with pytest.raises(ValueError, match="The text has changed since .*corpus.ids.* Received: corpus="):
-        start_run(config)
+        tiny_run.start_run(config)
     assert contents(tmp_path / "run") == before
 
 
@@ -220,11 +99,11 @@ def test_phrases_become_terms(tmp_path):
         file.write("fire tree\n" * 5 + "the fire tree cat\n" * 3 + "new dog york\n" * 9)
     labels = write_labels(tmp_path / "labels.txt", [*SEEN, "fox"])
     config = settings(inputs, tmp_path / "run", phase="skip_gram", phrases=2, phrase_threshold=20.0, labels_file=labels)
-    start_run(config)
+    tiny_run.start_run(config)
     vocabulary = text.Vocabulary.load(tmp_path / "run" / "vocabulary.txt")
     assert vocabulary.counts[vocabulary.index["fire_tree"]] == 8 and "fire" not in vocabulary.index
     assert "fire_tree" in text.load_vectors(tmp_path / "run" / "vectors.bin")[0]
-    start_run(settings(inputs, tmp_path / "other", phase="skip_gram", labels_file=labels))
+    tiny_run.start_run(settings(inputs, tmp_path / "other", phase="skip_gram", labels_file=labels))
     assert not text.Vocabulary.load(tmp_path / "other" / "vocabulary.txt").phrases
 
 
@@ -334,7 +213,7 @@ def test_home_folder_is_expanded_in_paths(inputs, tmp_path, monkeypatch):
     monkeypatch.setenv("HOME", str(home))
     monkeypatch.chdir(elsewhere)
     write_labels(home / "labels.txt", [*SEEN, "fox", "word39"])
-    start_run(settings(inputs, "~/runs/x", phase="skip_gram", labels_file="~/labels.txt", min_count=10**6))
+    tiny_run.start_run(settings(inputs, "~/runs/x", phase="skip_gram", labels_file="~/labels.txt", min_count=10**6))
     assert list(elsewhere.iterdir()) == []
     # Labels' terms are in the vocabulary however rare, those without images too.
     terms, _ = text.load_vectors(home / "runs" / "x" / "vectors.bin")
@@ -344,7 +223,7 @@ def test_home_folder_is_expanded_in_paths(inputs, tmp_path, monkeypatch):
 def test_terms_with_white_space_are_ignored(inputs, tmp_path):
     path = tmp_path / "vectors.txt"
     path.write_text("".join(f"{term} {i} 1\n" for i, term in enumerate(["cat", "snow\u00a0leopard", "dog"])))
-    start_run(settings(inputs, tmp_path / "run", phase="skip_gram", corpus="", vectors=str(path)))
+    tiny_run.start_run(settings(inputs, tmp_path / "run", phase="skip_gram", corpus="", vectors=str(path)))
     terms, vectors = text.load_vectors(tmp_path / "run" / "vectors.bin")
     assert terms == ["cat", "dog"]
     np.testing.assert_array_equal(vectors, [[0, 1], [2, 1]])

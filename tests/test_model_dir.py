@@ -3,15 +3,13 @@ import json
 import os
 
 import pytest
-import tensorflow as tf
 
 from devise_tf.config import Config, Settings
 from devise_tf.files import atomic_path
 from devise_tf.model_dir import ModelDir
 from devise_tf.training import make_strategy, train
-from devise_tf.training.metrics_log import MetricsLog
 from tests.helpers import tiny_run
-from tests.helpers.tiny_run import read_metrics, settings
+from tests.helpers.tiny_run import settings
 
 
 def test_atomic_path_shows_whole_files_only(tmp_path):
@@ -65,33 +63,6 @@ def test_directory_gives_settings_models_and_missing_entries(tmp_path):
 def test_model_dir_must_be_named():
     with pytest.raises(ValueError, match="`model_dir` must name a directory"):
         ModelDir("")
-
-
-def test_metrics_after_a_step_are_dropped(tmp_path):
-    """Lines of other phases stay, and what a kill left of a line goes."""
-    model_dir = ModelDir(str(tmp_path))
-    logs = {phase: MetricsLog(model_dir, phase) for phase in ("skip_gram", "cnn")}
-    logs["cnn"].forget(after_step=0)
-    for phase, step in (("skip_gram", 5), ("cnn", 1), ("cnn", 2), ("cnn", 3)):
-        logs[phase].write(step, step / 3, {"loss": 0.1 * step})
-    with open(tmp_path / "metrics.jsonl", "a") as file:
-        file.write('{"phase": "cnn", "st')
-    logs["cnn"].forget(after_step=2)
-    lines = read_metrics(tmp_path)
-    assert [(line["phase"], line["step"]) for line in lines] == [("skip_gram", 5), ("cnn", 1), ("cnn", 2)]
-    assert lines[1] == {"phase": "cnn", "step": 1, "epoch": 0.3333, "loss": 0.1}
-
-
-def test_tensorboard_reads_the_metrics(tmp_path):
-    MetricsLog(ModelDir(str(tmp_path)), "cnn").write(7, 0.5, {"loss": 0.25, "accuracy": 0.5})
-    (path,) = glob.glob(str(tmp_path / "logs" / "cnn" / "events.out.tfevents.*"))
-    values = {
-        value.tag: (event.step, float(tf.make_ndarray(value.tensor)))
-        for record in tf.data.TFRecordDataset(path)
-        for event in [tf.compat.v1.Event.FromString(record.numpy())]
-        for value in event.summary.value
-    }
-    assert values == {"loss": (7, 0.25), "accuracy": (7, 0.5)}
 
 
 def test_other_settings_are_refused_and_free_ones_accepted(tmp_path):
