@@ -19,23 +19,23 @@ def plain(columns, labels, samples, seed):
     return np.array(means)
 
 
-def example(labelled, count=90):
+def example(labeled, count=90):
     """Correlated columns, and labels: none, of different numbers of images, or some that have the same images."""
     rng = np.random.default_rng(3)
     hits = rng.random((count, 1)) < 0.4
     columns = np.concatenate([hits, hits ^ (rng.random((count, 1)) < 0.1), rng.integers(0, 6, (count, 1)) / 5], axis=1)
-    if labelled == "some":
+    if labeled == "some":
         # Label 7 has a single image, and there is none of label 5.
         return columns.astype(float), np.append(rng.choice([0, 1, 1, 1, 2, 9], count - 1), 7)
-    if labelled == "equal":
+    if labeled == "equal":
         return np.concatenate([*[columns[:15]] * 5, columns[15:30]]).astype(float), np.repeat(np.arange(6), 15)
     return columns.astype(float), None
 
 
-@pytest.mark.parametrize("labelled", [None, "some", "equal"])
-def test_against_plain_resampling(labelled):
+@pytest.mark.parametrize("labeled", [None, "some", "equal"])
+def test_against_plain_resampling(labeled):
     """Means within 4 of their standard errors; quantiles within 0.15 deviations, some 4 standard errors of theirs."""
-    columns, labels = example(labelled)
+    columns, labels = example(labeled)
     result, expected = bootstrap_means(columns, labels, 4000, seed=1), plain(columns, labels, 4000, seed=2)
     assert result.shape == (4000, 3) and result.dtype == np.float64
     deviation = expected.std(axis=0)
@@ -47,10 +47,10 @@ def test_against_plain_resampling(labelled):
         assert (np.abs(gap) <= 0.15 * deviation + 1 / len(columns)).all()
 
 
-@pytest.mark.parametrize("labelled", [None, "some", "equal"])
-def test_bootstrapped_means_have_the_moments_of_the_images(labelled):
+@pytest.mark.parametrize("labeled", [None, "some", "equal"])
+def test_bootstrapped_means_have_the_moments_of_the_images(labeled):
     """The covariance of the means is that of the images over n; with labels the mean of the labels' over L."""
-    columns, labels = example(labelled)
+    columns, labels = example(labeled)
     groups = [columns] if labels is None else [columns[labels == label] for label in np.unique(labels)]
     result = bootstrap_means(columns, labels, 20000)
     mean = np.mean([group.mean(axis=0) for group in groups], axis=0)

@@ -192,7 +192,7 @@ def test_images_of_seen_and_of_unseen_labels_are_drawn_independently():
     assert width["harmonic"] == pytest.approx(width["seen"] / np.sqrt(2), rel=0.12)
 
 
-def test_penalties_between_neighbouring_numbers_of_single_precision():
+def test_penalties_between_neighboring_numbers_of_single_precision():
     """The middle between two such numbers is one of them when it is rounded: figure and interval must agree on it."""
     for exponent in range(4):
         low = np.nextafter(np.float32(1.5**exponent), np.float32(9))

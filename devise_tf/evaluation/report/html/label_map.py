@@ -55,7 +55,7 @@ def map_section(label_map: LabelMap | None, names: Mapping[str, str], labels: in
         members.setdefault(colors.get(label_map.groups[row], _GRAY), []).append(position)
     radius = float(np.clip(math.sqrt(5000 / len(rows)), 2.2, 5.5))
     layers, legend = [], []
-    for color in sorted(members, reverse=True):  # the grey ones below
+    for color in sorted(members, reverse=True):  # the gray ones below
         marks = [_mark(label_map, rows[i], points[i], radius, names) for i in members[color]]
         layers.append(f'<g class="g{color}">{"".join(marks)}</g>')
     for color in sorted(members):

@@ -55,7 +55,7 @@ def test_curves_run_through_the_figures():
     # One point is drawn too.
     single = document.one("figure", id="curve-unseen")
     assert single.one("path", class_="line").attributes["d"].count("L") == 1
-    # One colour a model throughout.
+    # One color a model throughout.
     styles = {node.text(): node.attributes["class"] for node in legend.all("li")}
     dots = {
         node.text(): node.all("i")[0].attributes["class"]

@@ -17,7 +17,7 @@ def test_map_draws_labels_by_group_and_kind():
         "dog (seen; other)": "circle",
         "snow leopard (seen; cat)": "circle",
     }
-    # "other" is grey, whatever its size, and lies below the rest.
+    # "other" is gray, whatever its size, and lies below the rest.
     layers = [node for node in drawing.all("g") if re.fullmatch(r"g\d+", node.attributes["class"])]
     assert [len(layer.all("title")) for layer in layers] == [1, 2] and layers[0].attributes["class"] == "g12"
     assert [node.text() for node in document.one("ul", id="map-legend").all("li")] == ["cat 2", "other 1"]

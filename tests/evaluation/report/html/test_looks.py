@@ -16,7 +16,7 @@ SIGHTS = {
 
 
 def colors(rules):
-    """Colours by CSS class, linear RGB."""
+    """Colors by CSS class, linear RGB."""
     result = {}
     for rule in rules:
         style, color = re.match(r"\.(m\d+)\{--c:#([0-9a-f]{6})", rule).groups()
