@@ -140,7 +140,7 @@ def test_record_from_many_threads(tmp_path):
     assert bad_images.count == 40
     lines = (tmp_path / "log").read_text().splitlines()
     assert len(lines) == len(set(lines)) == 40
-    assert sum(line.endswith("could be read when tried again") for line in lines) == 36
+    assert sum(line.endswith("could be read on the second try") for line in lines) == 36
 
 
 def test_invalid_arguments(tmp_path):
