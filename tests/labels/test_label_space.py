@@ -63,7 +63,7 @@ def test_order_follows_the_ids():
     np.testing.assert_allclose(found.values, [expected()[label] for label in reversed_ids], rtol=1e-5)
 
 
-def test_drop_leaves_out_what_cannot_be_composed():
+def test_drop_ignores_labels_that_cannot_be_composed():
     shuffled = MISSING.select(["n9", "n3", "n8", "n5"])
     found = WordSpace(TERMS, VECTORS, missing="drop").table(shuffled)
     assert found.ids == ["n3", "n5"] and found.unknown == ["n9", "n8"]
@@ -99,7 +99,7 @@ def test_long_lists_are_cut():
     assert "n20 " not in str(error.value)
 
 
-def test_bad_arguments():
+def test_invalid_arguments_are_named():
     with pytest.raises(ValueError, match="Received: missing='ignore'"):
         WordSpace(TERMS, VECTORS, missing="ignore")
     with pytest.raises(ValueError, match="None of these labels is known: neither they nor all the words of any"):
@@ -144,7 +144,7 @@ def test_mean_of_terms_and_profiles():
 IDS = [f"n{i}" for i in range(2000)]
 
 
-def test_random_label_vectors():
+def test_random_label_vectors_are_unit_norm_and_depend_on_id_and_seed():
     vectors = random_label_vectors(IDS, 16, seed=3)
     assert vectors.shape == (2000, 16) and vectors.dtype == np.float32
     np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), np.ones(2000), rtol=1e-6)

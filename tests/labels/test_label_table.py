@@ -36,7 +36,7 @@ def expected_by_terms(terms_of, vectors, query, k):
 
 
 @pytest.mark.parametrize("seed", range(40))
-def test_by_terms(seed):
+def test_answers_by_terms_follow_appendix_a2(seed):
     """3,200 queries. Small whole numbers, so that many scores are equal; few terms, so that labels share them."""
     rng = np.random.default_rng(seed)
     labels, pool = int(rng.integers(2, 30)), int(rng.integers(1, 60))
@@ -59,7 +59,7 @@ def test_by_terms(seed):
 
 @pytest.mark.parametrize("seed", range(20))
 @pytest.mark.parametrize("kind", ["labels", "outputs"])
-def test_by_label_vectors_and_by_outputs(kind, seed):
+def test_answers_by_label_vectors_and_outputs(kind, seed):
     """2,400 queries. Some candidates cannot be answered, and scores that are not numbers are never answers."""
     rng = np.random.default_rng(seed)
     ids = [f"label{i}" for i in range(rng.integers(2, 20))]
@@ -79,7 +79,7 @@ def test_by_label_vectors_and_by_outputs(kind, seed):
             assert answered == (ranked + [-1] * k)[:k]
 
 
-def test_by_hand():
+def test_shared_term_answers_both_labels():
     """Terms "crane" (bird and machine) and "derrick": the bird's first term is the nearest, which answers both."""
     vectors = {
         "bird": {"crane": [1.0, 0.0]},
@@ -93,7 +93,7 @@ def test_by_hand():
     assert [row[:2] for row in places] == [[0, 0], [0, 1]]
 
 
-def test_the_fourth_term_counts_and_the_fifth_does_not():
+def test_k_answers_look_at_4k_terms():
     """Label 0 has the four nearest terms and label 1 the next: it is the second answer of two, if 8 are looked at."""
     vectors = {"a": {f"a{i}": [9.0 - i] for i in range(4)}, "b": {"b": [1.0]}, "c": {f"c{i}": [5.0] for i in range(4)}}
     assert best(table_of_terms(["a", "b"], vectors), [[1.0]], 2) == ([[0, 1]], [[0, 4]])
@@ -104,7 +104,7 @@ def test_the_fourth_term_counts_and_the_fifth_does_not():
     assert best(table_of_terms(["a", "b"], vectors), [[1.0]], 2)[0] == [[0, -1]]
 
 
-def test_nothing_to_answer():
+def test_tables_without_known_labels_are_empty():
     nothing = (
         table_of_outputs(["a"], ["b"]),
         table_of_labels(["a"], {"b": [1.0]}),
@@ -124,7 +124,7 @@ def test_selected_labels_keep_their_values():
     assert len(table.select(["c"])) == 0
 
 
-def test_no_queries():
+def test_empty_batch_has_no_answers():
     """As of a batch none of whose images can be read."""
     candidates = table_of_terms(["a", "b"], {"a": {"t": [1.0], "u": [2.0]}, "b": {"t": [1.0]}})
     assert best(candidates, np.zeros((0, 1)), 2) == ([], [])

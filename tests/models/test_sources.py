@@ -43,7 +43,7 @@ def directory(tmp_path):
     return tmp_path
 
 
-def test_what_a_directory_says(directory):
+def test_directory_gives_labels_flags_and_settings(directory):
     run = TrainedRun(str(directory))
     assert run.directory == str(directory)
     assert run.flags == {"image_size": "24", "missing_labels": "compose", "phrases": "", "seed": "3", "a": "b=c"}
@@ -55,7 +55,7 @@ def test_what_a_directory_says(directory):
     assert (run.seen, run.unseen) == (LABELS.ids, [])
 
 
-def test_crop_and_models(directory):
+def test_crop_networks_and_models(directory):
     flags = directory / "flags.txt"
     flags.write_text(f"{flags.read_text()}--resize_size=28\n")
     run = TrainedRun(str(directory))
@@ -66,12 +66,12 @@ def test_crop_and_models(directory):
     assert run.models() == ["softmax", "devise", "devise_projection", "l2", "conse"]
 
 
-def test_the_home_folder_is_known(directory, monkeypatch):
+def test_home_folder_is_expanded(directory, monkeypatch):
     monkeypatch.setenv("HOME", str(directory.parent))
     assert TrainedRun(f"~/{directory.name}").directory == str(directory)
 
 
-def test_what_a_directory_lacks_is_named(directory):
+def test_missing_entries_are_named(directory):
     run = TrainedRun(str(directory))
     with pytest.raises(ValueError, match=r"flags.txt must have --resize_size. Received: --resize_size="):
         run.crop  # noqa: B018
@@ -96,7 +96,7 @@ def test_what_a_directory_lacks_is_named(directory):
             TrainedRun(str(path))
 
 
-def test_networks(directory):
+def test_networks_are_listed_and_loaded(directory):
     run = TrainedRun(str(directory))
     assert run.networks() == []
     model = network(loss=LabelSoftmaxLoss(), space_recipe=SpaceRecipe("mean"))
@@ -112,7 +112,7 @@ def test_networks(directory):
     assert loaded.space_recipe == SpaceRecipe("mean")
 
 
-def test_vectors_that_were_trained_on_are_those_of_devise_alone(directory):
+def test_only_devise_has_the_vectors_of_joint_training(directory):
     save_vectors(directory / "trained_vectors.bin", TERMS, 2 * VECTORS[::-1], "word2vec_binary")
     run = TrainedRun(str(directory))
     for name, expected in (("devise", 2 * VECTORS[::-1]), ("l2", VECTORS), ("conse", VECTORS)):
@@ -126,7 +126,7 @@ def test_vectors_that_were_trained_on_are_those_of_devise_alone(directory):
 
 @pytest.mark.parametrize("profiles", [False, True])
 @pytest.mark.parametrize("label_terms", ["first", "mean", "heads", "random"])
-def test_label_vectors_are_made_as_the_models_own(directory, label_terms, profiles):
+def test_label_vectors_follow_the_recipe_of_the_model(directory, label_terms, profiles):
     """A model of profiles keeps its references, whatever labels are asked for."""
     references = np.stack([unit(vector) for vector in np.random.default_rng(1).normal(size=(3, 4))]).astype(np.float32)
     recipe = SpaceRecipe(label_terms, SimilarityProfile(references, 0.5) if profiles else None)
@@ -162,7 +162,7 @@ def test_label_vectors_of_the_plain_space(directory, model):
     assert profile is None
 
 
-def test_missing_labels_are_what_the_run_did_with_them(directory):
+def test_missing_labels_default_to_the_setting_of_the_run(directory):
     run = TrainedRun(str(directory))
     more = LABELS.merged_with(LabelSet(["n9"], [["okapi"]]))
     with pytest.raises(ValueError, match=r"1 of 5 labels have no vector: n9 \(okapi\)"):
