@@ -88,41 +88,59 @@ def encode_with_beam(
                 f"{path} exists already: remove it, or choose another folder. Received: output_dir={output_dir!r}"
             )
     options = options or PipelineOptions([])
+    temporary = _set_up(options, output_dir)
+    files, fingerprint = _match(pattern)
+    os.makedirs(output_dir, exist_ok=True)
+    with _work_folder(temporary) as work:
+        vocabulary = _count(files, work, guaranteed, min_count, max_size, options, range_bytes, pattern)
+        reports = _encode(files, work, vocabulary, options, range_bytes)
+        if _match(pattern)[1] != fingerprint or sum(r["ids"] for r in reports) != vocabulary.counts.sum():
+            raise RuntimeError(f"The text was changed while it was read; run this again. Received: {pattern=}")
+        _write(vocabulary, reports, fingerprint, words, ids)
+    return EncodedCorpus.open(ids)
+
+
+def _set_up(options: PipelineOptions, output_dir: str) -> str:
+    """Completes the options; gives the folder of temporary files."""
     if options.view_as(StandardOptions).runner is None:
         options.view_as(StandardOptions).runner = _IN_PROCESS_RUNNER
     temporary = options.view_as(GoogleCloudOptions).temp_location or output_dir
     if set(temporary) & set("*?["):
         raise ValueError(f"Beam cannot write to a folder with `*`, `?` or `[` in its name. Received: {temporary}")
     FileSystems.set_options(options)
-    files, fingerprint = _match(pattern)
-    os.makedirs(output_dir, exist_ok=True)
-    work = FileSystems.join(temporary, f"beam-{uuid.uuid4().hex}")
+    return temporary
+
+
+@contextlib.contextmanager
+def _work_folder(parent: str) -> Iterator[str]:
+    """A new folder, which is removed in the end."""
+    work = FileSystems.join(parent, f"beam-{uuid.uuid4().hex}")
     FileSystems.mkdirs(work)
     try:
-        vocabulary = _count(files, work, guaranteed, min_count, max_size, options, range_bytes, pattern)
-        reports = _encode(files, work, vocabulary, options, range_bytes)
-        if _match(pattern)[1] != fingerprint or sum(r["ids"] for r in reports) != vocabulary.counts.sum():
-            raise RuntimeError(f"The text was changed while it was read; run this again. Received: {pattern=}")
-        information = {"version": VERSION, "vocabulary": vocabulary.fingerprint(), "corpus": fingerprint}
-        totals = [sum(report[name] for report in reports) for name in ("words", "ids", "sentences")]
-        information |= dict(zip(("num_words", "num_ids", "num_sentences"), totals, strict=True))
-        try:
-            _join(reports, ids)
-            vocabulary.save(words)
-            with atomic_write(sidecar_path(ids)) as handle:  # last: where it exists, the others do, too
-                handle.write(json.dumps(information, indent=1).encode("utf-8"))
-        except BaseException:
-            for path in (ids, words):
-                with contextlib.suppress(FileNotFoundError):
-                    os.unlink(path)
-            raise
+        yield work
     finally:
         try:
             # Buckets take the slash for a folder, Beam's local file system for the files in it.
             FileSystems.delete([work + "/" if "://" in work else work])
         except (OSError, BeamIOError) as error:
             logging.getLogger(__name__).warning("%s could not be removed: %s", work, error)
-    return EncodedCorpus.open(ids)
+
+
+def _write(vocabulary: Vocabulary, reports: Sequence[dict], fingerprint: list, words: str, ids: str) -> None:
+    """Writes the vocabulary, the joined ids and what they were made of, or nothing."""
+    information = {"version": VERSION, "vocabulary": vocabulary.fingerprint(), "corpus": fingerprint}
+    totals = [sum(report[name] for report in reports) for name in ("words", "ids", "sentences")]
+    information |= dict(zip(("num_words", "num_ids", "num_sentences"), totals, strict=True))
+    try:
+        _join(reports, ids)
+        vocabulary.save(words)
+        with atomic_write(sidecar_path(ids)) as handle:  # last: where it exists, the others do, too
+            handle.write(json.dumps(information, indent=1).encode("utf-8"))
+    except BaseException:
+        for path in (ids, words):
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(path)
+        raise
 
 
 def _match(pattern: str) -> tuple[list[tuple[int, str, int]], list]:

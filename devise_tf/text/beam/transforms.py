@@ -33,11 +33,13 @@ class GuaranteedTerms:
 
     @classmethod
     def of(cls, labels: Iterable[str], phrases: Iterable[str]) -> "GuaranteedTerms":
-        labels, phrases = set(map(normalize_term, labels)), set(map(normalize_term, phrases))
-        return cls(sorted(labels), sorted(phrase for phrase in phrases - labels if "_" in phrase))
+        """Those of labels and phrases in any spelling."""
+        label_terms, others = set(map(normalize_term, labels)), set(map(normalize_term, phrases))
+        return cls(sorted(label_terms), sorted(phrase for phrase in others - label_terms if "_" in phrase))
 
     @classmethod
     def load(cls, path: str) -> "GuaranteedTerms":
+        """Those that a file of JSON holds."""
         with open_file(path) as handle:
             return cls(*json.loads(handle.read()))
 
@@ -56,7 +58,7 @@ class CountTerms(beam.DoFn):
     def __init__(self, terms: str):
         self._terms, self._shared = terms, Shared()
 
-    def setup(self):
+    def setup(self) -> None:
         self._guaranteed = self._shared.acquire(lambda: GuaranteedTerms.load(self._terms), tag=self._terms)
 
     def process(self, piece):
@@ -77,7 +79,7 @@ class KeepTerms(beam.DoFn):
     def __init__(self, terms: str, min_count: int):
         self._terms, self._min_count, self._shared = terms, min_count, Shared()
 
-    def setup(self):
+    def setup(self) -> None:
         self._guaranteed = self._shared.acquire(lambda: GuaranteedTerms.load(self._terms), tag=self._terms)
 
     def process(self, item):
@@ -95,7 +97,7 @@ class EncodeRange(beam.DoFn):
     def __init__(self, vocabulary: str, target: str):
         self._path, self._target, self._shared = vocabulary, target, Shared()
 
-    def setup(self):
+    def setup(self) -> None:
         self._encoder = self._shared.acquire(lambda: _Encoder(self._path), tag=self._path)
 
     def process(self, piece):
