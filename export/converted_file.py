@@ -45,7 +45,7 @@ def load_converted(path: str | os.PathLike, threads: int | None = None) -> Calla
     return load(path, threads)
 
 
-def _load_litert(path, threads):
+def _load_litert(path: str, threads: int | None) -> Callable[[np.ndarray], np.ndarray]:
     check_packages(*LITERT[-1:])
     from ai_edge_litert.interpreter import Interpreter
 
@@ -56,7 +56,7 @@ def _load_litert(path, threads):
     return lambda pixels: runner(pixels=pixels)["embedding"]
 
 
-def _load_onnx(path, threads):
+def _load_onnx(path: str, threads: int | None) -> Callable[[np.ndarray], np.ndarray]:
     check_packages(*ONNX[-1:])
     import onnxruntime
 
@@ -69,7 +69,7 @@ def _load_onnx(path, threads):
     return lambda pixels: session.run(["embedding"], {"pixels": pixels})[0]
 
 
-def _damaged(path, error):
+def _damaged(path: str, error: Exception) -> ValueError:
     return ValueError(f"This is not a LiteRT or ONNX file, or it is damaged. Received: {path}: {one_line(error)}")
 
 

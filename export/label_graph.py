@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import tensorflow as tf
 
-from devise_tf.labels import LabelSpace, LabelTable, OutputSpace, WordSpace
+from devise_tf.labels import LabelSpace, LabelTable, OutputSpace, SimilarityProfile, WordSpace
 from devise_tf.layers.label_index import search_labels
 
 # Bounds of one request, over all its rows, which keep what it takes below a few hundred MiB.
@@ -18,10 +18,10 @@ def split_label_text(texts: tf.Tensor) -> tf.RaggedTensor:
     """The words of label texts, as `devise_tf.text.tokenize` gives them, by TensorFlow's core operations.
 
     Args:
-        texts: String tensor [L].
+        texts: string [L]. The texts.
 
     Returns:
-        Ragged string tensor [L, words]; a text without a letter and a number has none.
+        Ragged string tensor [L, words]; a text without letters and numbers has no words.
     """
     # A string may hold NUL, at which the lower case would end.
     texts = tf.strings.regex_replace(texts, r"\x00", " ")
@@ -34,9 +34,9 @@ class LabelGraph(tf.Module):
     """The labels that are answered without being asked for, and the terms that requests may name.
 
     Args:
-        texts: The label texts that are answered, [L].
-        terms: Normalized terms ("snow_leopard") that have a row, V different ones.
-        terms_file: Where they may be written, a line each; it becomes an asset of the SavedModel.
+        texts: list of str, [L]. The label texts that are answered.
+        terms: list of str, [V]. Normalized terms ("snow_leopard") that requests may name, all different.
+        terms_file: str. Where to write the terms, a line each; the file becomes an asset of the SavedModel.
     """
 
     def __init__(self, texts: Sequence[str], terms: Sequence[str], terms_file: str, name: str = "labels"):
@@ -70,17 +70,17 @@ class LabelGraph(tf.Module):
         scores, rows = search_labels(embedding, tf.convert_to_tensor(self.values), k)
         return tf.gather(self.texts, tf.maximum(rows, 0)), scores
 
-    def _find(self, texts):
+    def _find(self, texts: tf.Tensor) -> tuple[tf.Tensor, tf.RaggedTensor, tf.Tensor, tf.Tensor]:
         """Rows of whole terms [L], the words, rows of the words [all words], and how many of them have one [L]."""
         words = split_label_text(texts)
         with tf.control_dependencies([at_most(tf.size(words.flat_values), MAX_REQUEST_WORDS, "words in its labels")]):
             words = words.with_flat_values(tf.identity(words.flat_values))
         rows = self.table.lookup(tf.strings.reduce_join(words, axis=1, separator="_"))
         word_rows = self.table.lookup(words.flat_values)
-        found = tf.math.unsorted_segment_sum(
+        num_known = tf.math.unsorted_segment_sum(
             tf.cast(word_rows >= 0, tf.int32), words.value_rowids(), tf.shape(texts)[0]
         )
-        return rows, words, word_rows, found
+        return rows, words, word_rows, num_known
 
 
 class VectorGraph(LabelGraph):
@@ -90,17 +90,25 @@ class VectorGraph(LabelGraph):
     `devise_tf.labels.WordSpace`) is in the vectors of the labels that are answered, and in no others.
 
     Args:
-        texts: The label texts that are answered, [L].
-        label_vectors: float32 [L, D], their vectors, unit norm; with `profile` their profiles.
-        terms: Normalized terms that requests may name.
-        term_vectors: float32 [V, W], their vectors, none of them zero; W is D without `profile`.
-        terms_file: See `LabelGraph`.
-        heads: Whether the vector of the last word is added to that of a text of several, as by `label_terms="heads"`.
-        profile: `devise_tf.labels.similarity_profile.SimilarityProfile` of D references, which turns the unit-norm
-            vectors of texts into profiles. None: it is they that are compared.
+        texts, terms, terms_file: See `LabelGraph`.
+        label_vectors: float32 [L, D]. Unit-norm vectors of the answered labels; with `profile` their profiles.
+        term_vectors: float32 [V, W]. Vectors of the terms, none of them zero; W is D without `profile`.
+        heads: bool. Whether the vector of the last word is added to that of a text of several words, as with
+            `label_terms="heads"`.
+        profile: SimilarityProfile. D references, which turn the unit-norm vectors of texts into profiles. None: the
+            vectors themselves are compared.
     """
 
-    def __init__(self, texts, label_vectors, terms, term_vectors, terms_file, heads=False, profile=None):
+    def __init__(
+        self,
+        texts: Sequence[str],
+        label_vectors: np.ndarray,
+        terms: Sequence[str],
+        term_vectors: np.ndarray,
+        terms_file: str,
+        heads: bool = False,
+        profile: SimilarityProfile | None = None,
+    ):
         super().__init__(texts, terms, terms_file)
         self.label_vectors = tf.Variable(label_vectors, shape=[None, label_vectors.shape[1]], trainable=False)
         self.term_vectors = tf.Variable(term_vectors, shape=[None, term_vectors.shape[1]], trainable=False)
@@ -119,38 +127,38 @@ class VectorGraph(LabelGraph):
         """Vectors of label texts.
 
         Args:
-            texts: String tensor [L].
+            texts: string [L]. The texts.
 
         Returns:
             Unit-norm vectors float32 [L, D], zero for a text that misses a word's vector; the number of its words
             that are known, int32 [L], all of them where the term is found whole; and of its words, int32 [L].
         """
-        rows, words, word_rows, found = self._find(texts)
+        rows, words, word_rows, num_known = self._find(texts)
         count = tf.cast(words.row_lengths(), tf.int32)
         whole = rows >= 0
         sums = tf.math.unsorted_segment_sum(
             tf.gather(self.term_vectors, tf.maximum(word_rows, 0)), words.value_rowids(), tf.shape(texts)[0]
         )
         vectors = tf.where(whole[:, None], tf.gather(self.term_vectors, tf.maximum(rows, 0)), sums)
-        known_tokens = tf.where(whole, count, found)
+        known_tokens = tf.where(whole, count, num_known)
         known = (known_tokens == count) & (count > 0)
         vectors = unit_norm(tf.where(known[:, None], vectors, 0.0))[0]
         if self.heads:
-            # The row of the last word; of a text without words it is another's, which is not looked at.
+            # The row of the last word; for a text without words it is another's, which is not used.
             last = tf.gather(tf.concat([[-1], word_rows], 0), words.row_splits[1:])
             added = unit_norm(vectors + unit_norm(tf.gather(self.term_vectors, tf.maximum(last, 0)))[0])[0]
             vectors = tf.where((known & (count > 1) & (last >= 0))[:, None], added, vectors)
         if self.references is not None:
             # A zero vector is as similar to one reference as to another, which is a profile, too.
-            vectors = tf.where(known[:, None], self._profiles(vectors), 0.0)
+            vectors = tf.where(known[:, None], self._profiles(vectors, self.references), 0.0)
         return vectors, known_tokens, count
 
-    def _profiles(self, vectors):
+    def _profiles(self, vectors: tf.Tensor, references: tf.Variable) -> tf.Tensor:
         """`SimilarityProfile` by TensorFlow's operations: [L, W] -> [L, D]."""
-        values = tf.shape(vectors)[0] * self.references.shape[0]
+        values = tf.shape(vectors)[0] * references.shape[0]
         with tf.control_dependencies([at_most(values, 64 * MAX_REQUEST_SCORES, "values in vectors of its labels")]):
             vectors = tf.identity(vectors)
-        logits = tf.matmul(vectors, self.references, transpose_b=True) / self.profile_temperature
+        logits = tf.matmul(vectors, references, transpose_b=True) / self.profile_temperature
         return unit_norm(tf.exp(logits - tf.reduce_max(logits, axis=1, keepdims=True)))[0]
 
     def scores(self, embedding: tf.Tensor, texts: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
@@ -166,15 +174,21 @@ class OutputGraph(LabelGraph):
     """Labels as the outputs of a softmax: the terms of trained labels, and no others.
 
     Args:
-        texts: The label texts that are answered, [L].
-        columns: int [L], their outputs.
-        terms: Normalized terms that requests may name.
-        term_columns: int [V], the outputs that they stand for.
-        num_columns: Number of outputs, D.
-        terms_file: See `LabelGraph`.
+        texts, terms, terms_file: See `LabelGraph`.
+        columns: int [L]. The outputs of the answered labels.
+        term_columns: int [V]. The outputs that the terms stand for.
+        num_columns: int. Number of outputs, D.
     """
 
-    def __init__(self, texts, columns, terms, term_columns, num_columns, terms_file):
+    def __init__(
+        self,
+        texts: Sequence[str],
+        columns: Sequence[int] | np.ndarray,
+        terms: Sequence[str],
+        term_columns: Sequence[int],
+        num_columns: int,
+        terms_file: str,
+    ):
         super().__init__(texts, terms, terms_file)
         self.num_columns = num_columns
         self.label_columns = tf.Variable(np.asarray(columns, np.int32), shape=[None], trainable=False)
@@ -188,7 +202,7 @@ class OutputGraph(LabelGraph):
         embedding = tf.nn.softmax(outputs)
         return embedding, tf.norm(embedding, axis=1)
 
-    def _columns(self, texts):
+    def _columns(self, texts: tf.Tensor) -> tuple[tf.Tensor, tf.RaggedTensor]:
         rows, words, _, _ = self._find(texts)
         return tf.where(rows >= 0, tf.gather(self.term_columns, tf.maximum(rows, 0)), -1), words
 
@@ -204,8 +218,8 @@ class OutputGraph(LabelGraph):
     def scores(self, embedding: tf.Tensor, texts: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """Scores of label lists: embeddings [N, D], texts [N or 1, M] -> scores [N, M], known [N or 1, M]."""
         columns = tf.reshape(self._columns(tf.reshape(texts, [-1]))[0], tf.shape(texts))
-        places = tf.broadcast_to(tf.maximum(columns, 0), [tf.shape(embedding)[0], tf.shape(texts)[1]])
-        return tf.gather(embedding, places, batch_dims=1), columns >= 0
+        positions = tf.broadcast_to(tf.maximum(columns, 0), [tf.shape(embedding)[0], tf.shape(texts)[1]])
+        return tf.gather(embedding, positions, batch_dims=1), columns >= 0
 
 
 def label_graph(
@@ -223,12 +237,16 @@ def label_graph(
     return _GRAPHS[type(space)](space, table, texts, terms_file, max_terms)
 
 
-def _output_graph(space: OutputSpace, table, texts, terms_file, max_terms) -> OutputGraph:
+def _output_graph(
+    space: OutputSpace, table: LabelTable, texts: Sequence[str], terms_file: str, max_terms: int
+) -> OutputGraph:
     columns = space.columns
     return OutputGraph(texts, table.values, list(columns), list(columns.values()), len(space.outputs), terms_file)
 
 
-def _vector_graph(space: WordSpace, table, texts, terms_file, max_terms) -> VectorGraph:
+def _vector_graph(
+    space: WordSpace, table: LabelTable, texts: Sequence[str], terms_file: str, max_terms: int
+) -> VectorGraph:
     rows = space.term_rows(table.labels.names(), max_terms)
     terms, vectors = [space.terms[row] for row in rows], space.vectors[rows]
     return VectorGraph(texts, table.values, terms, vectors, terms_file, space.label_terms == "heads", space.profile)

@@ -8,6 +8,7 @@ import shutil
 import tempfile
 import uuid
 from collections.abc import Callable, Iterable
+from typing import Any
 
 _TAKEN = (errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR)
 _CLAIM = ".claim-"
@@ -95,7 +96,7 @@ def newest_version(base: str) -> str:
     raise ValueError(f"There is no exported version under this path; export one first. Received: {base!r}")
 
 
-def _publish_remote(base, build):
+def _publish_remote(base: str, build: Callable[[str], None]) -> str:
     gfile = _gfile()
     base = base.rstrip("/")
     gfile.exists(base)  # raises, before anything is built, where there is no such file system
@@ -127,7 +128,7 @@ def _publish_remote(base, build):
     return target
 
 
-def _copy(local, target):
+def _copy(local: str, target: str) -> None:
     gfile = _gfile()
     files = [os.path.relpath(os.path.join(top, name), local) for top, _, names in os.walk(local) for name in names]
     for name in sorted(files, key=lambda name: (name == "saved_model.pb", name)):
@@ -135,20 +136,20 @@ def _copy(local, target):
         gfile.copy(os.path.join(local, name), f"{target}/{name}")
 
 
-def _gfile():
+def _gfile() -> Any:
     import tensorflow as tf  # late: a local path needs none of it
 
     return tf.io.gfile
 
 
-def _write_through(directory):
+def _write_through(directory: str) -> None:
     for top, _, names in os.walk(directory):
         for name in names:
             _fsync(os.path.join(top, name))
         _fsync(top)
 
 
-def _fsync(path):
+def _fsync(path: str) -> None:
     handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)

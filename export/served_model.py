@@ -18,6 +18,7 @@ from devise_tf.images.decode_image import decode_image, resize_and_crop
 
 _MAX_REQUEST_PIXEL_BYTES = 2**26
 _MAX_BATCHED_IMAGES = 65_536
+Run = Callable[[tf.Tensor], tf.Tensor]  # from pixels to what the network gives
 
 
 @dataclasses.dataclass(frozen=True)
@@ -88,7 +89,7 @@ class ServedModel(tf.Module):
 
         # One function for all signatures: each would hold a copy of the network's graph otherwise.
         @tf.function(input_signature=[spec])
-        def run(pixels):
+        def run(pixels: tf.Tensor) -> tf.Tensor:
             return tf.cast(network(pixels, training=False), tf.float32)
 
         traced = run.get_concrete_function()
@@ -100,7 +101,7 @@ class ServedModel(tf.Module):
         self._run = _if_any(_in_batches(run, spec, batching), width) if batching else self._run_alone
 
         @tf.function(input_signature=[tf.TensorSpec([None], tf.string, name="image_bytes")])
-        def prepare(image_bytes):
+        def prepare(image_bytes: tf.Tensor) -> tf.Tensor:
             with tf.control_dependencies([at_most(tf.size(image_bytes), self.max_request_images, "images")]):
                 image_bytes = tf.identity(image_bytes)
             return tf.map_fn(
@@ -159,7 +160,7 @@ class ServedModel(tf.Module):
         answer = self._serving_default(features["image/encoded"])
         return {"classes": answer["labels"], "scores": answer["scores"]}
 
-    def _embedding(self, pixels, run=None):
+    def _embedding(self, pixels: tf.Tensor, run: Run | None = None) -> tuple[tf.Tensor, tf.Tensor]:
         return self.labels.embedding((run or self._run)(pixels))
 
     def _classify(self, image_bytes: tf.Tensor, labels: tf.Tensor) -> dict[str, tf.Tensor]:
@@ -186,17 +187,17 @@ class ServedModel(tf.Module):
         }
 
 
-def _if_any(run, width):
+def _if_any(run: Run, width: int) -> Run:
     """`run` for any number of images: networks, and batches that wait for company, know no empty batch."""
 
-    def run_if_any(pixels):
+    def run_if_any(pixels: tf.Tensor) -> tf.Tensor:
         outputs = tf.cond(tf.shape(pixels)[0] > 0, lambda: run(pixels), lambda: tf.zeros([0, width]))
         return tf.ensure_shape(outputs, [None, width])
 
     return run_if_any
 
 
-def _in_batches(run, spec, batching):
+def _in_batches(run: Run, spec: tf.TensorSpec, batching: Batching) -> Run:
     @tf.nondifferentiable_batch_function(
         num_batch_threads=batching.threads,
         # This bounds a request, which is split; the last of the allowed sizes bounds a batch. All are allowed, since a
@@ -207,7 +208,7 @@ def _in_batches(run, spec, batching):
         max_enqueued_batches=_MAX_BATCHED_IMAGES,
         enable_large_batch_splitting=True,
     )
-    def run_batch(pixels):
+    def run_batch(pixels: tf.Tensor) -> tf.Tensor:
         return run(tf.ensure_shape(pixels, spec.shape))
 
     return run_batch

@@ -10,8 +10,9 @@ import base64
 import binascii
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from itertools import chain
+from typing import Any
 
 import numpy as np
 from tensorflow.core.example import example_pb2
@@ -102,7 +103,7 @@ def _number(text: str) -> float:
     return number
 
 
-def _columns(instances, dtypes):
+def _columns(instances: Any, dtypes: Mapping[str, int]) -> dict[str, Any]:
     if not isinstance(instances, list) or not instances:
         raise invalid(f"JSON Value: {_text(instances)} 'instances' must be a list that is not empty")
     keyed = _is_keyed(instances[0])
@@ -125,7 +126,7 @@ def _columns(instances, dtypes):
     return {next(iter(dtypes)): instances}
 
 
-def _whole(inputs, dtypes):
+def _whole(inputs: Any, dtypes: Mapping[str, int]) -> dict[str, Any]:
     if not _is_keyed(inputs):
         if len(dtypes) > 1:
             raise invalid(
@@ -139,17 +140,18 @@ def _whole(inputs, dtypes):
     return {name: inputs[name] for name in dtypes}
 
 
-def _is_keyed(value):
+def _is_keyed(value: Any) -> bool:
     return isinstance(value, dict) and not _is_base64(value)
 
 
-def _is_base64(value):
+def _is_base64(value: dict) -> bool:
     return len(value) == 1 and isinstance(value.get("b64"), str)
 
 
-def _array(name, value, dtype):
+def _array(name: str, value: Any, dtype: int) -> np.ndarray:
     """A dense array of nested lists. Level by level, and each level at once: pixels are many."""
-    shape, level = [], [value]
+    shape: list[int] = []
+    level: list[Any] = [value]
     while level and (kinds := set(map(type, level))) & {list}:
         if len(kinds) > 1:
             stray = next(item for item in level if not isinstance(item, list))
@@ -161,7 +163,7 @@ def _array(name, value, dtype):
             raise invalid(f"{name}: Lists nested deeper than {_MAX_RANK}")
         shape += sizes
         level = list(chain.from_iterable(level))
-    array = np.empty(len(level), NUMPY_TYPES[dtype])
+    array: np.ndarray = np.empty(len(level), NUMPY_TYPES[dtype])
     if dtype == types_pb2.DT_STRING:
         array[:] = [_bytes(item, name) for item in level]
     else:
@@ -170,7 +172,7 @@ def _array(name, value, dtype):
     return array.reshape(shape)
 
 
-def _check_numbers(values, dtype, name):
+def _check_numbers(values: Sequence[Any], dtype: int, name: str) -> None:
     allowed = {int, float} if dtype in _FLOAT_DIGITS else {bool} if dtype == types_pb2.DT_BOOL else {int}
     if not set(map(type, values)) <= allowed:
         stray = next(value for value in values if type(value) not in allowed)
@@ -192,11 +194,11 @@ def _check_numbers(values, dtype, name):
         )
 
 
-def _is_lossy(value, limit):
+def _is_lossy(value: float, limit: float) -> bool:
     return isinstance(value, int) or (math.isfinite(value) and abs(value) > limit)
 
 
-def _bytes(value, name):
+def _bytes(value: Any, name: str) -> bytes:
     if isinstance(value, str):
         try:
             return value.encode()
@@ -212,7 +214,7 @@ def _bytes(value, name):
     return _decode_base64(value["b64"], name)
 
 
-def _decode_base64(text, name):
+def _decode_base64(text: str, name: str) -> bytes:
     # Padding may be left out, and white space be put in, as TF Serving allows.
     text = "".join(text.split())
     try:
@@ -221,7 +223,7 @@ def _decode_base64(text, name):
         raise invalid(f"{name}: Unable to base64 decode. Received: {shorten(ascii(text))}") from None
 
 
-def _example(value):
+def _example(value: Any) -> bytes:
     if not isinstance(value, dict):
         raise invalid(f"Example must be JSON object but got JSON {_JSON_TYPES.get(type(value), 'Number')}")
     example = example_pb2.Example()
@@ -247,7 +249,7 @@ def _example(value):
     return example.SerializeToString()
 
 
-def _text(value):
+def _text(value: Any) -> str:
     """A value as an error shows it."""
     if isinstance(value, dict):
         return shorten("{" + ", ".join(f'"{key}": …' for key in list(value)[:4]) + "}")

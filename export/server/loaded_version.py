@@ -95,7 +95,7 @@ class LoadedVersion:
             raise from_tensorflow(error) from None
         return dict(zip(names, values, strict=True))
 
-    def _callable(self, signature, outputs):
+    def _callable(self, signature: Signature, outputs: tuple[str, ...]) -> Any:
         key = (id(signature), outputs)
         run = self._callables.get(key)
         if run is None:
@@ -126,7 +126,7 @@ def check_input_names(signature: Signature, names: Iterable[str]) -> None:
         )
 
 
-def _tensors(stored):
+def _tensors(stored: Mapping[str, Any]) -> dict[str, Tensor]:
     return {
         name: Tensor(
             info.name,
@@ -139,21 +139,20 @@ def _tensors(stored):
     }
 
 
-def _check_input(name, tensor, array):
+def _check_input(name: str, tensor: Tensor, array: np.ndarray) -> None:
     if array.dtype != NUMPY_TYPES.get(tensor.dtype):
         raise invalid(f"Expects {name} to be {dtype_name(tensor.dtype)} but {_type_name(array)} is provided")
-    fits = tensor.shape is None or (
-        len(tensor.shape) == array.ndim
-        and all(size is None or size == actual for size, actual in zip(tensor.shape, array.shape, strict=True))
-    )
-    if not fits:
+    if tensor.shape is None:
+        return
+    pairs = zip(tensor.shape, array.shape, strict=False)
+    if len(tensor.shape) != array.ndim or any(size not in (None, actual) for size, actual in pairs):
         shape = ",".join("?" if size is None else str(size) for size in tensor.shape)
         raise invalid(f"Expects {name} to have the shape [{shape}]. Received: {list(array.shape)}")
 
 
-def _type_name(array):
+def _type_name(array: np.ndarray) -> str:
     return "string" if array.dtype == object else dtype_name(tf.as_dtype(array.dtype).as_datatype_enum)
 
 
-def _set(names):
+def _set(names: Iterable[str]) -> str:
     return "{" + ",".join(sorted(names)) + "}"

@@ -1,6 +1,7 @@
 """What the server says of its model, as protocol messages."""
 
 from google.protobuf import json_format
+from google.protobuf.message import Message
 from tensorflow_serving.apis import get_model_metadata_pb2, get_model_status_pb2
 
 from devise_tf.export.server.loaded_version import LoadedVersion
@@ -54,11 +55,11 @@ def metadata_json(response: get_model_metadata_pb2.GetModelMetadataResponse, ver
     return f'{{\n"model_spec":{spec},\n"metadata": {{"signature_def": {signatures}}}\n}}\n'
 
 
-def _signature_map(version):
+def _signature_map(version: LoadedVersion) -> get_model_metadata_pb2.SignatureDefMap:
     return get_model_metadata_pb2.SignatureDefMap(signature_def=version.signature_defs)
 
 
-def _to_json(message):
+def _to_json(message: Message) -> str:
     return json_format.MessageToJson(
         message, always_print_fields_with_no_presence=True, preserving_proto_field_name=True, indent=1
     )

@@ -139,7 +139,7 @@ class ModelVersions:
         self._unload()
         return not self._retired and not self._thread.is_alive()
 
-    def _watch(self):
+    def _watch(self) -> None:
         while True:
             with self._changed:
                 self._changed.wait_for(lambda: self._stopping or self._idle(), self._poll_seconds)
@@ -155,7 +155,7 @@ class ModelVersions:
                 logging.warning("Cannot read the base path; the version that is served stays: %s", problem)
             self._problem = problem
 
-    def _poll(self):
+    def _poll(self) -> None:
         names = _find_versions(self.base)
         self._failures = {number: failure for number, failure in self._failures.items() if number in names}
         newest = max(names, default=None)
@@ -168,7 +168,7 @@ class ModelVersions:
         if times <= _LOAD_RETRIES and time.monotonic() >= retry_at:
             self._load(newest, f"{self.base.rstrip('/')}/{names[newest]}")
 
-    def _load(self, number, path):
+    def _load(self, number: int, path: str) -> None:
         self._set_status(VersionStatus(number, "START"))
         self._set_status(VersionStatus(number, "LOADING"))
         try:
@@ -190,7 +190,7 @@ class ModelVersions:
         if self.served == number:
             logging.info("Version %d is served.", number)
 
-    def _serve(self, version):
+    def _serve(self, version: LoadedVersion | None) -> None:
         """Puts a version, or nothing, in the place of the one that is served."""
         with self._changed:
             if version and self._stopping:  # meanwhile
@@ -204,7 +204,7 @@ class ModelVersions:
                 self._retired.append(old)
         self._unload()
 
-    def _why_nothing_is_served(self):
+    def _why_nothing_is_served(self) -> str:
         for status in self.statuses():
             return f"Version {status.number} cannot be served: {status.code}: {status.message}"
         if tf.io.gfile.exists(f"{self.base.rstrip('/')}/saved_model.pb"):
@@ -214,10 +214,10 @@ class ModelVersions:
             "there, or wait for one (--wait_for_version)."
         )
 
-    def _idle(self):
+    def _idle(self) -> list[LoadedVersion]:
         return [version for version in self._retired if not version.users]
 
-    def _unload(self):
+    def _unload(self) -> None:
         """Unloads what no request uses any more."""
         with self._changed:
             idle = self._idle()
@@ -229,7 +229,7 @@ class ModelVersions:
                 self._set_status(VersionStatus(version.number, "END"))
             logging.info("Version %d is unloaded.", version.number)
 
-    def _set_status(self, status):
+    def _set_status(self, status: VersionStatus) -> None:
         with self._changed:
             self._statuses[status.number] = status
             ended = [number for number, status in self._statuses.items() if status.state == "END"]
@@ -237,7 +237,7 @@ class ModelVersions:
                 del self._statuses[number]
 
 
-def _find_versions(base):
+def _find_versions(base: str) -> dict[int, str]:
     """Names of the children that are versions, by number."""
     if not tf.io.gfile.exists(base):
         raise FileNotFoundError(

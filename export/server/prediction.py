@@ -1,6 +1,7 @@
 """Predict and classify requests as protocol messages, answered by a loaded version."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -148,7 +149,7 @@ def _check_outputs(signature: Signature, names: Sequence[str]) -> None:
         raise invalid(f"duplicate output tensor alias: {', '.join(sorted(names))}")
 
 
-def _set_model_spec(spec, name, signature_name, number):
+def _set_model_spec(spec: Any, name: str, signature_name: str, number: int) -> None:
     spec.name = name
     spec.signature_name = signature_name
     spec.version.value = number

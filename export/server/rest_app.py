@@ -9,6 +9,7 @@ import json
 import os
 import re
 import threading
+from collections.abc import Mapping
 from concurrent.futures import Executor
 from urllib.parse import unquote
 
@@ -17,6 +18,7 @@ from aiohttp import web
 
 from devise_tf.export.server.json_answers import classify_answer, predict_answer
 from devise_tf.export.server.json_requests import classify_examples, parse_json, predict_inputs
+from devise_tf.export.server.loaded_version import LoadedVersion, Signature
 from devise_tf.export.server.model_messages import metadata_json, model_metadata, model_status, status_json
 from devise_tf.export.server.model_versions import ModelVersions
 from devise_tf.export.server.prediction import run_classify
@@ -28,6 +30,7 @@ METRICS_PATH = "/monitoring/prometheus/metrics"
 _MODEL = r"/v1/models/(?P<name>[^/:]+)(?:/versions/(?P<number>[0-9]+)|/labels/(?P<label>[^/:]+))?"
 _POST = re.compile(rf"{_MODEL}:(?P<method>classify|regress|predict)", re.IGNORECASE)
 _GET = re.compile(rf"{_MODEL}(?P<metadata>/metadata)?", re.IGNORECASE)
+Model = tuple[str, int | None, str]  # name, version or None, and label or ""
 _BODY_SECONDS = 60
 _SMALL_BODY = 2**20
 _HEADERS = {"X-Content-Type-Options": "nosniff", "Cache-Control": "no-store", "Referrer-Policy": "no-referrer"}
@@ -65,7 +68,7 @@ class RestApp:
         application.router.add_route("*", "/{path:.*}", self._handle)
         return application
 
-    async def _handle(self, request):
+    async def _handle(self, request: web.Request) -> web.Response:
         path = request.rel_url.raw_path
         if re.match("/v1/", path, re.IGNORECASE):
             return await self._handle_api(request, path)
@@ -79,7 +82,7 @@ class RestApp:
         metrics = prometheus_client.generate_latest(self._gate.registry)
         return web.Response(body=metrics, headers={"Content-Type": prometheus_client.CONTENT_TYPE_LATEST, **_HEADERS})
 
-    async def _handle_api(self, request, path):
+    async def _handle_api(self, request: web.Request, path: str) -> web.Response:
         try:
             if request.method == "POST" and (match := _POST.fullmatch(path)):
                 method = match["method"].lower()
@@ -98,7 +101,7 @@ class RestApp:
             return _error(error.http_status, str(error))
         return web.Response(body=answer, content_type="application/json", charset="utf-8", headers=_HEADERS)
 
-    async def _read(self, request):
+    async def _read(self, request: web.Request) -> bytes:
         too_large = RequestError(
             "RESOURCE_EXHAUSTED",
             f"The body is larger than {self._max_bytes} bytes (--max_request_mb).",
@@ -116,13 +119,13 @@ class RestApp:
         except (web.RequestPayloadError, ConnectionError) as error:
             raise invalid(f"The body did not arrive whole: {error}") from None
 
-    def _get(self, method, model):
+    def _get(self, method: str, model: Model) -> str:
         if method == "status":
             return status_json(model_status(self._versions, *model))
         with self._versions.acquire(*model) as version:
             return metadata_json(model_metadata(self._versions, version), version)
 
-    def _post(self, method, model, body):
+    def _post(self, method: str, model: Model, body: bytes) -> bytes:
         with self._versions.acquire(*model) as version:
             if method == "regress":
                 raise RequestError("FAILED_PRECONDITION", "Regression is not served: no signature answers with it.")
@@ -132,18 +135,22 @@ class RestApp:
                 if method == "classify":
                     examples = classify_examples(document)
                 else:
-                    signature = version.signatures.get(name)
-                    if signature is None:
-                        raise invalid(f'Serving signature name: "{name}" not found in signature def')
-                    dtypes = {alias: tensor.dtype for alias, tensor in signature.inputs.items()}
+                    dtypes = {alias: tensor.dtype for alias, tensor in _signature(version, name).inputs.items()}
                     inputs, by_rows = predict_inputs(document, dtypes)
                 del document, body
             if method == "classify":
                 return classify_answer(*run_classify(version, name, examples))
-            return predict_answer(version.run(signature, inputs), by_rows)
+            return predict_answer(version.run(_signature(version, name), inputs), by_rows)
 
 
-def _model(match):
+def _signature(version: LoadedVersion, name: str) -> Signature:
+    signature = version.signatures.get(name)
+    if signature is None:
+        raise invalid(f'Serving signature name: "{name}" not found in signature def')
+    return signature
+
+
+def _model(match: re.Match) -> Model:
     """Name, version or None, and label or "" of the model that a path names."""
     digits = match["number"]
     if digits and (len(digits) > 19 or int(digits) >= 2**63):
@@ -151,7 +158,7 @@ def _model(match):
     return unquote(match["name"]), int(digits) if digits else None, unquote(match["label"] or "")
 
 
-def _error(status, message, headers=None):
+def _error(status: int, message: str, headers: Mapping[str, str] | None = None) -> web.Response:
     return web.Response(
         status=status,
         text=json.dumps({"error": message}),
@@ -160,7 +167,7 @@ def _error(status, message, headers=None):
     )
 
 
-def _load_page(name, max_bytes):
+def _load_page(name: str, max_bytes: int) -> tuple[str, str]:
     """The page and its Content-Security-Policy: it runs and loads nothing but what is written in it."""
     with open(os.path.join(os.path.dirname(__file__), "page.html"), encoding="utf-8") as file:
         page = file.read()

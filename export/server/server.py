@@ -165,20 +165,20 @@ class Server:
     def __enter__(self) -> "Server":
         return self.start()
 
-    def __exit__(self, *_) -> None:
+    def __exit__(self, *_: object) -> None:
         self.stop()
 
 
-def _model_name(export_dir):
+def _model_name(export_dir: str) -> str:
     name = os.path.basename(export_dir.rstrip("/"))
     return name if re.fullmatch("[^/:]+", name) else "devise"
 
 
-def _join(host, port):
+def _join(host: str, port: int) -> str:
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
-def _bind(host, port, flag):
+def _bind(host: str, port: int, flag: str) -> socket.socket:
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(
             host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
