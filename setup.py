@@ -48,7 +48,7 @@ setup(
     package_data={
         "": [
             f"**/*.{ending}"
-            for ending in ("flags", "txt", "md", "tsv", "npz", "html", "config", "yaml", "json", "pbtxt", "typed")
+            for ending in "flags txt md tsv npz html config yaml json toml pbtxt typed".split()
         ]
     },
     zip_safe=False,

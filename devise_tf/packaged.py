@@ -1,7 +1,9 @@
 """Files that come with the package: recipes, presets, vectors, hierarchies and label lists, by kind and name."""
 
 import os
+import tomllib
 from pathlib import Path
+from typing import Any
 
 import devise_tf
 
@@ -9,10 +11,13 @@ import devise_tf
 _PATTERNS = {
     "recipe": "**/*.flags",
     "preset": "*/*.json",
+    "architectures": "*/architectures.toml",
     "vectors": "skip_gram/*.npz",
     "hierarchy": "*/hierarchy.txt",
     "labels": "imagenet/labels_*.txt",
 }
+# Kinds whose files all have one name: they go by the folders that they lie in.
+_BY_FOLDER = ("architectures", "hierarchy")
 
 
 def models_folder() -> Path:
@@ -25,15 +30,32 @@ def packaged_files(kind: str) -> dict[str, str]:
     """Returns the files of a kind that come with the package.
 
     Args:
-        kind: String. `"recipe"` (flagfiles), `"preset"` (pretrained models), `"vectors"`, `"hierarchy"` or
-            `"labels"`.
+        kind: String. `"recipe"` (flagfiles), `"preset"` (pretrained models), `"architectures"` (of visual models),
+            `"vectors"`, `"hierarchy"` or `"labels"`.
 
     Returns:
-        Paths by name, sorted by name: that of the folder for a hierarchy, else the file's without the extension.
+        Paths by name, sorted by name: that of the folder for a hierarchy or architectures, else the file's without
+        the extension.
     """
     paths = models_folder().glob(_PATTERNS[kind])
-    by_name = {path.parent.name if kind == "hierarchy" else path.stem: str(path) for path in paths}
+    by_name = {path.parent.name if kind in _BY_FOLDER else path.stem: str(path) for path in paths}
     return dict(sorted(by_name.items()))
+
+
+def packaged_architectures() -> dict[str, dict[str, Any]]:
+    """The architectures of visual models that the model folders have, as data.
+
+    Returns:
+        For each name its entries in `architectures.toml`, its `folder`, and those that a folder has for all of its
+        architectures: `builder`, and where it has one `load_weights`.
+    """
+    result = {}
+    for folder, path in packaged_files("architectures").items():
+        with open(path, "rb") as file:
+            entries = tomllib.load(file)
+        shared = {"folder": folder} | {key: value for key, value in entries.items() if not isinstance(value, dict)}
+        result |= {name: shared | table for name, table in entries.items() if isinstance(table, dict)}
+    return result
 
 
 def packaged_path(path: str) -> str:

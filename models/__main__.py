@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from absl import flags
 
 from devise_tf import command
-from devise_tf.models.presets import load_preset
+from devise_tf.models.pretrained import load_preset
 from devise_tf.packaged import packaged_files
 
 if TYPE_CHECKING:

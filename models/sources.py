@@ -11,8 +11,8 @@ from devise_tf.models.devise import DeViSE, SpaceRecipe, fuse_softmax
 from devise_tf.models.devise.closed_form import closed_form_projection
 from devise_tf.models.model_names import SOFTMAX
 from devise_tf.models.model_source import ModelSource
-from devise_tf.models.presets import Preset, load_preset
-from devise_tf.models.visual import build_visual_model, representation_model
+from devise_tf.models.pretrained import Preset, load_preset
+from devise_tf.models.registry import build_visual_model, representation_model
 from devise_tf.models.weights_file import load_weights
 from devise_tf.packaged import packaged_files
 

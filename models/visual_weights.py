@@ -1,19 +1,19 @@
 """Pretrained weights for visual models, from the package, from elsewhere or from files."""
 
 import contextlib
+import functools
 import math
 import os
 import zipfile
 import zlib
+from collections.abc import Callable
 
 import h5py
 import keras
 import numpy as np
 
-from devise_tf.labels import LabelSet
-from devise_tf.models.keras_applications import load_application_weights
-from devise_tf.models.keras_hub import load_hub_weights
-from devise_tf.models.presets import load_preset
+from devise_tf.models.pretrained import Preset, load_preset
+from devise_tf.models.registry import architecture
 from devise_tf.models.weights_file import load_weights
 from devise_tf.packaged import packaged_files
 
@@ -23,7 +23,6 @@ _TOP = "logits"
 _DAMAGED = (ValueError, OSError, KeyError, RuntimeError, NotImplementedError, EOFError, zipfile.BadZipFile, zlib.error)
 # How many times its size a file can be that is deflated, as in a `.npz`.
 _INFLATION = 1032
-_LOADERS = {"keras_applications": load_application_weights, "keras_hub": load_hub_weights}
 
 
 def load_visual_weights(model: keras.Model, name: str, weights: str) -> int:
@@ -46,10 +45,11 @@ def load_visual_weights(model: keras.Model, name: str, weights: str) -> int:
         ValueError: There are no such weights, or they are not of that model.
         OSError: The file cannot be read.
     """
-    source, _, part = name.partition("/")
+    own = architecture(name).load_weights
+    load_own = own and functools.partial(own, model, name.partition("/")[2])
     if weights == "imagenet":
-        if part:
-            _LOADERS[source](model, part)
+        if load_own:
+            load_own()
             return 0
         preset = load_preset(name) if name in packaged_files("preset") else None
         if preset is None or preset.networks["softmax"]["visual_model"] != name:
@@ -57,9 +57,7 @@ def load_visual_weights(model: keras.Model, name: str, weights: str) -> int:
                 f"No ImageNet weights come with `{name}`: leave `visual_weights` empty, or name a file. "
                 f"Received: visual_weights='imagenet', visual_model={name!r}"
             )
-        packaged = preset.networks["softmax"]
-        num_labels = len(LabelSet.load(preset.file(preset.labels)))
-        return _load_packed(model, num_labels, preset.file(packaged["weights"]), packaged["sha256"])
+        return load_preset_weights(model, preset)
     if weights.endswith(".npz"):
         return _load_packed(model, _packed_labels(model, weights), weights)
     if not weights.endswith((".keras", ".h5")):
@@ -70,12 +68,18 @@ def load_visual_weights(model: keras.Model, name: str, weights: str) -> int:
     if not os.path.isfile(weights):
         raise FileNotFoundError(f"There is no such file. Received: visual_weights={weights!r}")
     try:
-        return _load_hdf5(model, source, part, weights)
+        return _load_hdf5(model, load_own, weights)
     except _DAMAGED as error:
         raise ValueError(
             f"{weights} does not hold weights of `{name}` for images of {model.input_shape[1]} pixels: "
             f"{' '.join(str(error).split())[:300]} Received: visual_weights={weights!r}, visual_model={name!r}"
         ) from error
+
+
+def load_preset_weights(model: keras.Model, preset: Preset) -> int:
+    """Gives a visual model the weights of a preset's softmax network; as `load_visual_weights`."""
+    network = preset.networks["softmax"]
+    return _load_packed(model, preset.num_labels(), preset.file(network["weights"]), network["sha256"])
 
 
 def _load_packed(model: keras.Model, num_labels: int, path: str, sha256: str = "") -> int:
@@ -110,7 +114,7 @@ def _packed_shape(archive: zipfile.ZipFile, name: str) -> tuple[int, ...]:
     return shape
 
 
-def _load_hdf5(model: keras.Model, source: str, part: str, path: str) -> int:
+def _load_hdf5(model: keras.Model, load_own: Callable[[str], None] | None, path: str) -> int:
     """Loads a `.keras`, a `.weights.h5`, or an `.h5` as Keras publishes them."""
     if path.endswith(".keras"):
         with zipfile.ZipFile(path) as archive, archive.open("model.weights.h5") as file:
@@ -121,8 +125,8 @@ def _load_hdf5(model: keras.Model, source: str, part: str, path: str) -> int:
     number = sum(isinstance(layer, keras.layers.Dense) for layer in model.layers) - 1
     top = f"layers/dense{f'_{number}' if number else ''}/vars/1"
     if top not in sizes:
-        if part:
-            _LOADERS[source](model, part, path)
+        if load_own:
+            load_own(path)
             return 0
         raise ValueError("it has no layer of logits.")
     # Compared before a model of that size is made.

@@ -4,6 +4,7 @@ import dataclasses
 
 from devise_tf.choices import DTYPES
 from devise_tf.config.setting import SettingsGroup, setting
+from devise_tf.packaged import packaged_architectures
 
 
 @dataclasses.dataclass(frozen=True)
@@ -12,8 +13,7 @@ class VisualSettings(SettingsGroup):
 
     visual_model: str = setting(
         "resnet_small",
-        "Visual model of phase 2: alexnet, resnet_small, resnet_micro, efficientnet_lite0 to efficientnet_lite4, "
-        "keras_applications/NAME or keras_hub/PRESET.",
+        f"Visual model of phase 2: {', '.join(sorted(packaged_architectures()))}.",
     )
     visual_weights: str = setting(
         "",

@@ -1,7 +1,6 @@
 """AlexNet, the visual model of the DeViSE paper."""
 
-from devise_tf.models.alexnet.alexnet import alexnet
+from devise_tf.models.alexnet.alexnet import AlexNet
 from devise_tf.models.alexnet.local_response_normalization import LocalResponseNormalization
-from devise_tf.models.alexnet.presets import PRESETS
 
-__all__ = ["PRESETS", "LocalResponseNormalization", "alexnet"]
+__all__ = ["AlexNet", "LocalResponseNormalization"]

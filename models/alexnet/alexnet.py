@@ -1,22 +1,17 @@
+"""AlexNet, the visual model of the DeViSE paper."""
+
 import keras
 from keras import initializers, layers
 
 from devise_tf.models.alexnet.local_response_normalization import LocalResponseNormalization
+from devise_tf.models.visual_model import VisualModel
 
 _MEAN = (123.68, 116.78, 103.94)  # of ImageNet's training pixels, red, green, blue
 _STEM = 11  # height and width of the first filters
 _SMALLEST = 25  # leaves a last map of one position
 
 
-def alexnet(
-    num_labels: int,
-    image_size: int = 225,
-    dropout: float = 0.5,
-    width: float = 1.0,
-    groups: int = 2,
-    stem_stride: int | None = None,
-    name: str = "alexnet",
-) -> keras.Model:
+class AlexNet(VisualModel):
     """The network of Krizhevsky et al. 2012, winner of ILSVRC-2012 and visual model of the DeViSE paper.
 
     Five convolutions (96 11x11, 256 5x5, 384 3x3, 384 3x3, 256 3x3), local response normalization after the first
@@ -41,8 +36,7 @@ def alexnet(
         stem_stride: Integer >= 1, replaces the stride chosen from `image_size`.
         name: Name of the model.
 
-    Returns:
-        A functional `keras.Model`.
+    Calling the class gives a functional `keras.Model`.
 
     Input shape: `pixels`, float32 `[batch, image_size, image_size, 3]` in 0...255, red, green, blue.
 
@@ -55,82 +49,93 @@ def alexnet(
 
     Example:
 
-    >>> model = alexnet(num_labels=1000)
+    >>> model = AlexNet(num_labels=1000)
     >>> model.get_layer("representation").output.shape
     (None, 4096)
 
     Reference:
         [Krizhevsky et al., 2012](https://papers.nips.cc/paper/4824)
     """
-    if num_labels < 1:
-        raise ValueError(f"`num_labels` must be >= 1. Received: num_labels={num_labels}")
-    if image_size < _SMALLEST:
-        raise ValueError(f"`image_size` must be at least {_SMALLEST}. Received: image_size={image_size}")
-    if not 0 <= dropout < 1:
-        raise ValueError(f"`dropout` must be in [0, 1). Received: dropout={dropout}")
-    if not width > 0:
-        raise ValueError(f"`width` must be > 0. Received: width={width}")
-    if groups not in (1, 2):
-        raise ValueError(f"`groups` must be 1 or 2. Received: groups={groups}")
-    if stem_stride is None:
-        stem_stride = next((stride for stride in (4, 2) if _last_map(image_size, stride) >= 2), 1)
-    if stem_stride < 1 or _last_map(image_size, stem_stride) < 1:
-        raise ValueError(
-            f"`stem_stride` must be >= 1 and leave a map to pool at image_size={image_size}. "
-            f"Received: stem_stride={stem_stride}"
-        )
 
-    def scaled(units):
-        return max(2, 2 * round(units * width / 2))
+    def __new__(  # type: ignore[misc]  # as `keras.Model(inputs, outputs)`, it makes a functional model
+        cls,
+        num_labels: int,
+        image_size: int = 225,
+        dropout: float = 0.5,
+        width: float = 1.0,
+        groups: int = 2,
+        stem_stride: int | None = None,
+        name: str = "alexnet",
+    ) -> keras.Model:
+        if num_labels < 1:
+            raise ValueError(f"`num_labels` must be >= 1. Received: num_labels={num_labels}")
+        if image_size < _SMALLEST:
+            raise ValueError(f"`image_size` must be at least {_SMALLEST}. Received: image_size={image_size}")
+        if not 0 <= dropout < 1:
+            raise ValueError(f"`dropout` must be in [0, 1). Received: dropout={dropout}")
+        if not width > 0:
+            raise ValueError(f"`width` must be > 0. Received: width={width}")
+        if groups not in (1, 2):
+            raise ValueError(f"`groups` must be 1 or 2. Received: groups={groups}")
+        if stem_stride is None:
+            stem_stride = next((stride for stride in (4, 2) if _last_map(image_size, stride) >= 2), 1)
+        if stem_stride < 1 or _last_map(image_size, stem_stride) < 1:
+            raise ValueError(
+                f"`stem_stride` must be >= 1 and leave a map to pool at image_size={image_size}. "
+                f"Received: stem_stride={stem_stride}"
+            )
 
-    def convolution(x, filters, size, number, inputs, groups=1, stride=1, padding="same", bias=0.0):
-        return layers.Conv2D(
-            scaled(filters),
-            size,
-            stride,
-            padding,
-            groups=groups,
-            activation="relu",
-            kernel_initializer=_published_scale(inputs),
-            bias_initializer=initializers.Constant(bias),
-            name=f"convolution_{number}",
-        )(x)
+        def scaled(units):
+            return max(2, 2 * round(units * width / 2))
 
-    def dense(x, number, inputs):
-        return layers.Dense(
-            scaled(4096),
-            activation="relu",
-            kernel_initializer=_published_scale(inputs),
-            bias_initializer="ones",
-            name=f"dense_{number}",
-        )(x)
+        def convolution(x, filters, size, number, inputs, groups=1, stride=1, padding="same", bias=0.0):
+            return layers.Conv2D(
+                scaled(filters),
+                size,
+                stride,
+                padding,
+                groups=groups,
+                activation="relu",
+                kernel_initializer=_published_scale(inputs),
+                bias_initializer=initializers.Constant(bias),
+                name=f"convolution_{number}",
+            )(x)
 
-    # === Preprocessing ===
-    pixels = keras.Input((image_size, image_size, 3), name="pixels", dtype="float32")
-    x = layers.Rescaling(1.0, [-mean for mean in _MEAN], name="preprocessing")(pixels)
-    padding = _tiled(image_size, stem_stride) - image_size
-    x = layers.ZeroPadding2D(((padding // 2, padding - padding // 2),) * 2, name="padding")(x)
+        def dense(x, number, inputs):
+            return layers.Dense(
+                scaled(4096),
+                activation="relu",
+                kernel_initializer=_published_scale(inputs),
+                bias_initializer="ones",
+                name=f"dense_{number}",
+            )(x)
 
-    # === Convolutions ===
-    # `inputs` counts what one unit of the published layer sees.
-    x = convolution(x, 96, _STEM, 1, inputs=_STEM**2 * 3, stride=stem_stride, padding="valid")
-    x = LocalResponseNormalization(name="normalization_1")(x)
-    x = layers.MaxPooling2D(3, 2, name="pool_1")(x)
-    x = convolution(x, 256, 5, 2, 5**2 * 48, groups, bias=1.0)
-    x = LocalResponseNormalization(name="normalization_2")(x)
-    x = layers.MaxPooling2D(3, 2, name="pool_2")(x)
-    x = convolution(x, 384, 3, 3, 3**2 * 256)
-    x = convolution(x, 384, 3, 4, 3**2 * 192, groups, bias=1.0)
-    x = convolution(x, 256, 3, 5, 3**2 * 192, groups, bias=1.0)
-    x = layers.MaxPooling2D(3, 2, name="pool_5")(x)
+        # === Preprocessing ===
+        pixels = keras.Input((image_size, image_size, 3), name="pixels", dtype="float32")
+        x = layers.Rescaling(1.0, [-mean for mean in _MEAN], name="preprocessing")(pixels)
+        padding = _tiled(image_size, stem_stride) - image_size
+        x = layers.ZeroPadding2D(((padding // 2, padding - padding // 2),) * 2, name="padding")(x)
 
-    # === Top ===
-    x = layers.Flatten(name="flatten")(x)
-    x = layers.Dropout(dropout, name="dropout_6")(dense(x, 6, inputs=6**2 * 256))
-    x = layers.Dropout(dropout, name="representation")(dense(x, 7, inputs=4096))
-    # float32 under every policy: the loss is taken of these.
-    logits = layers.Dense(num_labels, kernel_initializer=_published_scale(4096), dtype="float32", name="logits")(x)
-    return keras.Model(pixels, logits, name=name)
+        # === Convolutions ===
+        # `inputs` counts what one unit of the published layer sees.
+        x = convolution(x, 96, _STEM, 1, inputs=_STEM**2 * 3, stride=stem_stride, padding="valid")
+        x = LocalResponseNormalization(name="normalization_1")(x)
+        x = layers.MaxPooling2D(3, 2, name="pool_1")(x)
+        x = convolution(x, 256, 5, 2, 5**2 * 48, groups, bias=1.0)
+        x = LocalResponseNormalization(name="normalization_2")(x)
+        x = layers.MaxPooling2D(3, 2, name="pool_2")(x)
+        x = convolution(x, 384, 3, 3, 3**2 * 256)
+        x = convolution(x, 384, 3, 4, 3**2 * 192, groups, bias=1.0)
+        x = convolution(x, 256, 3, 5, 3**2 * 192, groups, bias=1.0)
+        x = layers.MaxPooling2D(3, 2, name="pool_5")(x)
+
+        # === Top ===
+        x = layers.Flatten(name="flatten")(x)
+        x = layers.Dropout(dropout, name="dropout_6")(dense(x, 6, inputs=6**2 * 256))
+        x = layers.Dropout(dropout, name="representation")(dense(x, 7, inputs=4096))
+        # float32 under every policy: the loss is taken of these.
+        logits = layers.Dense(num_labels, kernel_initializer=_published_scale(4096), dtype="float32", name="logits")(x)
+        return keras.Model(pixels, logits, name=name)
 
 
 def _published_scale(inputs: int) -> initializers.Initializer:

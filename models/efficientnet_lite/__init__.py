@@ -1,16 +1,14 @@
 """EfficientNet-Lite: convolutional networks for phones and other small machines, one with ImageNet weights."""
 
-import importlib
+from typing import Any
 
-from devise_tf.models.efficientnet_lite.presets import PRESETS
-
-__all__ = ["PRESETS", "efficientnet_lite"]
+__all__ = ["EfficientNetLite"]
 
 
-def __getattr__(name):
+def __getattr__(name: str) -> Any:
     # Imported when it is asked for: the help of `convert` does not need TensorFlow.
-    if name == "efficientnet_lite":
-        # The import binds the name to the module, which has the function of that name.
-        globals()[name] = importlib.import_module(f"{__name__}.{name}").efficientnet_lite
-        return globals()[name]
+    if name == "EfficientNetLite":
+        from devise_tf.models.efficientnet_lite.efficientnet_lite import EfficientNetLite
+
+        return EfficientNetLite
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

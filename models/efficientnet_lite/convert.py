@@ -14,7 +14,6 @@ import pickle
 import re
 import sys
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any
 
 import numpy as np
 from absl import flags
@@ -207,13 +206,11 @@ def main(_: list[str], options: flags.FlagValues) -> None:
 
     from devise_tf.files import atomic_write
     from devise_tf.labels import LabelSet
-    from devise_tf.models.efficientnet_lite import PRESETS
-    from devise_tf.models.efficientnet_lite.efficientnet_lite import efficientnet_lite
+    from devise_tf.models.registry import build_visual_model
     from devise_tf.models.weights_file import load_weights, save_weights
     from devise_tf.packaged import packaged_path
 
-    preset: dict[str, Any] = {key: value for key, value in PRESETS[_NAME].items() if key != "builder"}
-    model = efficientnet_lite(num_labels=1000, image_size=_IMAGE_SIZE, name=_NAME, **preset)
+    model = build_visual_model(_NAME, num_labels=1000, image_size=_IMAGE_SIZE)
     assign_checkpoint(model, state)
     digest = save_weights(model, options.output)
     print(f"{options.output}: {os.path.getsize(options.output)} bytes, sha256 {digest}")

@@ -1,7 +1,11 @@
+"""EfficientNet-Lite, networks for phones and other small machines."""
+
 import math
 
 import keras
 from keras import layers
+
+from devise_tf.models.visual_model import VisualModel
 
 _SMALLEST = 32  # all strides together: leaves a last map of one position
 _STEM = 32
@@ -19,14 +23,7 @@ _STAGES = (
 )
 
 
-def efficientnet_lite(
-    num_labels: int,
-    image_size: int = 224,
-    width: float = 1.0,
-    depth: float = 1.0,
-    dropout: float = 0.2,
-    name: str = "efficientnet_lite",
-) -> keras.Model:
+class EfficientNetLite(VisualModel):
     """EfficientNet-Lite, a network of inverted residual blocks for phones and other small machines.
 
     A 3x3 stem of 32 channels, seven stages of blocks and a 1x1 head of 1,280 channels, whose average over the last map
@@ -46,8 +43,7 @@ def efficientnet_lite(
         dropout: Float in [0, 1), dropped share of the representation while training.
         name: Name of the model.
 
-    Returns:
-        A functional `keras.Model`.
+    Calling the class gives a functional `keras.Model`.
 
     Input shape: `pixels`, float32 `[batch, image_size, image_size, 3]` in 0...255, red, green, blue.
 
@@ -59,7 +55,7 @@ def efficientnet_lite(
 
     Example:
 
-    >>> model = efficientnet_lite(num_labels=1000)
+    >>> model = EfficientNetLite(num_labels=1000)
     >>> model.get_layer("representation").output.shape
     (None, 1280)
 
@@ -67,37 +63,54 @@ def efficientnet_lite(
         [Tan and Le, 2019](https://arxiv.org/abs/1905.11946)
         [EfficientNet-Lite](https://github.com/tensorflow/tpu/tree/master/models/official/efficientnet/lite)
     """
-    if num_labels < 1:
-        raise ValueError(f"`num_labels` must be >= 1. Received: num_labels={num_labels}")
-    if image_size < _SMALLEST:
-        raise ValueError(f"`image_size` must be at least {_SMALLEST}. Received: image_size={image_size}")
-    if not (width > 0 and depth > 0):
-        raise ValueError(f"`width` and `depth` must be > 0. Received: width={width}, depth={depth}")
-    if not 0 <= dropout < 1:
-        raise ValueError(f"`dropout` must be in [0, 1). Received: dropout={dropout}")
 
-    # === Preprocessing and stem ===
-    pixels = keras.Input((image_size, image_size, 3), name="pixels", dtype="float32")
-    x = layers.Rescaling(1 / 128, -127 / 128, name="preprocessing")(pixels)
-    x = _rectify(_convolution(x, _STEM, 3, 2, "stem"), "stem")
+    def __new__(  # type: ignore[misc]  # as `keras.Model(inputs, outputs)`, it makes a functional model
+        cls,
+        num_labels: int,
+        image_size: int = 224,
+        width: float = 1.0,
+        depth: float = 1.0,
+        dropout: float = 0.2,
+        name: str = "efficientnet_lite",
+    ) -> keras.Model:
+        if num_labels < 1:
+            raise ValueError(f"`num_labels` must be >= 1. Received: num_labels={num_labels}")
+        if image_size < _SMALLEST:
+            raise ValueError(f"`image_size` must be at least {_SMALLEST}. Received: image_size={image_size}")
+        if not (width > 0 and depth > 0):
+            raise ValueError(f"`width` and `depth` must be > 0. Received: width={width}, depth={depth}")
+        if not 0 <= dropout < 1:
+            raise ValueError(f"`dropout` must be in [0, 1). Received: dropout={dropout}")
 
-    # === Stages ===
-    for stage, (blocks, channels, size, stride, expansion) in enumerate(_STAGES, start=1):
-        if 1 < stage < len(_STAGES):
-            blocks = math.ceil(blocks * depth)
-        for block in range(1, blocks + 1):
-            x = _block(
-                x, _scaled(channels, width), size, stride if block == 1 else 1, expansion, f"stage{stage}_block{block}"
-            )
+        # === Preprocessing and stem ===
+        pixels = keras.Input((image_size, image_size, 3), name="pixels", dtype="float32")
+        x = layers.Rescaling(1 / 128, -127 / 128, name="preprocessing")(pixels)
+        x = _rectify(_convolution(x, _STEM, 3, 2, "stem"), "stem")
 
-    # === Head and top ===
-    x = _rectify(_convolution(x, _HEAD, 1, 1, "head"), "head")
-    x = layers.GlobalAveragePooling2D(name="pool" if dropout else "representation")(x)
-    if dropout:
-        x = layers.Dropout(dropout, name="representation")(x)
-    # float32 under every policy: the loss is taken of these.
-    logits = layers.Dense(num_labels, kernel_initializer=_variance(1 / 3, "uniform"), dtype="float32", name="logits")(x)
-    return keras.Model(pixels, logits, name=name)
+        # === Stages ===
+        for stage, (blocks, channels, size, stride, expansion) in enumerate(_STAGES, start=1):
+            if 1 < stage < len(_STAGES):
+                blocks = math.ceil(blocks * depth)
+            for block in range(1, blocks + 1):
+                x = _block(
+                    x,
+                    _scaled(channels, width),
+                    size,
+                    stride if block == 1 else 1,
+                    expansion,
+                    f"stage{stage}_block{block}",
+                )
+
+        # === Head and top ===
+        x = _rectify(_convolution(x, _HEAD, 1, 1, "head"), "head")
+        x = layers.GlobalAveragePooling2D(name="pool" if dropout else "representation")(x)
+        if dropout:
+            x = layers.Dropout(dropout, name="representation")(x)
+        # float32 under every policy: the loss is taken of these.
+        logits = layers.Dense(
+            num_labels, kernel_initializer=_variance(1 / 3, "uniform"), dtype="float32", name="logits"
+        )(x)
+        return keras.Model(pixels, logits, name=name)
 
 
 def _variance(scale: float, distribution: str) -> keras.initializers.Initializer:

@@ -1,6 +1,5 @@
 """Residual networks for small images."""
 
-from devise_tf.models.resnet.presets import PRESETS
-from devise_tf.models.resnet.resnet import resnet
+from devise_tf.models.resnet.resnet import ResNet
 
-__all__ = ["PRESETS", "resnet"]
+__all__ = ["ResNet"]

@@ -1,21 +1,17 @@
+"""Residual networks for small images."""
+
 from collections.abc import Sequence
 
 import keras
 from keras import layers
 
+from devise_tf.models.visual_model import VisualModel
+
 _MEAN = (123.68, 116.78, 103.94)  # of ImageNet's training pixels, red, green, blue
 _DEVIATION = (58.4, 57.1, 57.4)
 
 
-def resnet(
-    num_labels: int,
-    image_size: int,
-    widths: Sequence[int] = (32, 64, 128, 256),
-    blocks: Sequence[int] = (1, 1, 1, 1),
-    stem_stride: int = 2,
-    dropout: float = 0.0,
-    name: str = "resnet",
-) -> keras.Model:
+class ResNet(VisualModel):
     """A residual network for images of 24 to 96 pixels.
 
     A 3x3 stem, then one stage for each width; every stage but the first halves the map. A block is the basic one of
@@ -35,8 +31,7 @@ def resnet(
         dropout: Float in [0, 1), dropped share of the representation while training.
         name: Name of the model.
 
-    Returns:
-        A functional `keras.Model`.
+    Calling the class gives a functional `keras.Model`.
 
     Input shape: `pixels`, float32 `[batch, image_size, image_size, 3]` in 0...255, red, green, blue.
 
@@ -48,7 +43,7 @@ def resnet(
 
     Example:
 
-    >>> model = resnet(num_labels=100, image_size=64)
+    >>> model = ResNet(num_labels=100, image_size=64)
     >>> model.get_layer("representation").output.shape
     (None, 256)
 
@@ -56,44 +51,55 @@ def resnet(
         [He et al., 2016, Identity mappings in deep residual networks](https://arxiv.org/abs/1603.05027)
         [He et al., 2019, Bag of tricks](https://arxiv.org/abs/1812.01187), the averaging shortcut
     """
-    if num_labels < 1:
-        raise ValueError(f"`num_labels` must be >= 1. Received: num_labels={num_labels}")
-    if not widths or len(widths) != len(blocks) or min(*widths, *blocks) < 1:
-        raise ValueError(
-            "`widths` and `blocks` must be of one length and hold integers >= 1. "
-            f"Received: widths={widths}, blocks={blocks}"
-        )
-    if stem_stride < 1:
-        raise ValueError(f"`stem_stride` must be >= 1. Received: stem_stride={stem_stride}")
-    smallest = stem_stride * 2 ** (len(widths) - 1)
-    if image_size < smallest:
-        raise ValueError(
-            f"`image_size` must be at least {smallest} for {len(widths)} stages behind a stem of stride {stem_stride}. "
-            f"Received: image_size={image_size}"
-        )
-    if not 0 <= dropout < 1:
-        raise ValueError(f"`dropout` must be in [0, 1). Received: dropout={dropout}")
 
-    # === Preprocessing and stem ===
-    pixels = keras.Input((image_size, image_size, 3), name="pixels", dtype="float32")
-    scale = [1 / deviation for deviation in _DEVIATION]
-    offset = [-mean / deviation for mean, deviation in zip(_MEAN, _DEVIATION, strict=True)]
-    x = layers.Rescaling(scale, offset, name="preprocessing")(pixels)
-    x = _convolution(x, widths[0], 3, stem_stride, "stem")
+    def __new__(  # type: ignore[misc]  # as `keras.Model(inputs, outputs)`, it makes a functional model
+        cls,
+        num_labels: int,
+        image_size: int,
+        widths: Sequence[int] = (32, 64, 128, 256),
+        blocks: Sequence[int] = (1, 1, 1, 1),
+        stem_stride: int = 2,
+        dropout: float = 0.0,
+        name: str = "resnet",
+    ) -> keras.Model:
+        if num_labels < 1:
+            raise ValueError(f"`num_labels` must be >= 1. Received: num_labels={num_labels}")
+        if not widths or len(widths) != len(blocks) or min(*widths, *blocks) < 1:
+            raise ValueError(
+                "`widths` and `blocks` must be of one length and hold integers >= 1. "
+                f"Received: widths={widths}, blocks={blocks}"
+            )
+        if stem_stride < 1:
+            raise ValueError(f"`stem_stride` must be >= 1. Received: stem_stride={stem_stride}")
+        smallest = stem_stride * 2 ** (len(widths) - 1)
+        if image_size < smallest:
+            raise ValueError(
+                f"`image_size` must be at least {smallest} for {len(widths)} stages behind a stem of stride "
+                f"{stem_stride}. Received: image_size={image_size}"
+            )
+        if not 0 <= dropout < 1:
+            raise ValueError(f"`dropout` must be in [0, 1). Received: dropout={dropout}")
 
-    # === Stages ===
-    for stage, (width, depth) in enumerate(zip(widths, blocks, strict=True), start=1):
-        for block in range(1, depth + 1):
-            x = _block(x, width, 2 if stage > 1 and block == 1 else 1, f"stage{stage}_block{block}")
+        # === Preprocessing and stem ===
+        pixels = keras.Input((image_size, image_size, 3), name="pixels", dtype="float32")
+        scale = [1 / deviation for deviation in _DEVIATION]
+        offset = [-mean / deviation for mean, deviation in zip(_MEAN, _DEVIATION, strict=True)]
+        x = layers.Rescaling(scale, offset, name="preprocessing")(pixels)
+        x = _convolution(x, widths[0], 3, stem_stride, "stem")
 
-    # === Top ===
-    x = _normalize_and_rectify(x, "top")
-    x = layers.GlobalAveragePooling2D(name="pool" if dropout else "representation")(x)
-    if dropout:
-        x = layers.Dropout(dropout, name="representation")(x)
-    # float32 under every policy: the loss is taken of these.
-    logits = layers.Dense(num_labels, dtype="float32", name="logits")(x)
-    return keras.Model(pixels, logits, name=name)
+        # === Stages ===
+        for stage, (width, depth) in enumerate(zip(widths, blocks, strict=True), start=1):
+            for block in range(1, depth + 1):
+                x = _block(x, width, 2 if stage > 1 and block == 1 else 1, f"stage{stage}_block{block}")
+
+        # === Top ===
+        x = _normalize_and_rectify(x, "top")
+        x = layers.GlobalAveragePooling2D(name="pool" if dropout else "representation")(x)
+        if dropout:
+            x = layers.Dropout(dropout, name="representation")(x)
+        # float32 under every policy: the loss is taken of these.
+        logits = layers.Dense(num_labels, dtype="float32", name="logits")(x)
+        return keras.Model(pixels, logits, name=name)
 
 
 def _convolution(x, width: int, size: int, stride: int, name: str):

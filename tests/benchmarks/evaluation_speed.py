@@ -53,7 +53,7 @@ def made_run(directory: str, values: flags.FlagValues) -> None:
 
     from devise_tf.labels import LabelSet, WordSpace
     from devise_tf.models.devise import DeViSE
-    from devise_tf.models.visual import build_visual_model, representation_model
+    from devise_tf.models.registry import build_visual_model, representation_model
     from devise_tf.text import save_vectors
 
     os.makedirs(directory)

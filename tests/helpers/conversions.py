@@ -13,7 +13,7 @@ from devise_tf.export.label_graph import OutputGraph, VectorGraph
 from devise_tf.export.served_model import ServedModel
 from devise_tf.images import Crop
 from devise_tf.models.devise import DeViSE
-from devise_tf.models.visual import build_visual_model, representation_model
+from devise_tf.models.registry import build_visual_model, representation_model
 
 LABELS = ["snow leopard", "cat", "dog", "red panda", "zebra"]
 DIMENSION = 8

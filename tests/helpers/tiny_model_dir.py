@@ -6,15 +6,12 @@ import keras
 import numpy as np
 from PIL import Image
 
+import tests.helpers.tiny_architectures  # noqa: F401  registers them
 from devise_tf.labels import LabelSet, WordSpace, load_ids
-from devise_tf.models import visual
 from devise_tf.models.devise import DeViSE, SpaceRecipe
-from devise_tf.models.visual import build_visual_model, representation_model
+from devise_tf.models.registry import build_visual_model, representation_model
 from devise_tf.text import load_vectors, save_vectors
 
-# As few layers as have all that the presets have: tracing graphs is nearly all that an export of them does.
-visual.PRESETS.setdefault("resnet_tiny", {"builder": "resnet", "widths": (8, 16), "blocks": (1, 1), "stem_stride": 2})
-visual.PRESETS.setdefault("alexnet_tiny", {"builder": "alexnet", "width": 1 / 16})
 IMAGE_SIZE, RESIZE_SIZE, DIMENSION = 24, 28, 8
 LABELS = {
     "n1": ["snow leopard", "ounce"],

@@ -11,16 +11,13 @@ import numpy as np
 import tensorflow as tf
 from PIL import Image
 
+import tests.helpers.tiny_architectures  # noqa: F401  registers them
 from devise_tf.config import Config
-from devise_tf.models import visual
 from devise_tf.training import make_strategy, train
 
 SEEN = ("cat", "dog", "oak", "pine", "rose")
 UNSEEN = ("fox",)
 PHASES = ("skip_gram", "cnn", "devise_projection", "devise", "random_0_projection", "random_0")
-# Building and tracing graphs is nearly all that such a run does: as few layers as have all that the presets have.
-visual.PRESETS["resnet_tiny"] = {"builder": "resnet", "widths": (8, 16), "blocks": (1, 1), "stem_stride": 2}
-visual.PRESETS["alexnet_tiny"] = {"builder": "alexnet", "width": 1 / 16}
 
 SECONDS = 240  # any run here takes a tenth of this on an idle machine
 

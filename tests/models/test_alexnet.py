@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from devise_tf.models.alexnet import LocalResponseNormalization, alexnet
+from devise_tf.models.alexnet import AlexNet, LocalResponseNormalization
 
 
 def lrn_oracle(a, size, k, alpha, beta):
@@ -70,7 +70,7 @@ def test_published_maps_and_parameters(image_size):
     11*11*3*96+96, 5*5*48*256+256, 3*3*256*384+384, 3*3*192*384+384, 3*3*192*256+256, 6*6*256*4096+4096,
     4096*4096+4096, 4096*1000+1000: 60,965,224 in all.
     """
-    model = alexnet(num_labels=1000, image_size=image_size)
+    model = AlexNet(num_labels=1000, image_size=image_size)
     maps = [model.get_layer(f"convolution_{number}").output.shape[1:] for number in (1, 2, 3, 4, 5)]
     assert maps == [(55, 55, 96), (27, 27, 256), (13, 13, 384), (13, 13, 384), (13, 13, 256)]
     assert model.get_layer("pool_5").output.shape[1:] == (6, 6, 256)
@@ -82,13 +82,13 @@ def test_published_maps_and_parameters(image_size):
     "image_size, stride, last", [(96, 4, 2), (95, 2, 4), (64, 2, 2), (54, 2, 2), (53, 1, 4), (25, 1, 1)]
 )
 def test_smaller_images_get_a_smaller_stride(image_size, stride, last):
-    model = alexnet(num_labels=3, image_size=image_size, width=0.02)
+    model = AlexNet(num_labels=3, image_size=image_size, width=0.02)
     assert model.get_layer("convolution_1").strides == (stride, stride)
     assert model.get_layer("pool_5").output.shape[1:3] == (last, last)
 
 
 def test_initial_deviation_is_the_published_one():
-    model = alexnet(num_labels=10, image_size=64, width=0.25)
+    model = AlexNet(num_labels=10, image_size=64, width=0.25)
     # Width 1/4 has 1/4 of the published inputs, so twice the published deviation of 0.01.
     np.testing.assert_allclose(np.std(model.get_layer("convolution_3").kernel), 0.02, rtol=0.03)
     np.testing.assert_allclose(np.std(model.get_layer("convolution_1").kernel), 0.01, rtol=0.05)
@@ -97,12 +97,12 @@ def test_initial_deviation_is_the_published_one():
 
 
 def test_one_group_sees_all_channels():
-    joined, split = (alexnet(4, 32, width=0.1, groups=groups).get_layer("convolution_2").kernel for groups in (1, 2))
+    joined, split = (AlexNet(4, 32, width=0.1, groups=groups).get_layer("convolution_2").kernel for groups in (1, 2))
     assert joined.shape[2] == 2 * split.shape[2]
 
 
 def test_trains_saves_and_loads(tmp_path):
-    model = alexnet(num_labels=4, image_size=32, width=1 / 16, dropout=0.0)
+    model = AlexNet(num_labels=4, image_size=32, width=1 / 16, dropout=0.0)
     x = np.random.default_rng(0).uniform(0, 255, (8, 32, 32, 3)).astype("float32")
     y = np.arange(8) % 4
     model.compile(keras.optimizers.Adam(1e-3), keras.losses.SparseCategoricalCrossentropy(from_logits=True))
@@ -114,7 +114,7 @@ def test_trains_saves_and_loads(tmp_path):
 
 
 def test_dropout_acts_on_the_representation():
-    model = alexnet(num_labels=4, image_size=32, width=0.1)
+    model = AlexNet(num_labels=4, image_size=32, width=0.1)
     top = keras.Model(model.input, model.get_layer("representation").output)
     x = np.full((2, 32, 32, 3), 99.0, "float32")
     assert 0.3 < np.mean(np.asarray(top(x, training=True)) == 0) < 0.8
@@ -128,4 +128,4 @@ def test_dropout_acts_on_the_representation():
 def test_refuses(arguments):
     (name, value), *_ = arguments.items()
     with pytest.raises(ValueError, match=rf"`{name}` must .*Received: {name}={value}"):
-        alexnet(**{"num_labels": 4, "image_size": 32, **arguments})
+        AlexNet(**{"num_labels": 4, "image_size": 32, **arguments})

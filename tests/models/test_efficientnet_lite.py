@@ -10,8 +10,8 @@ import keras
 import numpy as np
 import pytest
 
-from devise_tf.models.efficientnet_lite import PRESETS, convert, efficientnet_lite
-from devise_tf.models.visual import representation_model
+from devise_tf.models.efficientnet_lite import EfficientNetLite, convert
+from devise_tf.models.registry import representation_model
 from devise_tf.models.weights_file import load_weights
 from tests.helpers.commands import call
 from tests.helpers.image_files import encode
@@ -33,12 +33,11 @@ STAGES = {
 
 
 def build(name="efficientnet_lite0", num_labels=1000, image_size=224, **overrides):
-    settings = {key: value for key, value in PRESETS[name].items() if key != "builder"}
-    return efficientnet_lite(num_labels=num_labels, image_size=image_size, name=name, **{**settings, **overrides})
+    return EfficientNetLite.from_architecture(name, num_labels, image_size, **overrides)
 
 
 def small(**arguments):
-    return efficientnet_lite(**{"num_labels": 4, "image_size": 32, "width": 0.25, "depth": 0.25, **arguments})
+    return EfficientNetLite(**{"num_labels": 4, "image_size": 32, "width": 0.25, "depth": 0.25, **arguments})
 
 
 def pretrained(image_size=224):
@@ -133,6 +132,27 @@ def test_half_precision_gives_float32_logits():
     logits = model.predict_on_batch(convert.drawn_images(96))
     expected = np.load(REFERENCE)["96"]
     assert np.corrcoef(logits.ravel(), expected.ravel())[0, 1] > 0.98
+
+
+@pytest.mark.slow
+def test_from_preset_is_called_summarized_fine_tuned_saved_and_loaded(tmp_path, capsys):
+    x = convert.drawn_images(96)
+    whole = EfficientNetLite.from_preset("efficientnet_lite0", image_size=96)
+    np.testing.assert_allclose(whole.predict_on_batch(x), np.load(REFERENCE)["96"], atol=1e-4, rtol=0)
+    model = EfficientNetLite.from_preset("efficientnet_lite0", num_labels=3, image_size=96)
+    assert isinstance(model, keras.Model) and model(x).shape == (4, 3)
+    model.summary()
+    assert "stage7_block1_project_convolution" in capsys.readouterr().out
+    before = model.get_layer("stem_convolution").get_weights()[0]
+    np.testing.assert_array_equal(before, whole.get_layer("stem_convolution").get_weights()[0])
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    model.compile(keras.optimizers.Adam(1e-3), loss, metrics=["accuracy"])
+    history = model.fit(x, np.array([0, 1, 2, 2]), epochs=4, verbose=0).history
+    assert np.isfinite(history["loss"]).all() and not np.array_equal(model.get_layer("stem_convolution").kernel, before)
+    model.save(tmp_path / "model.keras")
+    loaded = keras.saving.load_model(tmp_path / "model.keras")
+    np.testing.assert_array_equal(loaded.predict_on_batch(x), model.predict_on_batch(x))
+    assert np.isfinite(loaded.evaluate(x, np.array([0, 1, 2, 2]), verbose=0)).all()
 
 
 @pytest.mark.slow

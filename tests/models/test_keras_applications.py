@@ -10,7 +10,7 @@ from keras.src.utils import file_utils
 
 from devise_tf.models.keras_applications import ReverseChannels, application, load_application_weights
 from devise_tf.models.keras_applications.application import copy_application_weights, preprocessing
-from devise_tf.models.visual import build_visual_model, representation_model
+from devise_tf.models.registry import build_visual_model, representation_model
 
 # Of ImageNet's training pixels, in 0...1.
 MEAN, DEVIATION = np.array([0.485, 0.456, 0.406]), np.array([0.229, 0.224, 0.225])

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from devise_tf.models.keras_hub import hub_backbone, load_hub_weights
-from devise_tf.models.visual import build_visual_model, freeze_layers, representation_model
+from devise_tf.models.registry import build_visual_model, freeze_layers, representation_model
 from devise_tf.models.visual_weights import load_visual_weights
 from devise_tf.models.weights_file import save_weights
 

@@ -10,7 +10,7 @@ import pytest
 
 import devise_tf.models
 from devise_tf.models import __main__ as command
-from devise_tf.models import presets
+from devise_tf.models import pretrained
 from devise_tf.models.__main__ import description, listing
 from devise_tf.packaged import packaged_files
 from tests.helpers.commands import call
@@ -61,7 +61,7 @@ def run(*arguments, cwd=ROOT, code=None):
 def test_list_has_a_line_for_each_model(preset, monkeypatch):
     """A line a model: the name to say, bytes, what was measured."""
     monkeypatch.setattr("devise_tf.models.__main__.packaged_files", lambda kind: {"tiny": str(preset)})
-    monkeypatch.setattr("devise_tf.models.__main__.load_preset", lambda name: presets.load_preset(str(preset)))
+    monkeypatch.setattr("devise_tf.models.__main__.load_preset", lambda name: pretrained.load_preset(str(preset)))
     assert listing() == (
         "--model_dir  --model           MB   figures                licence\n"
         "tiny         softmax           1.2  hit@1 0.25, hit@5 0.5  CC0-1.0\n"
@@ -77,7 +77,7 @@ def test_list_of_the_package():
     assert (status, err) == (0, "")
     lines = out.splitlines()
     for name in packaged_files("preset"):
-        for model in presets.load_preset(name).models():
+        for model in pretrained.load_preset(name).models():
             assert sum(line.split()[:2] == [name, model] for line in lines) == 1
     assert sum("(default)" in line for line in lines) == len(packaged_files("preset"))
 
@@ -111,7 +111,7 @@ def test_show_a_preset_of_the_package(tmp_path, monkeypatch):
     name = devise_tf.models.DEFAULT_PRESET
     monkeypatch.chdir(tmp_path)
     (tmp_path / name / "report").mkdir(parents=True)
-    preset = presets.load_preset(name)
+    preset = pretrained.load_preset(name)
     done = description(name)
     assert done.startswith(f"{name}\n  summary ") and preset.summary in done
     assert done.endswith(Path(preset.file(preset.card)).read_text(encoding="utf-8").rstrip())

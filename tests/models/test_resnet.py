@@ -7,13 +7,14 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from devise_tf.models.resnet import PRESETS, resnet
+from devise_tf.models.registry import architecture
+from devise_tf.models.resnet import ResNet
 
 ROOT = Path(__file__).resolve().parents[2]
 
 
 def small(**arguments):
-    return resnet(**{"num_labels": 4, "image_size": 16, "widths": (8, 16), "blocks": (1, 1), **arguments})
+    return ResNet(**{"num_labels": 4, "image_size": 16, "widths": (8, 16), "blocks": (1, 1), **arguments})
 
 
 def batch(size=8, image_size=16):
@@ -22,7 +23,7 @@ def batch(size=8, image_size=16):
 
 
 def test_shapes():
-    model = resnet(num_labels=7, image_size=56, widths=(8, 16, 24, 32), blocks=(1, 2, 1, 1))
+    model = ResNet(num_labels=7, image_size=56, widths=(8, 16, 24, 32), blocks=(1, 2, 1, 1))
     assert model.input_shape == (None, 56, 56, 3)
     assert model.input.name == "pixels"
     assert model.get_layer("representation").output.shape == (None, 32)
@@ -88,13 +89,14 @@ import keras, numpy as np, tensorflow as tf
 tf.config.set_logical_device_configuration(
     tf.config.list_physical_devices("CPU")[0], [tf.config.LogicalDeviceConfiguration()] * 2
 )
-from devise_tf.models.resnet import resnet
+from devise_tf.models.registry import architecture
+from devise_tf.models.resnet import ResNet
 
 x = np.random.default_rng(0).uniform(0, 255, (8, 16, 16, 3)).astype("float32")
 x[4:] *= 0.3  # the halves differ, so statistics of one half would show
 def build():
     keras.utils.set_random_seed(0)
-    return resnet(num_labels=4, image_size=16, widths=(8, 16), blocks=(1, 1))
+    return ResNet(num_labels=4, image_size=16, widths=(8, 16), blocks=(1, 1))
 single = build()
 expected = np.asarray(single(x, training=True))
 strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
@@ -115,10 +117,9 @@ def test_two_devices_equal_one():
 
 
 @pytest.mark.parametrize("name, image_size", [("resnet_micro", 40), ("resnet_small", 56)])
-def test_presets(name, image_size):
-    settings = {key: value for key, value in PRESETS[name].items() if key != "builder"}
-    model = resnet(num_labels=5, image_size=image_size, **settings)
-    assert model.get_layer("representation").output.shape == (None, settings["widths"][-1])
+def test_architectures(name, image_size):
+    model = ResNet.from_architecture(name, num_labels=5, image_size=image_size)
+    assert model.get_layer("representation").output.shape == (None, architecture(name).settings["widths"][-1])
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,7 @@ from devise_tf.export.build import ExportSettings, export_model
 from devise_tf.export.manifest import MANIFEST_FILE
 from devise_tf.labels import LabelSet
 from devise_tf.models.predictor import Predictor
-from devise_tf.models.presets import load_preset
+from devise_tf.models.pretrained import load_preset
 from devise_tf.models.sources import PretrainedRun, open_run
 from devise_tf.packaged import packaged_files
 from tests.helpers.tiny_model_dir import photo

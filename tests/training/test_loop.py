@@ -11,8 +11,8 @@ from devise_tf.images import BadImages, Crop, ExampleOrder, ImageInput, open_ima
 from devise_tf.layers import HingeRankLoss
 from devise_tf.model_dir import ModelDir
 from devise_tf.models.devise import DeViSE
+from devise_tf.models.registry import build_visual_model, representation_model
 from devise_tf.models.skip_gram import SkipGram
-from devise_tf.models.visual import build_visual_model, representation_model
 from devise_tf.text import HuffmanTree, SkipGramBlocks
 from devise_tf.training import Phase, make_strategy, run_phase
 from devise_tf.training.phases.cnn import cnn_phase

@@ -15,8 +15,8 @@ import tensorflow as tf
 from devise_tf.config import FREE, Config
 from devise_tf.model_dir import ModelDir
 from devise_tf.models.devise import DeViSE
-from devise_tf.models.presets import Preset
-from devise_tf.models.visual import build_visual_model, representation_model
+from devise_tf.models.pretrained import Preset
+from devise_tf.models.registry import build_visual_model, representation_model
 from devise_tf.models.visual_weights import load_visual_weights
 from devise_tf.models.weights_file import load_weights, save_weights
 from devise_tf.packaged import models_folder

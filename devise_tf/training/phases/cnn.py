@@ -8,7 +8,7 @@ import tensorflow as tf
 from devise_tf.config import Config
 from devise_tf.images import ExampleOrder, ImageInput
 from devise_tf.model_dir import CNN
-from devise_tf.models.visual import build_visual_model, freeze_layers
+from devise_tf.models.registry import build_visual_model, freeze_layers
 from devise_tf.models.visual_weights import load_visual_weights
 from devise_tf.training.context import RunContext
 from devise_tf.training.inputs import Inputs

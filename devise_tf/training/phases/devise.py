@@ -8,7 +8,7 @@ import tensorflow as tf
 
 from devise_tf.images import ExampleOrder, ImageInput
 from devise_tf.models.devise import DeViSE
-from devise_tf.models.visual import freeze_layers
+from devise_tf.models.registry import freeze_layers
 from devise_tf.training.phase import Phase
 from devise_tf.training.phases.image_batches import LOSS_SCALE, image_batches
 from devise_tf.training.phases.moving_label_vectors import TermDraws, TrainedLabelVectors

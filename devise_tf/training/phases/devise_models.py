@@ -14,8 +14,8 @@ from devise_tf.layers import named_loss
 from devise_tf.model_dir import CNN, DEVISE, SKIP_GRAM, Entry, ModelDir
 from devise_tf.models.devise import DeViSE, SpaceRecipe, fuse_softmax
 from devise_tf.models.model_names import random_name, random_seed
+from devise_tf.models.registry import representation_model
 from devise_tf.models.skip_gram import SkipGram
-from devise_tf.models.visual import representation_model
 from devise_tf.training.context import RunContext
 from devise_tf.training.encoded_text import encoded_text
 from devise_tf.training.inputs import Inputs

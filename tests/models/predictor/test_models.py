@@ -13,8 +13,8 @@ import tensorflow as tf
 
 import devise_tf.models
 from devise_tf.labels import LabelSet
+from devise_tf.models.registry import build_visual_model
 from devise_tf.models.sources import TrainedRun
-from devise_tf.models.visual import build_visual_model
 from devise_tf.models.weights_file import save_weights
 from tests.helpers.predictions import (
     PHOTOS,

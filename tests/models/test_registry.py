@@ -2,13 +2,25 @@ import keras
 import numpy as np
 import pytest
 
-from devise_tf.models.visual import BUILDERS, PRESETS, build_visual_model, freeze_layers, representation_model
+from devise_tf.models.efficientnet_lite import EfficientNetLite
+from devise_tf.models.registry import (
+    architectures,
+    build_visual_model,
+    freeze_layers,
+    register,
+    representation_model,
+    unregister,
+)
+from devise_tf.models.resnet import ResNet
+from devise_tf.models.visual_model import VisualModel
+
+NAMES = [name for name in architectures() if "/" not in name and not name.endswith("_tiny")]
 
 
 def models():
     # The larger ones of a family take their time to build.
     slow = {f"efficientnet_lite{number}" for number in range(1, 5)}
-    return [pytest.param(name, marks=[pytest.mark.slow] * (name in slow)) for name in sorted({*BUILDERS, *PRESETS})]
+    return [pytest.param(name, marks=[pytest.mark.slow] * (name in slow)) for name in NAMES]
 
 
 @pytest.mark.parametrize("name", models())
@@ -23,6 +35,36 @@ def test_every_model_keeps_the_contract(name):
     x = np.random.default_rng(0).uniform(0, 255, (2, 40, 40, 3)).astype("float32")
     representation = representation_model(model)(x)
     np.testing.assert_allclose(model.get_layer("logits")(representation), model(x), rtol=1e-5, atol=1e-5)
+
+
+def test_those_that_come_with_the_package():
+    assert {"alexnet", "efficientnet_lite4", "resnet", "resnet_micro", "resnet_small"} <= set(NAMES)
+    assert {"keras_applications/NAME", "keras_hub/NAME"} <= set(architectures())
+
+
+def test_registered_architectures_are_built_until_they_are_taken_back():
+    register("resnet_mine", ResNet, widths=(4, 8), blocks=(1, 1))
+    try:
+        assert "resnet_mine" in architectures()
+        assert representation_model(build_visual_model("resnet_mine", 6, 32)).output_shape == (None, 8)
+        assert build_visual_model("resnet_mine", 6, 32, widths=(4, 9)).get_layer("representation").output.shape[1] == 9
+        for name in ("resnet_mine", "resnet_micro"):
+            with pytest.raises(ValueError, match=f"is registered already. Received: name='{name}'"):
+                register(name, ResNet)
+    finally:
+        unregister("resnet_mine")
+    assert "resnet_mine" not in architectures()
+    with pytest.raises(ValueError, match="`name` must be one of .* Received: name='resnet_mine'"):
+        unregister("resnet_mine")
+
+
+def test_a_family_makes_its_own_architectures_alone():
+    assert ResNet.from_architecture("resnet_micro", 6, 32, dropout=0.1).name == "resnet_micro"
+    assert VisualModel.from_architecture("keras_applications/MobileNetV3Small", 2, 32).output_shape == (None, 2)
+    with pytest.raises(ValueError, match="'resnet_micro' is not one of EfficientNetLite. Received"):
+        EfficientNetLite.from_architecture("resnet_micro", 6, 32)
+    with pytest.raises(ValueError, match="'efficientnet_lite0' is not one of ResNet. Received"):
+        ResNet.from_preset("efficientnet_lite0")
 
 
 def test_representation_model_shares_its_layers():

@@ -7,14 +7,17 @@ import os
 import re
 import sys
 import typing
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 
+from devise_tf.choices import LABEL_TERMS
+from devise_tf.labels import LabelSet
 from devise_tf.packaged import models_folder, packaged_files
 
 _SOFTMAX_KEYS = ("visual_model", "weights", "sha256")
 _HEAD_KEYS = ("settings", "ridge")
 _SETTINGS = ("label_terms", "profile_temperature", "softmax_weight")
-_LABEL_TERMS = ("first", "mean", "heads")
+# Random terms are for training.
+_LABEL_TERMS = tuple(terms for terms in LABEL_TERMS if terms != "random")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -70,16 +73,16 @@ class Preset:
     def vector_files(self) -> list[str]:
         """The paths of its vector files."""
         names = [name.strip() for name in self.vectors.split(",")]
-        return [self._existing("vectors", name, packaged_files("vectors").get(name, "")) for name in names]
+        return [self._existing("vectors", name, packaged_files("vectors")) for name in names]
 
     def hierarchy_source(self) -> str:
         """What `Hierarchy.open` takes: the path of a file, `wordnet`, or `wordnet:` and a path; empty for none."""
         kind, _, folder = self.hierarchy.partition(":")
         if kind == "wordnet" and folder:
-            return f"wordnet:{self._existing('hierarchy', os.path.expanduser(folder), is_there=os.path.isdir)}"
+            return f"wordnet:{self._existing('hierarchy', os.path.expanduser(folder), exists=os.path.isdir)}"
         if self.hierarchy in ("", "wordnet"):
             return self.hierarchy
-        return self._existing("hierarchy", self.hierarchy, packaged_files("hierarchy").get(self.hierarchy, ""))
+        return self._existing("hierarchy", self.hierarchy, packaged_files("hierarchy"))
 
     def check_files(self) -> None:
         """Raises a `ValueError` that names the first file that is not there."""
@@ -91,23 +94,31 @@ class Preset:
             self._existing("card", self.card)
 
     def _existing(
-        self, key: str, name: str, in_package: str = "", is_there: Callable[[str], bool] = os.path.isfile
+        self,
+        key: str,
+        name: str,
+        packaged: Mapping[str, str] | None = None,
+        exists: Callable[[str], bool] = os.path.isfile,
     ) -> str:
-        """The path of what the preset names, or else `in_package`, that of what the package has."""
-        places = [self.file(name)]
-        if in_package:
-            places.append(in_package)
-        for place in places:
-            if is_there(place):
-                return place
+        """The path of what the preset names: a file beside it, or else one of `packaged`, paths by name."""
+        path = self.file(name)
+        if exists(path):
+            return path
+        if packaged and name in packaged:
+            return packaged[name]
+        others = f", and what comes with the package is {', '.join(packaged)}" if packaged else ""
         raise ValueError(
-            f"{self.path}: `{key}` must name what is there, and there is no {' nor '.join(places)}: get it, or correct "
-            f"the name. Received: {key}={name!r}"
+            f"{self.path}: `{key}` not found: there is no {path}{others}. Get the file, or correct the name. "
+            f"Received: {key}={name!r}"
         )
 
     def models(self) -> list[str]:
         """The names of its models."""
         return [*self.networks, "conse"]
+
+    def num_labels(self) -> int:
+        """The number of its labels, which are the softmax's outputs."""
+        return len(LabelSet.load(self.file(self.labels)))
 
     def size(self) -> int:
         """Bytes of the softmax network's weights."""

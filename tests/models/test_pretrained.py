@@ -11,10 +11,10 @@ import pytest
 import devise_tf.models
 from devise_tf.images import Crop
 from devise_tf.labels import Hierarchy, LabelSet
-from devise_tf.models import presets
-from devise_tf.models.presets import load_preset
+from devise_tf.models import pretrained
+from devise_tf.models.pretrained import load_preset
+from devise_tf.models.registry import build_visual_model
 from devise_tf.models.sources import PretrainedRun, TrainedRun, open_run
-from devise_tf.models.visual import build_visual_model
 from devise_tf.models.weights_file import save_weights
 from devise_tf.packaged import packaged_files
 from devise_tf.text import load_vectors, save_vectors
@@ -104,7 +104,7 @@ def test_a_preset_of_ones_own_lies_anywhere(folder, monkeypatch):
     monkeypatch.setenv("HOME", str(folder.parent))
     assert load_preset("~/mine/tiny.json").path == str(folder / "tiny.json")
     packaged = preset.file("models/imagenet/labels_1k.txt")
-    assert packaged == os.path.join(os.path.dirname(presets.__file__), "imagenet", "labels_1k.txt")
+    assert packaged == os.path.join(os.path.dirname(pretrained.__file__), "imagenet", "labels_1k.txt")
     assert preset.vector_files() == [str(folder / "vectors.bin")]
     assert preset.hierarchy_source() == str(folder / "tree.txt")
 
@@ -118,25 +118,24 @@ def test_names_are_never_those_of_the_working_directory(folder, changed, tmp_pat
     for name in names:
         (elsewhere / name).write_text("thing n1\n")
     (elsewhere / "wn").mkdir()
-    models = os.path.dirname(presets.__file__)
+    models = os.path.dirname(pretrained.__file__)
     preset = load_preset(changed(vectors="vectors.bin, label_terms_300", hierarchy="imagenet"))
     packaged = os.path.join(models, "skip_gram", "label_terms_300.npz")
     assert preset.vector_files() == [str(folder / "vectors.bin"), packaged]
     assert packaged == packaged_files("vectors")["label_terms_300"]
     for name, path in packaged_files("hierarchy").items():
         assert load_preset(changed(hierarchy=name)).hierarchy_source() == path
-    for entries, place, other in (
-        ({"vectors": "here.bin"}, folder / "here.bin", f"{models}/skip_gram/here.bin.npz"),
-        ({"vectors": "vectors.bin"}, folder / "here.txt", f"{models}/here.txt/hierarchy.txt"),
+    for entries, key, path in (
+        ({"vectors": "here.bin"}, "vectors", folder / "here.bin"),
+        ({"vectors": "vectors.bin"}, "hierarchy", folder / "here.txt"),
     ):
         with pytest.raises(ValueError) as caught:
             load_preset(changed(hierarchy="here.txt", **entries))
-        key = "vectors" if place.name == "here.bin" else "hierarchy"
         assert str(caught.value) == (
-            f"{folder}/tiny.json: `{key}` must name what is there, and there is no {place} nor {other}: get it, or "
-            f"correct the name. Received: {key}={place.name!r}"
+            f"{folder}/tiny.json: `{key}` not found: there is no {path}, and what comes with the package is "
+            f"{', '.join(packaged_files(key))}. Get the file, or correct the name. Received: {key}={path.name!r}"
         )
-    with pytest.raises(ValueError, match=f"`hierarchy` must name what is there, and there is no {folder}/wn: get it"):
+    with pytest.raises(ValueError, match=f"`hierarchy` not found: there is no {folder}/wn. Get the file"):
         load_preset(changed(vectors="vectors.bin", hierarchy="wordnet:wn"))
     for name in names:
         (folder / name).write_text("thing n1\n")
@@ -167,7 +166,7 @@ def test_what_may_be_left_out(changed):
 )
 def test_unknown_names(name, hint, monkeypatch):
     known = ["efficientnet_lite0", "resnet_other"]
-    monkeypatch.setattr(presets, "packaged_files", lambda kind: dict.fromkeys(known, "/nowhere"))
+    monkeypatch.setattr(pretrained, "packaged_files", lambda kind: dict.fromkeys(known, "/nowhere"))
     for opened in (load_preset, open_run):
         with pytest.raises(ValueError) as caught:
             opened(name)
@@ -215,17 +214,17 @@ def test_bytes_that_are_no_text(folder):
         ({"model": "l2"}, r"must be one of \['softmax', 'devise', 'profiles', 'conse'\]. Received: model='l2'"),
         ({"image_size": 0}, "`image_size` must be positive, .* Received: image_size=0, resize_size=28"),
         ({"resize_size": 23}, "`resize_size` not below it. Received: image_size=24, resize_size=23"),
-        ({"labels": "no.txt"}, "`labels` must name what is there, and there is no .*/mine/no.txt: .*: labels='no.txt'"),
-        ({"labels": "models/no.txt"}, "`labels` must name what is there, .*Received: labels='models/no.txt"),
+        ({"labels": "no.txt"}, "`labels` not found: there is no .*/mine/no.txt. Get .*: labels='no.txt'"),
+        ({"labels": "models/no.txt"}, "`labels` not found: there is .*Received: labels='models/no.txt"),
         (
             {"vectors": "no_such"},
-            "tiny.json: `vectors` .* no .*/mine/no_such nor .*/no_such.npz: .*: vectors='no_such'",
+            "tiny.json: `vectors` .* no .*/mine/no_such, and .* is label_terms_300. .*: vectors='no_such'",
         ),
-        ({"vectors": "vectors.bin,"}, "tiny.json: `vectors` must name what is there.* Received: vectors=''"),
-        ({"vectors": "no/such"}, "tiny.json: `vectors` .* there is no .*/mine/no/such: get it"),
-        ({"hierarchy": "no_tree"}, "tiny.json: `hierarchy` .*/mine/no_tree nor .*/no_tree/hierarchy.txt: .*='no_tree'"),
-        ({"hierarchy": "wordnet:"}, "tiny.json: `hierarchy` must name what is there.* Received: hierarchy='wordnet:'"),
-        ({"card": "no.md"}, "tiny.json: `card` must name what is there, .*/mine/no.md: .* Received: card='no.md'"),
+        ({"vectors": "vectors.bin,"}, "tiny.json: `vectors` not found: .* Received: vectors=''"),
+        ({"vectors": "no/such"}, "tiny.json: `vectors` .* there is no .*/mine/no/such, and what"),
+        ({"hierarchy": "no_tree"}, "tiny.json: `hierarchy` .*/mine/no_tree, and .* imagenet.* Get .*='no_tree'"),
+        ({"hierarchy": "wordnet:"}, "tiny.json: `hierarchy` not found: .* Received: hierarchy='wordnet:'"),
+        ({"card": "no.md"}, "tiny.json: `card` not found: there is no .*/mine/no.md. .* Received: card='no.md'"),
         ({"results": {"softmax": 3}}, "tiny.json: `results`, `softmax` must be a JSON object. Received: softmax=3"),
         (
             {"results": {"softmax": {"hit@1": "0.5"}}},
@@ -251,7 +250,7 @@ def test_entries_that_are_wrong(changed, entries, message):
             {"devise": {"settings": {"loss": "l2"}}},
             "`settings` does not know loss: it may have label_terms, profile_temperature, softmax_weight. Received",
         ),
-        ({"softmax": {"weights": "no.npz"}}, "tiny.json: `weights` must name what is there.* weights='no.npz'"),
+        ({"softmax": {"weights": "no.npz"}}, "tiny.json: `weights` not found: .* weights='no.npz'"),
         (
             {"softmax": {"weights": 3}},
             "tiny.json: `networks`, 'softmax', `weights` must be a string. Received: weights=3",
@@ -338,7 +337,7 @@ def test_weights_are_checked(folder, changed):
     with pytest.raises(ValueError, match="`name` must be one of .* Did you mean 'resnet_tin[iy]'"):
         open_run(path).network("softmax")
     weights.unlink()
-    with pytest.raises(ValueError, match="`weights` must name what is there"):
+    with pytest.raises(ValueError, match="`weights` not found"):
         open_run(path)
 
 
