@@ -54,6 +54,12 @@ class DeViSE(keras.Model):
           https://papers.nips.cc/paper/5204-devise-a-deep-visual-semantic-embedding-model), section 3.
     """
 
+    visual_model: keras.Model
+    loss: LabelLoss
+    projection: keras.layers.Dense
+    profile_references: keras.Variable | None
+    _space_recipe: SpaceRecipe
+
     def __init__(
         self,
         visual_model: keras.Model,
