@@ -247,8 +247,7 @@ def _output_graph(
 def _vector_graph(
     space: WordSpace, table: LabelTable, texts: Sequence[str], terms_file: str, max_terms: int
 ) -> VectorGraph:
-    rows = space.term_rows(table.labels.names(), max_terms)
-    terms, vectors = [space.terms[row] for row in rows], space.vectors[rows]
+    terms, vectors = space.requestable_terms(table.labels.names(), max_terms)
     return VectorGraph(texts, table.values, terms, vectors, terms_file, space.label_terms == "heads", space.profile)
 
 

@@ -13,7 +13,7 @@ from devise_tf.export.manifest import TERMS_FILE, checksums, read_manifest
 from devise_tf.export.publish import newest_version, publish
 from devise_tf.export.warmup import warmup_inputs
 from devise_tf.export.write_version import finish_version
-from devise_tf.labels import LabelSet, OutputSpace, SimilarityProfile, WordSpace
+from devise_tf.labels import LabelSet, LabelSpace, OutputSpace, SimilarityProfile, WordSpace
 from devise_tf.packaged import packaged_files
 from devise_tf.text import load_vectors
 
@@ -79,7 +79,7 @@ def _space_of(
     labels: LabelSet,
     vectors: str,
     missing: str,
-) -> OutputSpace | WordSpace:
+) -> LabelSpace:
     """What labels are to the model of a version; with terms of `vectors` that the version does not have."""
     if "outputs" in manifest:
         if vectors:
@@ -93,12 +93,11 @@ def _space_of(
     return WordSpace(terms, rows, manifest["label_terms"], profile, missing or manifest["missing_labels"])
 
 
-def _new_terms(space: OutputSpace | WordSpace, labels: LabelSet, known: set[str]) -> Terms:
-    """The terms of the labels that are not known yet; a softmax knows its own terms and no others."""
-    if isinstance(space, OutputSpace):
-        return [], np.zeros([0, 0])
-    rows = [row for row in space.term_rows(labels.names(), 0) if space.terms[row] not in known]
-    return [space.terms[row] for row in rows], space.vectors[rows]
+def _new_terms(space: LabelSpace, labels: LabelSet, known: set[str]) -> Terms:
+    """The terms of the labels that are not known yet; a softmax has no others."""
+    terms, vectors = space.requestable_terms(labels.names(), 0)
+    new = [row for row, term in enumerate(terms) if term not in known]
+    return [terms[row] for row in new], vectors[new]
 
 
 def _extended(exported: Terms, vectors: str, labels: LabelSet) -> Terms:

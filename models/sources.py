@@ -128,7 +128,7 @@ class PretrainedRun(ModelSource):
         recipe = SpaceRecipe(space.label_terms, space.profile)
         model = DeViSE(representation_model(softmax), vectors, space_recipe=recipe, name=name)
         kernel = softmax.get_layer("logits").kernel
-        model.projection.set_weights([closed_form_projection(kernel, vectors, part["ridge"])])
+        model.get_layer("projection").set_weights([closed_form_projection(kernel, vectors, part["ridge"])])
         weight = settings.get("softmax_weight", 0.0)
         return fuse_softmax(model, softmax, weight) if weight else model
 

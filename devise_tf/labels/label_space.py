@@ -4,6 +4,8 @@ import abc
 import dataclasses
 from collections.abc import Collection, Mapping, Sequence
 
+import numpy as np
+
 from devise_tf.choices import EVALUATED_ANSWERS
 from devise_tf.labels.label_set import LabelSet
 from devise_tf.labels.label_table import LabelTable
@@ -52,14 +54,14 @@ class LabelSpace(abc.ABC):
         """The space in which a softmax finds labels by their ids alone."""
         return self
 
-    def term_rows(self, names: Collection[str], others: int) -> list[int]:
-        """Rows of the vectors of terms that texts can become; none where labels have no vectors of terms.
+    def requestable_terms(self, names: Collection[str], others: int) -> tuple[list[str], np.ndarray]:
+        """Terms that texts can become, and their vectors; none where labels have no vectors of terms.
 
         Args:
             names: Collection of str. Terms to take.
             others: int. How many more to take, the first ones.
         """
-        return []
+        return [], np.zeros((0, 0), np.float32)
 
     @abc.abstractmethod
     def facts(self) -> Mapping[str, object]:

@@ -94,7 +94,7 @@ class WordSpace(LabelSpace):
             padded[: len(row)] = row
         return result
 
-    def term_rows(self, names: Collection[str], others: int) -> list[int]:
+    def requestable_terms(self, names: Collection[str], others: int) -> tuple[list[str], np.ndarray]:
         # A term that no text can become, such as one in capitals, would never be looked up.
         rows = []
         for term, row in self.index.items():
@@ -102,7 +102,7 @@ class WordSpace(LabelSpace):
             if (wanted or others > 0) and "_".join(tokenize(term)) == term:
                 rows.append(row)
                 others -= not wanted
-        return rows
+        return [self.terms[row] for row in rows], self.vectors[rows]
 
     def facts(self) -> Mapping[str, object]:
         facts = {"missing_labels": self.missing, "label_terms": self.label_terms}
