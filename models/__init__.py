@@ -13,13 +13,13 @@ def load(name_or_model_dir: str = DEFAULT_PRESET, model: str | None = None) -> "
     """Loads a model that labels photos.
 
     Args:
-        name_or_model_dir: The name of a preset, which comes with the package (`python -m devise_tf.models list`), or
-            the model directory of a run.
-        model: `"softmax"`, `"devise"`, `"conse"` or another model that it has; by default what a preset says, else
-            `"devise"`.
+        name_or_model_dir: str. The name of a preset, which comes with the package (`python -m devise_tf.models list`),
+            or the model directory of a run.
+        model: str or None. `"softmax"`, `"devise"`, `"conse"` or another model that it has; by default the one that a
+            preset names, else `"devise"`.
 
     Returns:
-        A `Predictor`.
+        A `Predictor`; its attribute `network` is the `keras.Model`.
 
     Raises:
         ValueError: There is no such preset, directory or model.

@@ -23,9 +23,9 @@ class Answer(NamedTuple):
     """A label for an image.
 
     Attributes:
-        label: The label's first term, or the text that was asked for.
-        score: The cosine of the image's embedding and the label's vector; of a softmax the label's probability.
-        id: The label's id, or the text that was asked for.
+        label: str. The label's first term, or the requested text.
+        score: float. The cosine of the image's embedding and the label's vector; of a softmax the label's probability.
+        id: str. The label's id, or the requested text.
     """
 
     label: str
@@ -41,16 +41,15 @@ class Predictor:
                         = p(label | image)                          softmax
     ```
 
-    Images are prepared as for evaluation and exports, and scores are theirs; but a photo that its EXIF tag says is
-    turned is turned back. What label vectors are made of in training, those of other labels are made of, too. A label
-    that is given as a text is a single term: it has the vector of the whole term, else the mean of its words' vectors.
-    A softmax finds labels by id, else by term, among those that it was trained on, and knows no others.
+    Images are prepared and scored as in evaluation and exports, but the orientation in a photo's EXIF tag is applied.
+    Vectors of other labels are made of the same things as those of the trained labels. A label that is given as a text
+    is a single term: it has the vector of the whole term, else the mean of its words' vectors. A softmax looks labels
+    up by id, else by term, among those that it was trained on, and knows no others.
 
-    A list takes 4 bytes a label and dimension, beside its texts: 100,000 labels 400 MB in the default preset's
-    `profiles`, whose vectors have 1,000 dimensions, and 120 MB at 300 dimensions, there 300 MB while they are made. The
-    last 3 lists are kept: up to three times that. Beside them are the vectors of all terms, 29 MB for 24,000 terms,
-    and, while a batch is scored, 4 bytes for each of its images and each label. Methods may be called from several
-    threads.
+    A list of labels takes 4 bytes for each label and dimension, beside its texts: 100,000 labels take 400 MB in the
+    default preset's `profiles`, whose vectors have 1,000 dimensions, and 120 MB at 300 dimensions, there 300 MB while
+    they are made. The last 3 lists are kept. Beside them are the vectors of all terms, 29 MB for 24,000 terms, and,
+    while a batch is scored, 4 bytes for each of its images and each label. Methods may be called from several threads.
 
     Args:
         run: ModelSource. What the model comes from.
@@ -89,17 +88,18 @@ class Predictor:
     ) -> list[list[Answer]]:
         """The best labels of images.
 
-        Labels that the model does not know cannot be answered. They are logged when a list is asked for the first time,
-        and are in `known(labels).unknown`.
+        Labels that the model does not know are never answers. They are logged once for each list, and are in
+        `known(labels).unknown`.
 
         Args:
-            images: An image or several: paths, `bytes` of files, uint8 or float arrays `[height, width, 3]` in 0..255,
+            images: One image or several: paths, `bytes` of files, uint8 or float arrays `[height, width, 3]` in 0..255,
                 images of Pillow.
-            labels: Those to choose from: texts such as `"tabby cat"`, or a `LabelSet`; by default the model's own.
-            k: Number of answers for each image; there are fewer where there are fewer labels.
+            labels: LabelSet or sequence of str. Labels to choose from, or texts such as `"tabby cat"`; by default
+                `self.labels`.
+            k: int. Number of answers for each image; fewer if there are fewer labels.
 
         Returns:
-            A list for each image, the best label first; of equally good ones that which is listed first.
+            A list for each image, the best label first; labels with equal scores stay in order.
 
         Raises:
             ValueError: An image cannot be read, a label is empty, or the model knows none of them.
