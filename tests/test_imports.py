@@ -22,8 +22,7 @@ LEFT = {
     "files": set(
         """
         tests/models/test_devise.py tests/models/test_efficientnet_lite.py
-        tests/models/test_presets.py
-        tests/training/test_visual_weights.py
+        tests/models/test_pretrained.py tests/training/test_visual_weights.py
         """.split()
     ),
 }

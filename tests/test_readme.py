@@ -3,14 +3,13 @@
 import dataclasses
 import re
 import shlex
-from pathlib import Path
 
 import pytest
 
 from devise_tf.config import Config
 from devise_tf.models.registry import architectures
+from tests.helpers.wheel import CHECKOUT as ROOT
 
-ROOT = Path(__file__).resolve().parents[1]
 CARDS = sorted((ROOT / "models").glob("*/README.md"))
 DOCUMENTS = [ROOT / name for name in ("README.md", "BUILD.md", "CONTRIBUTING.md", "CHANGELOG.md", "export/README.md")]
 DOCUMENTS = list(dict.fromkeys([*DOCUMENTS, *CARDS, *sorted((ROOT / "models").glob("*/[A-Z]*.md"))]))
