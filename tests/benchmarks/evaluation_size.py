@@ -37,7 +37,7 @@ def define_flags(define: command.Definitions) -> None:
     define.integer("seen", 1_000, "How many of them count as trained.", 2)
     define.list("models", ["devise"], f"Models that are measured at once, out of {', '.join(MODELS)}.")
     define.enum("answers", "terms", EVALUATED_ANSWERS[1:], "Answer by the labels' terms, or by label vectors.")
-    define.list("ks", [str(k) for k in range(1, 21)], "The k of hit@k and hp@k.")
+    define.list("k", [str(k) for k in range(1, 21)], "The k of hit@k and hp@k.")
     define.string("hierarchy", "imagenet", "The hierarchy; see `python -m devise_tf.evaluate --help`.")
     define.float("noise", 1.0, "Norm of the noise, that of a label vector being 1.", 0)
     define.integer("batch_size", 64, "Images at once.", 1)
@@ -169,8 +169,8 @@ def main(_: list[str], values: flags.FlagValues) -> None:
         raise command.UsageError(
             f"--models must be out of {', '.join(MODELS)}. Received: --models={','.join(values.models)}"
         )
-    if not all(k.isdecimal() and int(k) for k in values.ks):
-        raise command.UsageError(f"--ks must hold numbers from 1. Received: --ks={','.join(values.ks)}")
+    if not all(k.isdecimal() and int(k) for k in values.k):
+        raise command.UsageError(f"--k must hold numbers from 1. Received: --k={','.join(values.k)}")
 
     from devise_tf.evaluation.figures.claims import check_claims
     from devise_tf.evaluation.figures.summary import differences, summarize
@@ -186,7 +186,7 @@ def main(_: list[str], values: flags.FlagValues) -> None:
     from devise_tf.packaged import packaged_path
     from devise_tf.text import load_vectors
 
-    stages, ks = Stages(), sorted({int(k) for k in values.ks})
+    stages, ks = Stages(), sorted({int(k) for k in values.k})
     with stages.timed("labels, vectors, hierarchy"):
         listed, ilsvrc = (LabelSet.load(packaged_path(f"models/imagenet/labels_{n}.txt")) for n in ("21k", "1k"))
         ids = [*ilsvrc.ids, *(label for label in listed.ids if label not in ilsvrc)][: values.candidates]

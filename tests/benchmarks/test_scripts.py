@@ -182,7 +182,7 @@ def test_evaluation_size(tmp_path):
     output = tmp_path / "size.json"
     done = run(
         "evaluation_size",
-        *("--images=200", "--candidates=60", "--seen=30", "--models=softmax,devise,random", "--ks=1,5"),
+        *("--images=200", "--candidates=60", "--seen=30", "--models=softmax,devise,random", "--k=1,5"),
         *("--batch_size=16", "--samples=2", f"--output={output}"),
     )
     assert done.returncode == 0, done.stderr
