@@ -14,6 +14,7 @@ on where it was when the same command is given again.
 """
 
 import dataclasses
+import shlex
 import sys
 from collections.abc import Callable
 from typing import Any
@@ -63,7 +64,8 @@ def main(_: list[str], values: flags.FlagValues) -> None:
         config = Config(**settings)
     from devise_tf.training import make_strategy, train
 
-    train(config, make_strategy(config.strategy))
+    line = shlex.join(["python", "-m", "devise_tf.train", *config.command_line()])
+    train(config, make_strategy(config.strategy), command=line)
 
 
 def run(argv: list[str] | None = None) -> int:

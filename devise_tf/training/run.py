@@ -53,16 +53,16 @@ class Run(RunContext):
     def _has_phase(self, phase: str) -> bool:
         return self.config.phase in ("all", phase)
 
-    def all(self) -> str:
+    def all(self, command: str = "") -> str:
         """Runs the phases that the config asks for, and the report where all are done; returns the tables."""
         try:
-            return self._all()
+            return self._all(command)
         except tf.errors.OpError:
             # What the input pipeline's Python raised comes back as a TensorFlow error, between tracebacks.
             self.check_images()
             raise
 
-    def _all(self) -> str:
+    def _all(self, command: str) -> str:
         if self._has_phase(SKIP_GRAM):
             make_term_vectors(self, self.inputs)
         if self._has_phase(DEVISE):
@@ -76,11 +76,11 @@ class Run(RunContext):
         if not self._has_phase(DEVISE):
             return ""
         train_devise_models(self, self.inputs, labels)
-        tables = self._report()
+        tables = self._report(command)
         self.wait_for_chief()  # a worker that leaves would be missed by the others
         return tables
 
-    def _report(self) -> str:
+    def _report(self, command: str) -> str:
         """Measures the run's models and writes the report; returns the tables."""
         if not self.chief:
             return ""
@@ -95,10 +95,24 @@ class Run(RunContext):
             seed=config.seed,
             verbose=config.verbose,
         )
-        command = shlex.join(["python", "-m", "devise_tf.train", *config.command_line()])
-        return evaluate_runs(settings, command)
+        return evaluate_runs(settings, command or shlex.join(config.command_line()))
 
 
-def train(config: Config, strategy: tf.distribute.Strategy, callbacks: Sequence[keras.callbacks.Callback] = ()) -> str:
-    """Trains as `config` says and returns the result tables; see `Run`."""
-    return Run(config, strategy, callbacks).all()
+def train(
+    config: Config,
+    strategy: tf.distribute.Strategy,
+    callbacks: Sequence[keras.callbacks.Callback] = (),
+    command: str = "",
+) -> str:
+    """Trains as `config` says; see `Run`.
+
+    Args:
+        config: `Config`. The settings.
+        strategy: `tf.distribute.Strategy`, from `make_strategy`.
+        callbacks: Keras callbacks, driven by every phase.
+        command: String. The command line, for the report; by default the settings that differ from their defaults.
+
+    Returns:
+        String. The tables of results; empty where the run is not finished.
+    """
+    return Run(config, strategy, callbacks).all(command)
