@@ -49,7 +49,7 @@ def packaged_architectures() -> dict[str, dict[str, Any]]:
         For each name its entries in `architectures.toml`, its `folder`, and those that a folder has for all of its
         architectures: `builder`, and where it has one `load_weights`.
     """
-    result = {}
+    result: dict[str, dict[str, Any]] = {}
     for folder, path in packaged_files("architectures").items():
         with open(path, "rb") as file:
             entries = tomllib.load(file)
