@@ -35,10 +35,10 @@ def search_labels(
     else:
         # In TensorFlow's graphs this is one product, without a transposed copy.
         scores = ops.einsum("bd,nd->bn", queries, values)
-    searched = ops.logical_not(ops.isnan(scores))
+    excluded = ops.isnan(scores)
     if candidates is not None:
-        searched = ops.logical_and(searched, candidates)
-    scores = ops.where(searched, scores, ops.cast(-np.inf, scores.dtype))
+        excluded = ops.logical_or(excluded, ops.logical_not(candidates))
+    scores = ops.where(excluded, ops.cast(-np.inf, scores.dtype), scores)
     total = ops.shape(scores)[-1]
     both_static = isinstance(k, int) and isinstance(total, int)
     scores, rows = ops.top_k(scores, min(k, total) if both_static else ops.minimum(k, total))
