@@ -56,7 +56,7 @@ def test_int8_file_that_loses_too_much_is_not_written(versions, tmp_path, monkey
 
 
 @pytest.mark.parametrize(
-    "write, lost",
+    "write, missing",
     [(convert.to_litert, "ai_edge_litert"), (convert.to_onnx, "tf2onnx"), (convert.to_onnx, "onnxruntime")],
 )
 def test_missing_packages_error_says_what_to_install(write, missing, tmp_path, monkeypatch):
