@@ -10,7 +10,6 @@ import typing
 from collections.abc import Callable, Collection, Mapping
 
 from devise_tf.choices import LABEL_TERMS
-from devise_tf.labels import LabelSet
 from devise_tf.packaged import models_folder, packaged_files
 
 _SOFTMAX_KEYS = ("visual_model", "weights", "sha256")
@@ -118,6 +117,8 @@ class Preset:
 
     def num_labels(self) -> int:
         """The number of its labels, which are the softmax's outputs."""
+        from devise_tf.labels import LabelSet  # brings NumPy, which a list of presets need not wait for
+
         return len(LabelSet.load(self.file(self.labels)))
 
     def size(self) -> int:
