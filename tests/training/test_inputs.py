@@ -184,7 +184,7 @@ def without_val(directory):
     [
         *(
             (name, lambda directory: str(directory / "none.txt"))
-            for name in ("labels", "unseen_labels", "validation_labels", "hierarchy")
+            for name in ("labels_file", "unseen_labels", "validation_labels", "hierarchy")
         ),
         *((name, lambda directory: str(directory / "none.txt")) for name in ("vectors", "corpus")),
         ("visual_model", lambda directory: "resnet_tin"),
