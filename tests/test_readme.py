@@ -11,7 +11,7 @@ from devise_tf.models.registry import architectures
 from tests.helpers.wheel import CHECKOUT as ROOT
 
 CARDS = sorted((ROOT / "models").glob("*/README.md"))
-DOCUMENTS = [ROOT / name for name in ("README.md", "BUILD.md", "CONTRIBUTING.md", "CHANGELOG.md", "export/README.md")]
+DOCUMENTS = [ROOT / name for name in ("README.md", "BUILD.md", "CONTRIBUTING.md", "export/README.md")]
 DOCUMENTS = list(dict.fromkeys([*DOCUMENTS, *CARDS, *sorted((ROOT / "models").glob("*/[A-Z]*.md"))]))
 FLAGFILES = sorted((ROOT / "models").rglob("*.flags"))
 # Flags of the command line that are no settings.

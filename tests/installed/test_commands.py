@@ -48,11 +48,12 @@ def command(name, *arguments, cwd):
 
 
 def test_imports_come_from_the_installed_package(environment, installed):
-    code = "import devise_tf, devise_tf.models.resnet as r; print(devise_tf.__file__, r.__file__, r.resnet.__name__)"
+    code = "import devise_tf, devise_tf.models.resnet as r; from devise_tf.models.resnet.resnet import ResNet\n"
+    code += "print(devise_tf.__file__, r.__file__, ResNet.__name__)"
     package, module, function = run(sys.executable, "-c", code, cwd=environment).split()
     assert Path(package) == installed / "devise_tf" / "__init__.py"
     assert Path(module) == installed / "devise_tf" / "models" / "resnet" / "__init__.py"
-    assert function == "resnet"
+    assert function == "ResNet"
 
 
 @pytest.mark.parametrize("arguments", [["--help"], ["--recipe=quickstart", "--help"]])
