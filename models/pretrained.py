@@ -115,6 +115,11 @@ class Preset:
         """The names of its models."""
         return [*self.networks, "conse"]
 
+    def heads(self, fused: bool) -> list[str]:
+        """The names of its DeViSE models: of those with the softmax in their embedding, or of the others."""
+        parts = {name: part for name, part in self.networks.items() if name != "softmax"}
+        return [name for name, part in parts.items() if bool(part["settings"].get("softmax_weight")) == fused]
+
     def num_labels(self) -> int:
         """The number of its labels, which are the softmax's outputs."""
         from devise_tf.labels import LabelSet  # brings NumPy, which a list of presets need not wait for

@@ -10,6 +10,7 @@ from devise_tf.labels.similarity_profile import SimilarityProfile
 from devise_tf.layers import HingeRankLoss, LabelLoss
 from devise_tf.models.devise.earlier_config import current_arguments, is_earlier
 from devise_tf.models.devise.space_recipe import SpaceRecipe
+from devise_tf.models.pretrained import load_preset
 
 
 @keras.saving.register_keras_serializable(package="devise_tf")
@@ -59,6 +60,7 @@ class DeViSE(keras.Model):
     projection: keras.layers.Dense
     profile_references: keras.Variable | None
     _space_recipe: SpaceRecipe
+    is_fused = False
 
     def __init__(
         self,
@@ -171,6 +173,36 @@ class DeViSE(keras.Model):
             "loss": keras.saving.serialize_keras_object(self.loss),
             "space_recipe": self._space_recipe.get_config(),
         }
+
+    @classmethod
+    def from_preset(cls, name: str, model: str | None = None) -> "DeViSE":
+        """Builds a pretrained model.
+
+        Args:
+            name: String. Name of a preset (`python -m devise_tf.models list`), or the path of a preset's file.
+            model: String. One of the preset's models of this class; by default the first.
+
+        Returns:
+            A `DeViSE`, ready to be called or trained on; of `SoftmaxFusion.from_preset`, a `SoftmaxFusion`.
+
+        Raises:
+            ValueError: There is no such preset, or it has no such model of this class.
+
+        Example:
+
+        >>> model = DeViSE.from_preset("efficientnet_lite0")
+        >>> model.compile(keras.optimizers.Adagrad(0.01))
+        >>> model.fit(images, labels)  # rows of model.label_vectors
+        """
+        from devise_tf.models.sources import PretrainedRun  # which makes models of this class
+
+        run = PretrainedRun(load_preset(name))
+        own = run.preset.heads(fused=cls.is_fused)
+        if model not in (None, *own) or not own:
+            raise ValueError(
+                f"`model` must be one of {own}, the {cls.__name__} models of {name!r}. Received: model={model!r}"
+            )
+        return run.network(model or own[0])
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> "DeViSE":

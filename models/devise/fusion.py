@@ -37,6 +37,8 @@ class SoftmaxFusion(DeViSE):
         ValueError: As of `DeViSE`, or `softmax_weight` or what it needs is not as above.
     """
 
+    is_fused = True
+
     def __init__(self, visual_model: keras.Model, softmax_weight: float, **kwargs: Any):
         super().__init__(visual_model, **kwargs)
         outputs, num_labels = visual_model.output_shape, self.loss.num_labels
