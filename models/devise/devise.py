@@ -82,9 +82,9 @@ class DeViSE(keras.Model):
                 "Either `label_vectors`, or a `loss` with label vectors or both `num_labels` and `dimension` must be "
                 f"given. Received: label_vectors=None, loss={loss!r}"
             )
-        # Checkpoints of earlier versions have the loss by this name; by the other one Keras's `compile` has its own.
+        # Checkpoints of earlier versions have the loss by this name.
         self.ranking_loss = loss
-        self.visual_model, self.loss, self._space_recipe = visual_model, loss, space_recipe or SpaceRecipe()
+        self.visual_model, self._space_recipe = visual_model, space_recipe or SpaceRecipe()
         # No bias: the paper's M is a matrix alone (section 3.3).
         self.projection = keras.layers.Dense(loss.dimension, use_bias=False, name="projection", dtype="float32")
         self.projection.build((None, self._num_features()))
@@ -117,6 +117,17 @@ class DeViSE(keras.Model):
         return references
 
     @property
+    def loss(self) -> LabelLoss:
+        """The loss that `fit` minimizes."""
+        return self.ranking_loss
+
+    @loss.setter
+    def loss(self, value: None) -> None:
+        # Keras's `compile` sets the loss that it is given.
+        if value is not None:
+            raise ValueError(f"`compile` takes no loss: give it to `{type(self).__name__}`. Received: loss={value!r}")
+
+    @property
     def label_vectors(self) -> keras.Variable:
         """The unit-norm vectors of the trained labels, float32 `[N, D]`."""
         return self.loss.label_vectors
@@ -144,12 +155,6 @@ class DeViSE(keras.Model):
             Float32 tensor, `[B, D]`.
         """
         return self.projection(representation)
-
-    def compile(self, optimizer="rmsprop", loss=None, **kwargs):
-        if loss is not None:
-            raise ValueError(f"`compile` takes no loss: give it to `{type(self).__name__}`. Received: loss={loss!r}")
-        super().compile(optimizer, **kwargs)
-        self.loss = self.ranking_loss
 
     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
         """The mean loss of a batch, for `fit`."""
