@@ -56,7 +56,7 @@ class DeViSE(keras.Model):
     """
 
     visual_model: keras.Model
-    loss: LabelLoss
+    ranking_loss: LabelLoss
     projection: keras.layers.Dense
     profile_references: keras.Variable | None
     _space_recipe: SpaceRecipe
