@@ -12,6 +12,7 @@ from devise_tf.labels import Hierarchy, LabelSet, LabelSpace, OutputSpace, Rando
 from devise_tf.models.conse import ConSE
 from devise_tf.models.devise import DeViSE, SpaceRecipe
 from devise_tf.models.devise.space_recipe import NO_TERMS
+from devise_tf.models.joined_vectors import load_joined_vectors
 from devise_tf.models.label_model import Classifier, LabelModel
 from devise_tf.models.model_names import (
     CONSE,
@@ -24,7 +25,6 @@ from devise_tf.models.model_names import (
     number_in,
     random_seed,
 )
-from devise_tf.text import load_vectors
 
 # The most probable labels that ConSE averages.
 CONSE_TOP = 10
@@ -181,11 +181,11 @@ class ModelSource(abc.ABC):
         """The terms and vectors of a model's space; with `labels` those that their vectors may be made of only."""
         paths = self._vector_files(model)
         if labels is None:
-            return _load_vectors(paths, None)
+            return load_joined_vectors(paths, None)
         # Every model of a run asks for the same few of a large file.
         key = *paths, frozenset(labels.names())
         if key not in self._read:
-            self._read[key] = _load_vectors(paths, labels.names())
+            self._read[key] = load_joined_vectors(paths, labels.names())
         return self._read[key]
 
 
@@ -197,19 +197,3 @@ def label_recipe(network: keras.Model) -> tuple[str, SimilarityProfile | None]:
     """
     recipe = network.space_recipe if isinstance(network, DeViSE) else SpaceRecipe()
     return ("first", None) if recipe.label_terms == NO_TERMS else (recipe.label_terms, recipe.profile)
-
-
-def _load_vectors(paths: list[str], names: Collection[str] | None) -> tuple[list[str], np.ndarray]:
-    """Of one file, or of several of one space; of a term in several of them the first one's vector."""
-    terms, vectors = load_vectors(paths[0], terms=names)
-    for path in paths[1:]:
-        others, rows = load_vectors(path, terms=names)
-        if rows.shape[1] != vectors.shape[1]:
-            raise ValueError(
-                "Vector files that are used together must be of one space, and so of one dimension. Received: "
-                f"{vectors.shape[1]} in {paths[0]!r}, {rows.shape[1]} in {path!r}"
-            )
-        known = set(terms)
-        new = [row for row, term in enumerate(others) if term not in known]
-        terms, vectors = [*terms, *(others[row] for row in new)], np.concatenate([vectors, rows[new]])
-    return terms, vectors

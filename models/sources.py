@@ -7,12 +7,11 @@ import keras
 from devise_tf.images import Crop
 from devise_tf.labels import Hierarchy, LabelSet
 from devise_tf.model_dir import CNN, Entry, ModelDir
-from devise_tf.models.devise import DeViSE, SpaceRecipe, fuse_softmax
-from devise_tf.models.devise.closed_form import closed_form_projection
+from devise_tf.models.devise import DeViSE, SoftmaxFusion
 from devise_tf.models.model_names import SOFTMAX
 from devise_tf.models.model_source import ModelSource
 from devise_tf.models.pretrained import Preset, load_preset
-from devise_tf.models.registry import build_visual_model, representation_model
+from devise_tf.models.registry import build_visual_model
 from devise_tf.models.weights_file import load_weights
 from devise_tf.packaged import packaged_files
 
@@ -120,17 +119,8 @@ class PretrainedRun(ModelSource):
             load_weights(built, self.preset.file(part["weights"]), part["sha256"])
             return built
         softmax = self.network(SOFTMAX)
-        settings = part["settings"]
-        space = self.word_space(name, self.labels, label_terms=settings.get("label_terms", "first"))
-        if "profile_temperature" in settings:
-            space = space.with_profile(self.labels, settings["profile_temperature"])
-        vectors = space.table(self.labels).values
-        recipe = SpaceRecipe(space.label_terms, space.profile)
-        model = DeViSE(representation_model(softmax), vectors, space_recipe=recipe, name=name)
-        kernel = softmax.get_layer("logits").kernel
-        model.get_layer("projection").set_weights([closed_form_projection(kernel, vectors, part["ridge"])])
-        weight = settings.get("softmax_weight", 0.0)
-        return fuse_softmax(model, softmax, weight) if weight else model
+        fused = name in self.preset.heads(fused=True)
+        return (SoftmaxFusion if fused else DeViSE).of_preset(self.preset, name, softmax)
 
     def _vector_files(self, model: str) -> list[str]:
         return self.preset.vector_files()

@@ -6,11 +6,16 @@ from typing import Any
 import keras
 from keras import ops
 
+from devise_tf.labels import LabelSet, WordSpace
 from devise_tf.labels.similarity_profile import SimilarityProfile
 from devise_tf.layers import HingeRankLoss, LabelLoss
+from devise_tf.models.devise.closed_form import closed_form_projection
 from devise_tf.models.devise.earlier_config import current_arguments, is_earlier
 from devise_tf.models.devise.space_recipe import SpaceRecipe
-from devise_tf.models.pretrained import load_preset
+from devise_tf.models.joined_vectors import load_joined_vectors
+from devise_tf.models.pretrained import Preset, load_preset
+from devise_tf.models.registry import representation_model
+from devise_tf.models.visual_model import VisualModel
 
 
 @keras.saving.register_keras_serializable(package="devise_tf")
@@ -199,15 +204,27 @@ class DeViSE(keras.Model):
         >>> model.compile(keras.optimizers.Adagrad(0.01))
         >>> model.fit(images, labels)  # rows of model.label_vectors
         """
-        from devise_tf.models.sources import PretrainedRun  # which makes models of this class
-
-        run = PretrainedRun(load_preset(name))
-        own = run.preset.heads(fused=cls.is_fused)
+        preset = load_preset(name)
+        own = preset.heads(fused=cls.is_fused)
         if model not in (None, *own) or not own:
             raise ValueError(
                 f"`model` must be one of {own}, the {cls.__name__} models of {name!r}. Received: model={model!r}"
             )
-        return run.network(model or own[0])
+        return cls.of_preset(preset, model or own[0], VisualModel.from_preset(name))
+
+    @classmethod
+    def of_preset(cls, preset: Preset, model: str, softmax: keras.Model) -> "DeViSE":
+        """Builds a model of a preset on the preset's softmax network, whose layers it shares."""
+        network, labels = preset.networks[model], LabelSet.load(preset.file(preset.labels))
+        settings, terms = network["settings"], load_joined_vectors(preset.vector_files(), labels.names())
+        space = WordSpace(*terms, settings.get("label_terms", "first"), None, "compose")
+        if "profile_temperature" in settings:
+            space = space.with_profile(labels, settings["profile_temperature"])
+        vectors, recipe = space.table(labels).values, SpaceRecipe(space.label_terms, space.profile)
+        result = DeViSE(representation_model(softmax), vectors, space_recipe=recipe, name=model)
+        kernel = softmax.get_layer("logits").kernel
+        result.projection.set_weights([closed_form_projection(kernel, vectors, network["ridge"])])
+        return result
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> "DeViSE":

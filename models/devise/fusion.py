@@ -6,6 +6,7 @@ import keras
 from keras import ops
 
 from devise_tf.models.devise.devise import DeViSE
+from devise_tf.models.pretrained import Preset
 
 
 @keras.saving.register_keras_serializable(package="devise_tf")
@@ -62,6 +63,11 @@ class SoftmaxFusion(DeViSE):
         probabilities = ops.softmax(ops.cast(logits, "float32"), axis=-1)
         embeddings = ops.normalize(self.projection(representation), axis=-1)
         return embeddings + self.softmax_weight * ops.normalize(probabilities, axis=-1)
+
+    @classmethod
+    def of_preset(cls, preset: Preset, model: str, softmax: keras.Model) -> "SoftmaxFusion":
+        weight = preset.networks[model]["settings"]["softmax_weight"]
+        return fuse_softmax(super().of_preset(preset, model, softmax), softmax, weight)
 
     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
         raise ValueError(f"Train the model before `fuse_softmax`. Received: softmax_weight={self.softmax_weight}")
