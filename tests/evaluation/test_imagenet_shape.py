@@ -70,7 +70,7 @@ def ilsvrc(tmp_path_factory, ids):
         model_dir=str(folder / "run"),
         vectors="label_terms_300",
         images=f"folder:{folder / 'ilsvrc'}",
-        labels="models/imagenet/labels_1k.txt",
+        labels_file="models/imagenet/labels_1k.txt",
         hierarchy="imagenet",
         missing_labels="drop",
         image_size=SIDE,
