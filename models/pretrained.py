@@ -161,13 +161,13 @@ def load_preset(name: str) -> Preset:
     return preset
 
 
-def _check(path: str, found: object) -> None:
+def _check(path: str, found: typing.Any) -> None:
     """Holds what a file says against what a preset has."""
     fields = [field for field in dataclasses.fields(Preset) if field.name != "path"]
     optional = [f.name for f in fields if {f.default, f.default_factory} != {dataclasses.MISSING}]
     _check_keys(path, found, [field.name for field in fields if field.name not in optional], optional)
     for field in fields:
-        wanted = typing.get_origin(field.type) or field.type
+        wanted: typing.Any = typing.get_origin(field.type) or field.type
         if field.name in found and type(found[field.name]) is not wanted:
             raise ValueError(
                 f"{path}: `{field.name}` must be of type {wanted.__name__}. "
@@ -206,7 +206,7 @@ def _check(path: str, found: object) -> None:
             _require(_is_number(value), f"{path}: `results`, {name!r}", key, "a finite number", value)
 
 
-def _check_settings(where: str, settings: object) -> None:
+def _check_settings(where: str, settings: typing.Any) -> None:
     _check_keys(where, settings, (), _SETTINGS)
     terms, temperature = settings.get("label_terms", "first"), settings.get("profile_temperature", 1)
     weight = settings.get("softmax_weight", 0)
@@ -222,12 +222,12 @@ def _require(holds: bool, where: str, key: str, wanted: str, value: object) -> N
         raise ValueError(f"{where}, `{key}` must be {wanted}. Received: {key}={value!r}")
 
 
-def _is_number(value: object) -> bool:
+def _is_number(value: typing.Any) -> bool:
     # Neither a truth value, nor what a float cannot hold: JSON has integers of any length, and 1e999.
     return type(value) in (int, float) and abs(value) <= sys.float_info.max
 
 
-def _is_positive(value: object) -> bool:
+def _is_positive(value: typing.Any) -> bool:
     return _is_number(value) and value > 0
 
 
@@ -235,7 +235,7 @@ def _refuse_constant(name: str) -> None:
     raise ValueError(f"{name} is no number of JSON's")
 
 
-def _check_keys(where: str, found: object, needed: Collection[str], optional: Collection[str] = ()) -> None:
+def _check_keys(where: str, found: typing.Any, needed: Collection[str], optional: Collection[str] = ()) -> None:
     if not isinstance(found, dict):
         raise ValueError(f"{where} must be a JSON object. Received: {type(found).__name__}")
     missing, unknown = [key for key in needed if key not in found], [k for k in found if k not in {*needed, *optional}]

@@ -7,6 +7,7 @@ import os
 import zipfile
 import zlib
 from collections.abc import Callable
+from typing import IO, Any
 
 import h5py
 import keras
@@ -107,7 +108,7 @@ def _packed_shape(archive: zipfile.ZipFile, name: str) -> tuple[int, ...]:
     with archive.open(entry) as file:
         np.lib.format.read_magic(file)
         shape, _, dtype = np.lib.format.read_array_header_1_0(file)
-        held = min(entry.file_size - file.tell(), _INFLATION * os.path.getsize(archive.filename))
+        held = min(entry.file_size - file.tell(), _INFLATION * os.path.getsize(str(archive.filename)))
     # There are types of no size.
     if math.prod(shape) * max(1, dtype.itemsize) > held:
         raise ValueError(f"{name} of shape {shape} has {held} bytes.")
@@ -139,11 +140,11 @@ def _load_hdf5(model: keras.Model, load_own: Callable[[str], None] | None, path:
     return _take_over(saved, model)
 
 
-def _sizes(file) -> dict[str, int]:
+def _sizes(file: str | IO[bytes]) -> dict[str, int]:
     """How many numbers each weight has, by its path in an HDF5 file; all that a header promises must be in the file."""
     sizes = {}
 
-    def visit(path, item):
+    def visit(path: str, item: Any) -> None:
         if not isinstance(item, h5py.Dataset):
             return
         count = 0 if item.shape is None else math.prod(item.shape)
@@ -160,7 +161,7 @@ def _sizes(file) -> dict[str, int]:
 def _like(model: keras.Model, num_labels: int) -> keras.Model:
     """The same model with another number of labels."""
 
-    def clone(layer):
+    def clone(layer: keras.Layer) -> keras.Layer:
         config = layer.get_config()
         return type(layer).from_config({**config, "units": num_labels} if layer.name == _TOP else config)
 

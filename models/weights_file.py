@@ -4,6 +4,7 @@ import hashlib
 import os
 import zipfile
 import zlib
+from typing import IO
 
 import keras
 import numpy as np
@@ -122,7 +123,7 @@ def _stored(variable: keras.Variable) -> str:
     return "float32" if variable.dtype == "bfloat16" else variable.dtype
 
 
-def _read_arrays(file, variables: dict[str, keras.Variable]) -> dict[str, np.ndarray]:
+def _read_arrays(file: IO[bytes], variables: dict[str, keras.Variable]) -> dict[str, np.ndarray]:
     """Reads an archive's arrays; no more is unpacked than the weights take."""
     with zipfile.ZipFile(file) as archive:
         entries, names = archive.namelist(), [f"{key}.npy" for key in variables]

@@ -1,11 +1,17 @@
 """Hierarchical softmax over a Huffman tree."""
 
+from collections.abc import Sequence
+from typing import Any
+
 import keras
 import numpy as np
 from keras import ops
 
 from devise_tf.huffman import HuffmanTree, check_counts
 from devise_tf.losses.hierarchical_softmax import hierarchical_softmax_loss
+
+# See `_tree_levels`.
+_Levels = tuple[np.ndarray, list[int], list[np.ndarray], np.ndarray]
 
 
 @keras.saving.register_keras_serializable(package="devise_tf")
@@ -14,20 +20,19 @@ class HierarchicalSoftmax(keras.layers.Layer):
 
     `P(term | input) = product over the nodes n on the term's path of sigmoid((1 - 2 code_n) * input . n)`
 
-    Each inner node of a Huffman tree over the vocabulary has a vector, zero at first as in word2vec. A term costs as
-    many dot products as its path is long, about `log2(V)`, in place of `V`; frequent terms have short paths.
+    Each inner node of a Huffman tree over the vocabulary has a vector, which starts at zero as in word2vec. A term
+    costs one dot product for each node on its path, about `log2(V)` instead of `V`; frequent terms have short paths.
 
-    The layer computes in its variable dtype, which is float32 under mixed precision, and does not cast its inputs
-    below it.
+    The layer computes in its variable dtype, which is float32 under mixed precision; inputs are not cast to less.
 
     Args:
-        counts: integers `[V]`, how often each term occurs; the Huffman tree is built from them.
-        tree: a `devise_tf.huffman.HuffmanTree` (or its config), in place of `counts`.
+        counts: Integers, `[V]`. How often each term occurs; the Huffman tree is built from them.
+        tree: `devise_tf.huffman.HuffmanTree`, or its config. Instead of `counts`.
         **kwargs: `name`, `dtype`, `trainable` of `keras.layers.Layer`.
 
     Call arguments:
-        inputs: float tensor `[B, D]`.
-        targets: integer tensor `[B]`, term ids below `V`.
+        inputs: Float tensor, `[B, D]`.
+        targets: Integer tensor, `[B]`. Term ids below `V`.
 
     Input shape:
         `[B, D]` and `[B]`.
@@ -36,8 +41,7 @@ class HierarchicalSoftmax(keras.layers.Layer):
         `[B]`, in nats.
 
     Raises:
-        ValueError: unless exactly one of `counts` and `tree` is given, or if it is no valid set of counts or tree, or
-            if the targets are not integers.
+        ValueError: Not exactly one of `counts` and `tree` is given, it is not valid, or the targets are not integers.
 
     Example:
 
@@ -50,28 +54,33 @@ class HierarchicalSoftmax(keras.layers.Layer):
         - Morin and Bengio, Hierarchical Probabilistic Neural Network Language Model, 2005.
     """
 
-    def __init__(self, counts=None, tree=None, **kwargs):
+    built: bool  # set by Keras
+
+    def __init__(
+        self,
+        counts: Sequence[int] | np.ndarray | None = None,
+        tree: HuffmanTree | dict[str, Any] | None = None,
+        **kwargs: Any,
+    ):
         if (counts is None) == (tree is None):
             raise ValueError(
                 f"Exactly one of `counts` and `tree` must be given. Received: counts={counts}, tree={tree}"
             )
-        tree = HuffmanTree.from_config(tree) if isinstance(tree, dict) else tree
-        if tree is not None and not isinstance(tree, HuffmanTree):
+        if counts is not None:
+            tree = HuffmanTree.from_counts(counts)
+        elif isinstance(tree, dict):
+            tree = HuffmanTree.from_config(tree)
+        if not isinstance(tree, HuffmanTree):
             raise ValueError(f"`tree` must be a `HuffmanTree`. Received: tree={tree} of type {type(tree)}")
         super().__init__(autocast=False, **kwargs)
-        if counts is not None:
-            self.counts = check_counts(counts)
-            self.tree = HuffmanTree.from_counts(self.counts)
-        else:
-            self.counts = None
-            self.tree = tree
-        # One integer a step of a path, 2 * node + code, and -1 for padding: one table to gather from.
+        self.counts, self.tree = None if counts is None else check_counts(counts), tree
+        # One integer for each step of a path, 2 * node + code, and -1 for padding: one table to gather from.
         on_path = np.arange(self.tree.nodes.shape[1]) < self.tree.lengths[:, None]
         self._paths = np.where(on_path, 2 * self.tree.nodes + self.tree.codes, -1).astype(np.int32)
-        self._levels = None
-        self.nodes = None
+        self._levels: _Levels | None = None
+        self.nodes: keras.Variable = None
 
-    def build(self, inputs_shape, targets_shape=None):
+    def build(self, inputs_shape: Any, targets_shape: Any = None) -> None:
         if inputs_shape[-1] is None:
             raise ValueError(f"The last dimension of `inputs` must be known. Received: inputs.shape={inputs_shape}")
         # Without autocast the few rows of a batch are read, not the whole table cast.
@@ -79,7 +88,7 @@ class HierarchicalSoftmax(keras.layers.Layer):
             name="nodes", shape=(len(self.tree) - 1, inputs_shape[-1]), initializer="zeros", autocast=False
         )
 
-    def call(self, inputs, targets):
+    def call(self, inputs: Any, targets: Any) -> Any:
         dtype = keras.backend.standardize_dtype(targets.dtype)
         if "int" not in dtype:
             raise ValueError(f"`targets` must be integers. Received: targets.dtype={dtype}")
@@ -92,16 +101,16 @@ class HierarchicalSoftmax(keras.layers.Layer):
             ops.cast(inputs, self.variable_dtype), node_vectors, codes=paths - 2 * nodes, mask=mask
         )
 
-    def log_probabilities(self, inputs):
+    def log_probabilities(self, inputs: Any) -> Any:
         """Computes the log-probability of every term; their exponentials sum to one.
 
-        One product with all `V - 1` nodes, then one addition a level of the tree: `O(V)` for each example.
+        One product with all `V - 1` nodes, then one addition for each level of the tree: `O(V)` for each example.
 
         Args:
-            inputs: float tensor `[B, D]`.
+            inputs: Float tensor, `[B, D]`.
 
         Returns:
-            Tensor `[B, V]` of the variable dtype, in nats.
+            Tensor, `[B, V]`, of the variable dtype. In nats.
         """
         inputs = ops.cast(inputs, self.variable_dtype)
         if not self.built:
@@ -109,26 +118,26 @@ class HierarchicalSoftmax(keras.layers.Layer):
             self.built = True
         if self._levels is None:
             self._levels = _tree_levels(self.tree)
-        order, sizes, inner_places, term_places = self._levels
+        order, sizes, inner_positions, term_positions = self._levels
         logits = ops.matmul(inputs, ops.transpose(ops.take(self.nodes, order, axis=0)))
         level_children = []
-        reached = ops.zeros_like(logits[:, :1])
+        node_values = ops.zeros_like(logits[:, :1])  # log-probabilities of reaching the level's nodes
         start = 0
-        for size, places in zip(sizes, inner_places, strict=True):
+        for size, positions in zip(sizes, inner_positions, strict=True):
             level = logits[:, start : start + size]
             start += size
-            children = ops.concatenate([reached - ops.softplus(-level), reached - ops.softplus(level)], axis=1)
-            level_children.append(children)
-            reached = ops.take(children, places, axis=1)
-        return ops.take(ops.concatenate(level_children, axis=1), term_places, axis=1)
+            branches = [node_values - ops.softplus(-level), node_values - ops.softplus(level)]
+            level_children.append(ops.concatenate(branches, axis=1))
+            node_values = ops.take(level_children[-1], positions, axis=1)
+        return ops.take(ops.concatenate(level_children, axis=1), term_positions, axis=1)
 
-    def compute_output_shape(self, inputs_shape, targets_shape=None):
+    def compute_output_shape(self, inputs_shape: Any, targets_shape: Any = None) -> tuple[int | None]:
         return (inputs_shape[0],)
 
-    def compute_output_spec(self, inputs, targets):
+    def compute_output_spec(self, inputs: Any, targets: Any) -> keras.KerasTensor:
         return keras.KerasTensor(self.compute_output_shape(inputs.shape), dtype=self.variable_dtype)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         config = super().get_config()
         if self.counts is not None:
             config["counts"] = self.counts.tolist()
@@ -137,24 +146,24 @@ class HierarchicalSoftmax(keras.layers.Layer):
         return config
 
 
-def _tree_levels(tree):
-    """Returns the inner nodes level by level, and where each level's and each term's entry is found.
+def _tree_levels(tree: HuffmanTree) -> _Levels:
+    """The inner nodes level by level, and the positions of nodes and terms among the children of the levels.
 
     A level with `n` nodes has `2n` children, branch 0 of every node first. Returns the order of the inner nodes, the
-    size of each level, for each level the places of its inner children among those `2n`, and for each term its place
-    in all levels' children strung together.
+    size of each level, for each level the positions of its inner children among those `2n`, and for each term its
+    position in the children of all levels, concatenated.
     """
     size = len(tree)
     children = tree.children()
-    order, sizes, inner_places = [], [], []
-    term_places = np.zeros(size, np.int32)
+    order, sizes, inner_positions = [], [], []
+    term_positions = np.zeros(size, np.int32)
     level, offset = np.array([size - 2]), 0
     while len(level):
-        below = children[level].T.ravel()
-        is_inner = below >= size
-        term_places[below[~is_inner]] = offset + np.flatnonzero(~is_inner)
+        level_children = children[level].T.ravel()
+        is_inner = level_children >= size
+        term_positions[level_children[~is_inner]] = offset + np.flatnonzero(~is_inner)
         order.append(level)
         sizes.append(len(level))
-        inner_places.append(np.flatnonzero(is_inner).astype(np.int32))
-        level, offset = below[is_inner] - size, offset + len(below)
-    return np.concatenate(order).astype(np.int32), sizes, inner_places, term_places
+        inner_positions.append(np.flatnonzero(is_inner).astype(np.int32))
+        level, offset = level_children[is_inner] - size, offset + len(level_children)
+    return np.concatenate(order).astype(np.int32), sizes, inner_positions, term_positions

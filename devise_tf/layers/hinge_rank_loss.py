@@ -44,13 +44,13 @@ class HingeRankLoss(LabelLoss):
         self.margin, self.violations = margin, violations
         super().__init__(label_vectors, **kwargs)
 
-    def _has_generator(self):
+    def _has_generator(self) -> bool:
         return self.violations == "one"
 
-    def label_loss(self, embeddings, labels, label_vectors, uniforms):
+    def label_loss(self, embeddings: Any, labels: Any, label_vectors: Any, uniforms: Any) -> Any:
         if uniforms is None and self.violations == "one":
             uniforms = keras.random.uniform((ops.shape(embeddings)[0],), dtype="float32", seed=self.seed_generator)
         return hinge_rank_loss(embeddings, labels, label_vectors, self.margin, self.violations, uniforms)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "margin": self.margin, "violations": self.violations}

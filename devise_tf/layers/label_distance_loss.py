@@ -1,5 +1,7 @@
 """The squared distance to the label's vector, as a layer that holds the label vectors."""
 
+from typing import Any
+
 import keras
 
 from devise_tf.layers.label_loss import LabelLoss
@@ -25,5 +27,5 @@ class LabelDistanceLoss(LabelLoss):
           https://papers.nips.cc/paper/5204-devise-a-deep-visual-semantic-embedding-model), section 3.3.
     """
 
-    def label_loss(self, embeddings, labels, label_vectors, uniforms):
+    def label_loss(self, embeddings: Any, labels: Any, label_vectors: Any, uniforms: Any) -> Any:
         return l2_label_loss(embeddings, labels, label_vectors)

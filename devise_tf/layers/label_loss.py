@@ -99,14 +99,20 @@ class LabelLoss(keras.layers.Layer):
             autocast=False,
         )
 
-    def build(self, embeddings_shape, labels_shape=None, uniforms_shape=None, label_vectors_shape=None):
+    def build(
+        self,
+        embeddings_shape: Any,
+        labels_shape: Any = None,
+        uniforms_shape: Any = None,
+        label_vectors_shape: Any = None,
+    ) -> None:
         if self.dimension not in (None, embeddings_shape[-1]):
             raise ValueError(
                 f"`embeddings` must have the dimension of the label vectors, {self.dimension}. "
                 f"Received: embeddings.shape={embeddings_shape}"
             )
 
-    def call(self, embeddings, labels, uniforms=None, label_vectors=None):
+    def call(self, embeddings: Any, labels: Any, uniforms: Any = None, label_vectors: Any = None) -> Any:
         dtype = keras.backend.standardize_dtype(labels.dtype)
         if "int" not in dtype:
             raise ValueError(f"`labels` must be integers. Received: labels.dtype={dtype}")
@@ -121,16 +127,24 @@ class LabelLoss(keras.layers.Layer):
         """The loss of each example, `[B]`, of the dtype of `embeddings`; arguments as of the call."""
         raise NotImplementedError
 
-    def load_own_variables(self, store):
+    def load_own_variables(self, store: Any) -> None:
         # In files from before every loss was a layer, a `DeViSE` has its label vectors by this name.
         if self.label_vectors is not None and not store.keys():
             store = store.get("layers/hinge_rank_loss") or store
         super().load_own_variables(store)
 
-    def compute_output_shape(self, embeddings_shape, labels_shape=None, uniforms_shape=None, label_vectors_shape=None):
+    def compute_output_shape(
+        self,
+        embeddings_shape: Any,
+        labels_shape: Any = None,
+        uniforms_shape: Any = None,
+        label_vectors_shape: Any = None,
+    ) -> tuple[int | None]:
         return (embeddings_shape[0],)
 
-    def compute_output_spec(self, embeddings, labels, uniforms=None, label_vectors=None):
+    def compute_output_spec(
+        self, embeddings: Any, labels: Any, uniforms: Any = None, label_vectors: Any = None
+    ) -> keras.KerasTensor:
         return keras.KerasTensor(self.compute_output_shape(embeddings.shape), dtype=self.variable_dtype)
 
     def get_config(self) -> dict[str, Any]:

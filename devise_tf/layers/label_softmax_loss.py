@@ -37,8 +37,8 @@ class LabelSoftmaxLoss(LabelLoss):
         super().__init__(label_vectors, **kwargs)
         self.temperature = temperature
 
-    def label_loss(self, embeddings, labels, label_vectors, uniforms):
+    def label_loss(self, embeddings: Any, labels: Any, label_vectors: Any, uniforms: Any) -> Any:
         return label_softmax_loss(embeddings, labels, label_vectors, self.temperature)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "temperature": self.temperature}

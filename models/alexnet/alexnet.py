@@ -1,5 +1,7 @@
 """AlexNet, the visual model of the DeViSE paper."""
 
+from typing import Any
+
 import keras
 from keras import initializers, layers
 
@@ -57,7 +59,7 @@ class AlexNet(VisualModel):
         [Krizhevsky et al., 2012](https://papers.nips.cc/paper/4824)
     """
 
-    def __new__(  # type: ignore[misc]  # as `keras.Model(inputs, outputs)`, it makes a functional model
+    def __new__(  # as `keras.Model(inputs, outputs)`, it makes a functional model
         cls,
         num_labels: int,
         image_size: int = 225,
@@ -85,10 +87,20 @@ class AlexNet(VisualModel):
                 f"Received: stem_stride={stem_stride}"
             )
 
-        def scaled(units):
+        def scaled(units: int) -> int:
             return max(2, 2 * round(units * width / 2))
 
-        def convolution(x, filters, size, number, inputs, groups=1, stride=1, padding="same", bias=0.0):
+        def convolution(
+            x: Any,
+            filters: int,
+            size: int,
+            number: int,
+            inputs: int,
+            groups: int = 1,
+            stride: int = 1,
+            padding: str = "same",
+            bias: float = 0.0,
+        ) -> Any:
             return layers.Conv2D(
                 scaled(filters),
                 size,
@@ -101,7 +113,7 @@ class AlexNet(VisualModel):
                 name=f"convolution_{number}",
             )(x)
 
-        def dense(x, number, inputs):
+        def dense(x: Any, number: int, inputs: int) -> Any:
             return layers.Dense(
                 scaled(4096),
                 activation="relu",

@@ -1,3 +1,5 @@
+from typing import Any
+
 import keras
 from keras import ops
 
@@ -38,7 +40,7 @@ class LocalResponseNormalization(keras.layers.Layer):
         [Krizhevsky et al., 2012](https://papers.nips.cc/paper/4824), section 3.3
     """
 
-    def __init__(self, size: int = 5, k: float = 2.0, alpha: float = 1e-4, beta: float = 0.75, **kwargs):
+    def __init__(self, size: int = 5, k: float = 2.0, alpha: float = 1e-4, beta: float = 0.75, **kwargs: Any):
         super().__init__(**kwargs)
         if not isinstance(size, int) or size < 1 or size % 2 == 0:
             raise ValueError(f"`size` must be an odd integer >= 1. Received: size={size}")
@@ -53,7 +55,7 @@ class LocalResponseNormalization(keras.layers.Layer):
         self.beta = beta
         self.built = True
 
-    def call(self, inputs):
+    def call(self, inputs: Any) -> Any:
         dtype = inputs.dtype
         inputs = ops.cast(inputs, "float32")
         squares = ops.square(inputs)
@@ -65,8 +67,8 @@ class LocalResponseNormalization(keras.layers.Layer):
                 energy = energy + padded[..., shift : shift + channels]
         return ops.cast(inputs * ops.power(self.k + self.alpha * energy, -self.beta), dtype)
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: Any) -> Any:
         return input_shape
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "size": self.size, "k": self.k, "alpha": self.alpha, "beta": self.beta}

@@ -1,6 +1,7 @@
 """Convex combination of semantic embeddings: zero-shot answers from any softmax, without training."""
 
 import copy
+from typing import Any
 
 import keras
 import numpy as np
@@ -47,7 +48,15 @@ class ConSE(keras.Model):
         https://arxiv.org/abs/1312.5650)
     """
 
-    def __init__(self, classifier, label_vectors=None, top=10, dimension=None, name="conse", **kwargs):
+    def __init__(
+        self,
+        classifier: keras.Model,
+        label_vectors: Any = None,
+        top: int | None = 10,
+        dimension: int | None = None,
+        name: str = "conse",
+        **kwargs: Any,
+    ):
         super().__init__(name=name, **kwargs)
         labels = classifier.output_shape[-1]
         if top is not None and not 1 <= top <= labels:
@@ -77,10 +86,10 @@ class ConSE(keras.Model):
             self.label_vectors.assign(vectors)
         self.built = True
 
-    def call(self, pixels, training=None):
+    def call(self, pixels: Any, training: bool | None = None) -> Any:
         return self.combine(self.classifier(pixels, training=training))
 
-    def combine(self, logits):
+    def combine(self, logits: Any) -> Any:
         """The embeddings of logits: float [B, N] -> float32 [B, D]."""
         logits = ops.cast(logits, "float32")
         has_vector = ops.any(self.label_vectors != 0, axis=1)
@@ -94,7 +103,7 @@ class ConSE(keras.Model):
             sums = ops.matmul(weights, self.label_vectors)
         return ops.normalize(sums, axis=-1)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {
             **super().get_config(),
             "classifier": keras.saving.serialize_keras_object(self.classifier),
@@ -103,6 +112,6 @@ class ConSE(keras.Model):
         }
 
     @classmethod
-    def from_config(cls, config):
+    def from_config(cls, config: dict[str, Any]) -> "ConSE":
         config = copy.deepcopy(config)  # Keras empties the configs that it reads
         return cls(**{**config, "classifier": keras.saving.deserialize_keras_object(config["classifier"])})

@@ -146,7 +146,7 @@ class DeViSE(keras.Model):
         references = ops.convert_to_numpy(self.profile_references)
         return SpaceRecipe(self._space_recipe.label_terms, SimilarityProfile(references, profile.temperature))
 
-    def call(self, pixels, training=None):
+    def call(self, pixels: Any, training: bool | None = None) -> Any:
         return self.embed(self.visual_model(pixels, training=training))
 
     def embed(self, representation: Any, logits: Any = None) -> Any:
@@ -161,7 +161,9 @@ class DeViSE(keras.Model):
         """
         return self.projection(representation)
 
-    def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
+    def compute_loss(
+        self, x: Any = None, y: Any = None, y_pred: Any = None, sample_weight: Any = None, training: bool = True
+    ) -> Any:
         """The mean loss of a batch, for `fit`."""
         losses = self.loss(y_pred, y)
         if sample_weight is not None:

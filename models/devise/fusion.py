@@ -56,7 +56,7 @@ class SoftmaxFusion(DeViSE):
         outputs = self.visual_model.output_shape
         return (outputs[0] if isinstance(outputs, list) else outputs)[-1]
 
-    def call(self, pixels, training=None):
+    def call(self, pixels: Any, training: bool | None = None) -> Any:
         return self.embed(*self.visual_model(pixels, training=training))
 
     def embed(self, representation: Any, logits: Any = None) -> Any:
@@ -69,7 +69,9 @@ class SoftmaxFusion(DeViSE):
         weight = preset.networks[model]["settings"]["softmax_weight"]
         return fuse_softmax(super().of_preset(preset, model, softmax), softmax, weight)
 
-    def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
+    def compute_loss(
+        self, x: Any = None, y: Any = None, y_pred: Any = None, sample_weight: Any = None, training: bool = True
+    ) -> Any:
         raise ValueError(f"Train the model before `fuse_softmax`. Received: softmax_weight={self.softmax_weight}")
 
     def get_config(self) -> dict[str, Any]:

@@ -14,6 +14,7 @@ import pickle
 import re
 import sys
 from collections.abc import Callable, Iterator, Mapping
+from typing import Any
 
 import numpy as np
 from absl import flags
@@ -79,7 +80,7 @@ def load_checkpoint(path: str) -> dict[str, np.ndarray]:
         ) from error
 
 
-def assign_checkpoint(model, state: Mapping[str, np.ndarray]) -> None:
+def assign_checkpoint(model: Any, state: Mapping[str, np.ndarray]) -> None:
     """Gives a checkpoint's values to the weights of an `efficientnet_lite` of the same architecture.
 
     Raises:
@@ -143,7 +144,7 @@ def original_network(
     network.load_state_dict({name: torch.tensor(value) for name, value in state.items()})
     network.eval()
 
-    def run(pixels):
+    def run(pixels: np.ndarray) -> np.ndarray:
         with torch.no_grad():
             return network(torch.tensor((pixels.transpose(0, 3, 1, 2) - 127) / 128)).numpy()
 

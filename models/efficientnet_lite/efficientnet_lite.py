@@ -1,6 +1,7 @@
 """EfficientNet-Lite, networks for phones and other small machines."""
 
 import math
+from typing import Any
 
 import keras
 from keras import layers
@@ -64,7 +65,7 @@ class EfficientNetLite(VisualModel):
         [EfficientNet-Lite](https://github.com/tensorflow/tpu/tree/master/models/official/efficientnet/lite)
     """
 
-    def __new__(  # type: ignore[misc]  # as `keras.Model(inputs, outputs)`, it makes a functional model
+    def __new__(  # as `keras.Model(inputs, outputs)`, it makes a functional model
         cls,
         num_labels: int,
         image_size: int = 224,
@@ -124,7 +125,7 @@ def _scaled(channels: int, width: float) -> int:
     return rounded + 8 if rounded < 0.9 * wanted else rounded
 
 
-def _convolution(x, width: int, size: int, stride: int, name: str):
+def _convolution(x: Any, width: int, size: int, stride: int, name: str) -> Any:
     x = layers.Conv2D(
         width,
         size,
@@ -137,16 +138,16 @@ def _convolution(x, width: int, size: int, stride: int, name: str):
     return _normalize(x, name)
 
 
-def _normalize(x, name: str):
+def _normalize(x: Any, name: str) -> Any:
     return layers.BatchNormalization(momentum=0.99, epsilon=1e-3, synchronized=True, name=f"{name}_normalization")(x)
 
 
-def _rectify(x, name: str):
+def _rectify(x: Any, name: str) -> Any:
     # A layer, not an activation argument: quantizers and other forms know it.
     return layers.ReLU(6.0, name=f"{name}_relu")(x)
 
 
-def _block(x, width: int, size: int, stride: int, expansion: int, name: str):
+def _block(x: Any, width: int, size: int, stride: int, expansion: int, name: str) -> Any:
     shortcut = x
     if expansion > 1:
         x = _rectify(_convolution(x, expansion * x.shape[-1], 1, 1, f"{name}_expand"), f"{name}_expand")

@@ -1,6 +1,7 @@
 import collections
 import difflib
 import re
+from typing import Any
 
 import keras
 from keras import layers
@@ -64,7 +65,7 @@ def application(application: str, num_labels: int, image_size: int, name: str = 
     # === The application's layers ===
     names = _stable_names(own)
 
-    def clone(operation):
+    def clone(operation: Any) -> Any:
         config = operation.get_config()
         if isinstance(operation, keras.Layer):  # else a bare operation, such as a sum
             config["name"] = names[operation.name]
@@ -72,7 +73,7 @@ def application(application: str, num_labels: int, image_size: int, name: str = 
             config["synchronized"] = True
         return type(operation).from_config(config)
 
-    def call(operation, *args, **kwargs):
+    def call(operation: Any, *args: Any, **kwargs: Any) -> Any:
         if isinstance(operation, (layers.Rescaling, layers.Normalization)):
             return args[0]
         args, kwargs = keras.tree.map_structure(lambda x: images if x is pixels else x, (args, kwargs))
@@ -126,7 +127,7 @@ def copy_application_weights(own: keras.Model, model: keras.Model) -> None:
 def preprocessing(application: str) -> list[keras.Layer]:
     """The layers from pixels in 0...255, red, green, blue, to what an application's first convolution is made for."""
 
-    def rescale(scale, offset):
+    def rescale(scale: float | list[float], offset: float | list[float]) -> keras.Layer:
         # float32 under every policy: half precision does not tell neighbouring shades apart.
         return layers.Rescaling(scale, offset, name="preprocessing", dtype="float32")
 
@@ -170,7 +171,8 @@ def _make(name: str, image_size: int, weights: str | None) -> keras.Model:
 
 def _stable_names(own: keras.Model) -> dict[str, str]:
     """The names of its layers here, by those that they have."""
-    names, numbers = {}, collections.Counter()
+    names: dict[str, str] = {}
+    numbers: collections.Counter[str] = collections.Counter()
     for layer in own.layers:
         # What Keras makes of a class's name where a layer is given none.
         kind = re.sub(r"([a-z])([A-Z])", r"\1_\2", re.sub(r"(.)([A-Z][a-z]+)", r"\1_\2", type(layer).__name__)).lower()

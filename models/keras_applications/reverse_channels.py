@@ -1,3 +1,5 @@
+from typing import Any
+
 import keras
 from keras import ops
 
@@ -19,8 +21,8 @@ class ReverseChannels(keras.layers.Layer):
     [[3.0, 2.0, 1.0]]
     """
 
-    def call(self, inputs):
+    def call(self, inputs: Any) -> Any:
         return ops.flip(inputs, axis=-1)
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: Any) -> Any:
         return input_shape

@@ -1,4 +1,5 @@
 import types
+from typing import Any
 
 import keras
 from keras import layers
@@ -84,7 +85,7 @@ def _backbone(preset: str, image_size: int, load_weights: bool = False) -> keras
     return _from_preset("models", "Backbone", preset, **arguments)
 
 
-def _from_preset(module: str, kind: str, preset: str, **arguments):
+def _from_preset(module: str, kind: str, preset: str, **arguments: Any) -> Any:
     try:
         return getattr(getattr(_keras_hub(preset), module), kind).from_preset(preset, **arguments)
     except (ValueError, TypeError, OSError, ImportError) as error:
@@ -106,7 +107,7 @@ def _keras_hub(preset: str) -> types.ModuleType:
     return keras_hub
 
 
-def _plain(values, default: float) -> float | list[float]:
+def _plain(values: Any, default: float) -> float | list[float]:
     """A converter's scale or offset as a configuration can hold it."""
     if values is None:
         return default

@@ -1,6 +1,7 @@
 """Residual networks for small images."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import keras
 from keras import layers
@@ -52,7 +53,7 @@ class ResNet(VisualModel):
         [He et al., 2019, Bag of tricks](https://arxiv.org/abs/1812.01187), the averaging shortcut
     """
 
-    def __new__(  # type: ignore[misc]  # as `keras.Model(inputs, outputs)`, it makes a functional model
+    def __new__(  # as `keras.Model(inputs, outputs)`, it makes a functional model
         cls,
         num_labels: int,
         image_size: int,
@@ -102,18 +103,18 @@ class ResNet(VisualModel):
         return keras.Model(pixels, logits, name=name)
 
 
-def _convolution(x, width: int, size: int, stride: int, name: str):
+def _convolution(x: Any, width: int, size: int, stride: int, name: str) -> Any:
     return layers.Conv2D(
         width, size, stride, padding="same", use_bias=False, kernel_initializer="he_normal", name=f"{name}_convolution"
     )(x)
 
 
-def _normalize_and_rectify(x, name: str):
+def _normalize_and_rectify(x: Any, name: str) -> Any:
     x = layers.BatchNormalization(momentum=0.9, epsilon=1e-5, synchronized=True, name=f"{name}_normalization")(x)
     return layers.ReLU(name=f"{name}_relu")(x)
 
 
-def _block(x, width: int, stride: int, name: str):
+def _block(x: Any, width: int, stride: int, name: str) -> Any:
     shortcut = x
     x = _normalize_and_rectify(x, f"{name}_1")
     if stride > 1 or shortcut.shape[-1] != width:

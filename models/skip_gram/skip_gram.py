@@ -1,5 +1,8 @@
 """The skip-gram language model with hierarchical softmax."""
 
+from collections.abc import Callable, Sequence
+from typing import Any
+
 import keras
 import numpy as np
 from keras import ops
@@ -39,7 +42,7 @@ class SkipGram(keras.Model):
         Mikolov et al., 2013, [Distributed Representations of Words and Phrases](https://arxiv.org/abs/1310.4546).
     """
 
-    def __init__(self, counts, dimension, name="skip_gram", **kwargs):
+    def __init__(self, counts: Sequence[int] | np.ndarray, dimension: int, name: str = "skip_gram", **kwargs: Any):
         super().__init__(name=name, **kwargs)
         if dimension < 1:
             raise ValueError(f"`dimension` must be at least 1. Received: dimension={dimension}")
@@ -60,11 +63,20 @@ class SkipGram(keras.Model):
         self.hierarchical_softmax.build((None, dimension), (None,))
         self.built = True
 
-    def call(self, contexts, centres=None):
+    def call(self, contexts: Any, centres: Any = None) -> Any:
         vectors = self.embedding(contexts)
         return vectors if centres is None else self.hierarchical_softmax(vectors, centres)
 
-    def block_loss(self, contexts, mask, nodes, signs, context_scales=None, node_scales=None, gather=None):
+    def block_loss(
+        self,
+        contexts: Any,
+        mask: Any,
+        nodes: Any,
+        signs: Any,
+        context_scales: Any = None,
+        node_scales: Any = None,
+        gather: Callable[[Any, Any], Any] | None = None,
+    ) -> Any:
         """The summed loss of blocks of pairs: the same sum as `call` over each pair, in a few dense products.
 
         Args:
@@ -96,20 +108,22 @@ class SkipGram(keras.Model):
         """All node vectors, float32 [V - 1, dimension]."""
         return ops.convert_to_numpy(self.hierarchical_softmax.nodes).astype(np.float32, copy=False)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "counts": self.counts, "dimension": self.dimension}
 
 
-def _scaled_loss(context_vectors, node_vectors, total, signed, context_scales, node_scales):
+def _scaled_loss(
+    context_vectors: Any, node_vectors: Any, total: Any, signed: Any, context_scales: Any, node_scales: Any
+) -> Any:
     """The summed loss, whose gradients are scaled row by row."""
 
     # By hand: scaling the small matrix of slopes costs next to nothing, scaling the rows of vectors three passes.
     @ops.custom_gradient
-    def loss(context_vectors, node_vectors):
+    def loss(context_vectors: Any, node_vectors: Any) -> tuple[Any, Callable[..., tuple[Any, Any]]]:
         logits = ops.matmul(context_vectors, ops.transpose(node_vectors, (0, 2, 1)))
         halves = ops.tanh(0.5 * logits)  # sigmoid(x) = 0.5 + 0.5 * tanh(x / 2)
 
-        def gradients(*arguments, upstream=None):
+        def gradients(*arguments: Any, upstream: Any = None) -> tuple[Any, Any]:
             upstream = arguments[0] if upstream is None else upstream
             slopes = (0.5 * upstream) * (total * halves - signed)
             left = slopes if context_scales is None else slopes * ops.expand_dims(context_scales, 2)
