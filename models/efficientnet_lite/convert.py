@@ -151,7 +151,7 @@ def original_network(
     return run
 
 
-def labelled_images(
+def labeled_images(
     folder: str, per_label: int, resize_size: int, known: list[str]
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Pixels [N, 224, 224, 3] of images and their labels [N], as positions in `known`, in batches."""
@@ -222,7 +222,7 @@ def main(_: list[str], options: flags.FlagValues) -> None:
             np.savez(handle, allow_pickle=False, **logits)
     if options.images:
         known = LabelSet.load(packaged_path("models/imagenet/labels_1k.txt")).ids
-        batches = labelled_images(options.images, options.images_per_label, options.resize_size, known)
+        batches = labeled_images(options.images, options.images_per_label, options.resize_size, known)
         original = original_network(state) if options.original else None
         for name, value in measure(model.predict_on_batch, batches, original).items():
             print(f"{name}: {value:.6g}")
