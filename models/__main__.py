@@ -61,7 +61,7 @@ def description(name: str) -> str:
     facts = {
         "summary": preset.summary,
         "models": ", ".join(m + (" (default)" if m == preset.model else "") for m in preset.models()),
-        "images": f"shorter side to {preset.resize_size}, centre cut to {preset.image_size} pixels",
+        "images": f"shorter side to {preset.resize_size}, center crop of {preset.image_size} pixels",
         "labels": preset.labels,
         "vectors": preset.vectors,
         "licence": preset.licence,

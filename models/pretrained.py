@@ -23,25 +23,25 @@ _LABEL_TERMS = tuple(terms for terms in LABEL_TERMS if terms != "random")
 class Preset:
     """What a preset's file says.
 
-    Attributes:
-        path: Absolute path of the file.
-        summary: What it is, in a sentence.
-        licence: Of the weights.
-        provenance: Where the weights come from.
-        model: Name of the model that answers by default, out of `networks`, or `"conse"`.
-        image_size: Side of the crops, pixels.
-        resize_size: Shorter side of the image that crops are cut from, pixels.
-        labels: Label file; relative to the preset's file, or `models/...` for one that comes with the package.
-        vectors: Vector files of one space, likewise, or names of packaged vectors; separated by commas. Of a term in
-            several of them the first one's vector counts.
-        networks: `"softmax"` with its `visual_model`, its `weights` (`.npz`, relative to the preset's file) and their
-            `sha256`; for each other model the `settings` of a `DeViSE` on the softmax's representation, out of
+    Args:
+        path: String. Absolute path of the file.
+        summary: String. What the preset is, in a sentence.
+        licence: String. License of the weights.
+        provenance: String. Where the weights come from.
+        model: String. The model that answers by default: one of `networks`, or `"conse"`.
+        image_size: Integer. Height and width of the crops, in pixels.
+        resize_size: Integer. Shorter side of the resized image that crops are cut from, in pixels.
+        labels: String. Label file, relative to the preset's file, or `models/...` for one of the package.
+        vectors: String. Vector files of one space, likewise, or names of packaged vectors; separated by commas. If a
+            term is in several of them, the first vector counts.
+        networks: Dict. `"softmax"` has a `visual_model`, its `weights` (`.npz`, relative to the preset's file) and
+            their `sha256`. Each other model has the `settings` of a `DeViSE` on the softmax's representation, out of
             `label_terms`, `profile_temperature` and `softmax_weight`, and the `ridge` of its projection, which is
             `closed_form_projection`.
-        hierarchy: Hierarchy of the labels: a file, likewise, the name of a packaged one, `wordnet`, or `wordnet:DIR`
-            with a folder that is relative to the preset's file; or none.
-        card: Card with data, commands, results and limits, relative to the preset's file; or none.
-        results: Measured figures by model and name.
+        hierarchy: String. Hierarchy of the labels: a file, likewise, the name of a packaged one, `wordnet`, or
+            `wordnet:DIR` with a folder relative to the preset's file; empty for none.
+        card: String. Card with data, commands, results and limits, relative to the preset's file; empty for none.
+        results: Dict. Measured figures by model and name.
     """
 
     path: str
@@ -84,7 +84,7 @@ class Preset:
         return self._existing("hierarchy", self.hierarchy, packaged_files("hierarchy"))
 
     def check_files(self) -> None:
-        """Raises a `ValueError` that names the first file that is not there."""
+        """Raises a `ValueError` that names the first missing file."""
         self._existing("labels", self.labels)
         self._existing("weights", self.networks["softmax"]["weights"])
         self.vector_files()
@@ -116,13 +116,13 @@ class Preset:
         return [*self.networks, "conse"]
 
     def heads(self, fused: bool) -> list[str]:
-        """The names of its DeViSE models: of those with the softmax in their embedding, or of the others."""
-        parts = {name: part for name, part in self.networks.items() if name != "softmax"}
-        return [name for name, part in parts.items() if bool(part["settings"].get("softmax_weight")) == fused]
+        """The names of its DeViSE models, either those with the softmax in their embedding or the others."""
+        heads = {name: head for name, head in self.networks.items() if name != "softmax"}
+        return [name for name, head in heads.items() if bool(head["settings"].get("softmax_weight")) == fused]
 
     def num_labels(self) -> int:
         """The number of its labels, which are the softmax's outputs."""
-        from devise_tf.labels import LabelSet  # brings NumPy, which a list of presets need not wait for
+        from devise_tf.labels import LabelSet  # loads NumPy, which listing presets need not wait for
 
         return len(LabelSet.load(self.file(self.labels)))
 
@@ -135,11 +135,14 @@ def load_preset(name: str) -> Preset:
     """Reads a preset.
 
     Args:
-        name: Its name, or the path of a preset's file (`.json`).
+        name: String. Name of the preset, or the path of a preset's file (`.json`).
+
+    Returns:
+        A `Preset`.
 
     Raises:
-        ValueError: There is none of that name, the nearest one is suggested; or the file is not a preset's, what is
-            wrong in it is named.
+        ValueError: There is no such preset; the nearest name is suggested. Or the file is not that of a preset; what
+            is wrong is named.
     """
     path = os.path.abspath(os.path.expanduser(name)) if name.endswith(".json") else packaged_files("preset").get(name)
     if path is None or not os.path.isfile(path):
@@ -152,55 +155,55 @@ def load_preset(name: str) -> Preset:
         )
     try:
         with open(path, encoding="utf-8") as file:
-            found = json.load(file, parse_constant=_refuse_constant)
+            entries = json.load(file, parse_constant=_refuse_constant)
     except (ValueError, RecursionError) as error:
-        raise ValueError(f"{path} must be a preset's, but is not JSON: {error}. Received: {name!r}") from error
-    _check(path, found)
-    preset = Preset(path=path, **found)
+        raise ValueError(f"{path} must be a preset file, but is not JSON: {error}. Received: {name!r}") from error
+    _check(path, entries)
+    preset = Preset(path=path, **entries)
     preset.check_files()
     return preset
 
 
-def _check(path: str, found: typing.Any) -> None:
-    """Holds what a file says against what a preset has."""
+def _check(path: str, entries: typing.Any) -> None:
+    """Raises a `ValueError` that names what is wrong in a preset's file."""
     fields = [field for field in dataclasses.fields(Preset) if field.name != "path"]
     optional = [f.name for f in fields if {f.default, f.default_factory} != {dataclasses.MISSING}]
-    _check_keys(path, found, [field.name for field in fields if field.name not in optional], optional)
+    _check_keys(path, entries, [field.name for field in fields if field.name not in optional], optional)
     for field in fields:
-        wanted: typing.Any = typing.get_origin(field.type) or field.type
-        if field.name in found and type(found[field.name]) is not wanted:
+        expected: typing.Any = typing.get_origin(field.type) or field.type
+        if field.name in entries and type(entries[field.name]) is not expected:
             raise ValueError(
-                f"{path}: `{field.name}` must be of type {wanted.__name__}. "
-                f"Received: {field.name}={found[field.name]!r}"
+                f"{path}: `{field.name}` must be of type {expected.__name__}. "
+                f"Received: {field.name}={entries[field.name]!r}"
             )
-    networks, sizes = found["networks"], (found["image_size"], found["resize_size"])
-    if "softmax" not in networks or found["model"] not in [*networks, "conse"]:
+    networks, sizes = entries["networks"], (entries["image_size"], entries["resize_size"])
+    if "softmax" not in networks or entries["model"] not in [*networks, "conse"]:
         raise ValueError(
             f"{path}: `networks` must have 'softmax', and `model` must be one of {[*networks, 'conse']}. "
-            f"Received: model={found['model']!r}"
+            f"Received: model={entries['model']!r}"
         )
     if not 1 <= sizes[0] <= sizes[1]:
         raise ValueError(
             f"{path}: `image_size` must be positive, and `resize_size` not below it. "
             f"Received: image_size={sizes[0]}, resize_size={sizes[1]}"
         )
-    for name, part in networks.items():
+    for name, network in networks.items():
         where = f"{path}: `networks`, {name!r}"
         if name == "conse" or name.startswith("random_"):
             raise ValueError(
                 f"{where} must have another name: 'conse' is made of the softmax, and 'random_' begins the names of "
                 f"models of random vectors. Received: networks={list(networks)}"
             )
-        _check_keys(where, part, _SOFTMAX_KEYS if name == "softmax" else _HEAD_KEYS)
+        _check_keys(where, network, _SOFTMAX_KEYS if name == "softmax" else _HEAD_KEYS)
         if name == "softmax":
             for key in ("visual_model", "weights"):
-                _require(isinstance(part[key], str), where, key, "a string", part[key])
-            digits = isinstance(part["sha256"], str) and re.fullmatch("[0-9a-fA-F]{64}", part["sha256"])
-            _require(bool(digits), where, "sha256", "64 hexadecimal digits", part["sha256"])
+                _require(isinstance(network[key], str), where, key, "a string", network[key])
+            digits = isinstance(network["sha256"], str) and re.fullmatch("[0-9a-fA-F]{64}", network["sha256"])
+            _require(bool(digits), where, "sha256", "64 hexadecimal digits", network["sha256"])
         else:
-            _require(_is_positive(part["ridge"]), where, "ridge", "a positive, finite number", part["ridge"])
-            _check_settings(f"{where}, `settings`", part["settings"])
-    for name, figures in found.get("results", {}).items():
+            _require(_is_positive(network["ridge"]), where, "ridge", "a positive, finite number", network["ridge"])
+            _check_settings(f"{where}, `settings`", network["settings"])
+    for name, figures in entries.get("results", {}).items():
         _require(isinstance(figures, dict), f"{path}: `results`", name, "a JSON object", figures)
         for key, value in figures.items():
             _require(_is_number(value), f"{path}: `results`, {name!r}", key, "a finite number", value)
@@ -213,17 +216,17 @@ def _check_settings(where: str, settings: typing.Any) -> None:
     _require(terms in _LABEL_TERMS, where, "label_terms", f"one of {', '.join(_LABEL_TERMS)}", terms)
     _require(_is_positive(temperature), where, "profile_temperature", "a positive, finite number", temperature)
     _require(_is_number(weight) and weight >= 0, where, "softmax_weight", "a finite number, not negative", weight)
-    alone = "softmax_weight" in settings and "profile_temperature" not in settings
-    _require(not alone, where, "softmax_weight", "left out where there is no `profile_temperature`", weight)
+    has_profile = "softmax_weight" not in settings or "profile_temperature" in settings
+    _require(has_profile, where, "softmax_weight", "left out if there is no `profile_temperature`", weight)
 
 
-def _require(holds: bool, where: str, key: str, wanted: str, value: object) -> None:
+def _require(holds: bool, where: str, key: str, expected: str, value: object) -> None:
     if not holds:
-        raise ValueError(f"{where}, `{key}` must be {wanted}. Received: {key}={value!r}")
+        raise ValueError(f"{where}, `{key}` must be {expected}. Received: {key}={value!r}")
 
 
 def _is_number(value: typing.Any) -> bool:
-    # Neither a truth value, nor what a float cannot hold: JSON has integers of any length, and 1e999.
+    # Neither a bool, nor what a float cannot hold: JSON has integers of any length, and 1e999.
     return type(value) in (int, float) and abs(value) <= sys.float_info.max
 
 
@@ -232,16 +235,17 @@ def _is_positive(value: typing.Any) -> bool:
 
 
 def _refuse_constant(name: str) -> None:
-    raise ValueError(f"{name} is no number of JSON's")
+    raise ValueError(f"{name} is not a number in JSON")
 
 
-def _check_keys(where: str, found: typing.Any, needed: Collection[str], optional: Collection[str] = ()) -> None:
-    if not isinstance(found, dict):
-        raise ValueError(f"{where} must be a JSON object. Received: {type(found).__name__}")
-    missing, unknown = [key for key in needed if key not in found], [k for k in found if k not in {*needed, *optional}]
+def _check_keys(where: str, entries: typing.Any, required: Collection[str], optional: Collection[str] = ()) -> None:
+    if not isinstance(entries, dict):
+        raise ValueError(f"{where} must be a JSON object. Received: {type(entries).__name__}")
+    missing = [key for key in required if key not in entries]
+    unknown = [key for key in entries if key not in {*required, *optional}]
     if missing or unknown:
         wrong = [f"lacks {', '.join(missing)}"] if missing else []
-        wrong += [f"does not know {', '.join(unknown)}"] if unknown else []
-        right = [f"must have {', '.join(needed)}"] if needed else []
+        wrong += [f"has unknown keys ({', '.join(unknown)})"] if unknown else []
+        right = [f"must have {', '.join(required)}"] if required else []
         right += [f"may have {', '.join(optional)}"] if optional else []
-        raise ValueError(f"{where} {' and '.join(wrong)}: it {' and '.join(right)}. Received: keys {list(found)}")
+        raise ValueError(f"{where} {' and '.join(wrong)}: it {' and '.join(right)}. Received: keys {list(entries)}")

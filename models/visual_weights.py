@@ -22,35 +22,35 @@ _TOP = "logits"
 # What a damaged file raises, by where the damage is; an encrypted archive a RuntimeError, one compressed in a way this
 # Python cannot read a NotImplementedError.
 _DAMAGED = (ValueError, OSError, KeyError, RuntimeError, NotImplementedError, EOFError, zipfile.BadZipFile, zlib.error)
-# How many times its size a file can be that is deflated, as in a `.npz`.
+# How many times larger an entry of a `.npz` can be than its deflated bytes.
 _INFLATION = 1032
 
 
 def load_visual_weights(model: keras.Model, name: str, weights: str) -> int:
-    """Gives a visual model pretrained weights.
+    """Loads pretrained weights into a visual model.
 
-    The number of labels may be another than the weights': the layer `logits` stays as it is then. So may the size of
-    the images, as far as the weights do not depend on it.
+    If the weights are for another number of labels, the layer `logits` stays as it is. They may be for another size of
+    images, unless their shapes depend on it.
 
     Args:
-        model: What `build_visual_model` made of `name`.
-        name: Name of the visual model.
-        weights: `"imagenet"` for its pretrained weights, which come with the package or are downloaded; or a file:
-            `.npz` of `save_weights`, `.keras` or `.weights.h5` of a visual model of that name, or, for a model of
-            Keras or KerasHub, `.weights.h5` (`.h5`) of what it is made of.
+        model: Keras model. What `build_visual_model` built of `name`.
+        name: String. Name of the visual model.
+        weights: String. `"imagenet"` for the pretrained weights, which come with the package or are downloaded; or a
+            file: `.npz` of `save_weights`, `.keras` or `.weights.h5` of a visual model of that name, or, for a model of
+            Keras or KerasHub, `.weights.h5` (`.h5`) of the application or backbone.
 
     Returns:
-        The number of labels that the weights are for; 0 if they end below `logits`.
+        Integer. The number of labels that the weights are for; 0 if they do not include `logits`.
 
     Raises:
         ValueError: There are no such weights, or they are not of that model.
         OSError: The file cannot be read.
     """
-    own = architecture(name).load_weights
-    load_own = own and functools.partial(own, model, name.partition("/")[2])
+    loader = architecture(name).load_weights
+    load_source = loader and functools.partial(loader, model, name.partition("/")[2])
     if weights == "imagenet":
-        if load_own:
-            load_own()
+        if load_source:
+            load_source()
             return 0
         preset = load_preset(name) if name in packaged_files("preset") else None
         if preset is None or preset.networks["softmax"]["visual_model"] != name:
@@ -69,7 +69,7 @@ def load_visual_weights(model: keras.Model, name: str, weights: str) -> int:
     if not os.path.isfile(weights):
         raise FileNotFoundError(f"There is no such file. Received: visual_weights={weights!r}")
     try:
-        return _load_hdf5(model, load_own, weights)
+        return _load_hdf5(model, load_source, weights)
     except _DAMAGED as error:
         raise ValueError(
             f"{weights} does not hold weights of `{name}` for images of {model.input_shape[1]} pixels: "
@@ -78,22 +78,22 @@ def load_visual_weights(model: keras.Model, name: str, weights: str) -> int:
 
 
 def load_preset_weights(model: keras.Model, preset: Preset) -> int:
-    """Gives a visual model the weights of a preset's softmax network; as `load_visual_weights`."""
+    """Loads the weights of a preset's softmax network into a visual model, as `load_visual_weights` does."""
     network = preset.networks["softmax"]
     return _load_packed(model, preset.num_labels(), preset.file(network["weights"]), network["sha256"])
 
 
 def _load_packed(model: keras.Model, num_labels: int, path: str, sha256: str = "") -> int:
     """Loads a `.npz`."""
-    saved = _like(model, num_labels)
+    saved = _with_labels(model, num_labels)
     load_weights(saved, path, sha256)
-    return _take_over(saved, model)
+    return _copy_weights(saved, model)
 
 
 def _packed_labels(model: keras.Model, path: str) -> int:
-    """For how many labels the weights in a `.npz` are; of a file that is unsound, the model's own number."""
+    """For how many labels the weights in a `.npz` are; for a damaged file, the model's number."""
     num_labels = model.output_shape[-1]
-    # What is wrong with an unsound file `load_weights` says.
+    # `load_weights` says what is wrong with a damaged file.
     with contextlib.suppress(*_DAMAGED), zipfile.ZipFile(path) as archive:
         (stored,) = _packed_shape(archive, f"{_TOP}/bias.npy")
         features = model.get_layer(_TOP).kernel.shape[0]
@@ -108,14 +108,14 @@ def _packed_shape(archive: zipfile.ZipFile, name: str) -> tuple[int, ...]:
     with archive.open(entry) as file:
         np.lib.format.read_magic(file)
         shape, _, dtype = np.lib.format.read_array_header_1_0(file)
-        held = min(entry.file_size - file.tell(), _INFLATION * os.path.getsize(str(archive.filename)))
-    # There are types of no size.
-    if math.prod(shape) * max(1, dtype.itemsize) > held:
-        raise ValueError(f"{name} of shape {shape} has {held} bytes.")
+        available = min(entry.file_size - file.tell(), _INFLATION * os.path.getsize(str(archive.filename)))
+    # Some dtypes have no size.
+    if math.prod(shape) * max(1, dtype.itemsize) > available:
+        raise ValueError(f"{name} of shape {shape} has {available} bytes.")
     return shape
 
 
-def _load_hdf5(model: keras.Model, load_own: Callable[[str], None] | None, path: str) -> int:
+def _load_hdf5(model: keras.Model, load_source: Callable[[str], None] | None, path: str) -> int:
     """Loads a `.keras`, a `.weights.h5`, or an `.h5` as Keras publishes them."""
     if path.endswith(".keras"):
         with zipfile.ZipFile(path) as archive, archive.open("model.weights.h5") as file:
@@ -126,22 +126,23 @@ def _load_hdf5(model: keras.Model, load_own: Callable[[str], None] | None, path:
     number = sum(isinstance(layer, keras.layers.Dense) for layer in model.layers) - 1
     top = f"layers/dense{f'_{number}' if number else ''}/vars/1"
     if top not in sizes:
-        if load_own:
-            load_own(path)
+        if load_source:
+            load_source(path)
             return 0
-        raise ValueError("it has no layer of logits.")
+        raise ValueError("it has no `logits` layer.")
     # Compared before a model of that size is made.
-    num_labels, own = sizes[top], model.output_shape[-1]
-    expected = model.count_params() + (num_labels - own) * (model.get_layer(_TOP).count_params() // own)
+    num_labels, model_labels = sizes[top], model.output_shape[-1]
+    top_per_label = model.get_layer(_TOP).count_params() // model_labels
+    expected = model.count_params() + (num_labels - model_labels) * top_per_label
     if num_labels < 1 or sum(sizes.values()) != expected:
-        raise ValueError(f"it has {sum(sizes.values())} weights in place of {expected}, for {num_labels} labels.")
-    saved = _like(model, num_labels)
+        raise ValueError(f"it has {sum(sizes.values())} weights instead of {expected}, for {num_labels} labels.")
+    saved = _with_labels(model, num_labels)
     saved.load_weights(path)
-    return _take_over(saved, model)
+    return _copy_weights(saved, model)
 
 
 def _sizes(file: str | IO[bytes]) -> dict[str, int]:
-    """How many numbers each weight has, by its path in an HDF5 file; all that a header promises must be in the file."""
+    """The size of each weight by its path in an HDF5 file; a `ValueError` if the file has less than a header says."""
     sizes = {}
 
     def visit(path: str, item: Any) -> None:
@@ -158,7 +159,7 @@ def _sizes(file: str | IO[bytes]) -> dict[str, int]:
     return sizes
 
 
-def _like(model: keras.Model, num_labels: int) -> keras.Model:
+def _with_labels(model: keras.Model, num_labels: int) -> keras.Model:
     """The same model with another number of labels."""
 
     def clone(layer: keras.Layer) -> keras.Layer:
@@ -168,10 +169,10 @@ def _like(model: keras.Model, num_labels: int) -> keras.Model:
     return keras.models.clone_model(model, clone_function=clone)
 
 
-def _take_over(saved: keras.Model, model: keras.Model) -> int:
-    """Copies what fits into the model; returns the number of labels."""
+def _copy_weights(saved: keras.Model, model: keras.Model) -> int:
+    """Copies the weights, of the top only if it has as many labels; returns the number of labels."""
     num_labels = saved.output_shape[-1]
-    for layer, own in zip(saved.layers, model.layers, strict=True):
-        if own.name != _TOP or num_labels == model.output_shape[-1]:
-            own.set_weights(layer.get_weights())
+    for source, target in zip(saved.layers, model.layers, strict=True):
+        if target.name != _TOP or num_labels == model.output_shape[-1]:
+            target.set_weights(source.get_weights())
     return num_labels

@@ -1,4 +1,4 @@
-"""Weights of a model in a file that needs no pickle: a `.npz` archive of named arrays."""
+"""Weights of a model in a file without pickle: a `.npz` archive of named arrays."""
 
 import hashlib
 import os
@@ -15,21 +15,21 @@ from devise_tf.files import atomic_write, read_array
 def save_weights(model: keras.Model | keras.Layer, path: str | os.PathLike, dtype: str | None = None) -> str:
     """Saves a model's weights, atomically. The same weights give the same bytes.
 
-    An entry is named by the path of its variable within the model, such as `stem_convolution/kernel`: give the layers
-    names of their own. Trainable and other weights are saved; states of metrics, optimizers and random draws are not.
+    An entry is named by the path of its variable within the model, such as `stem_convolution/kernel`, so layers need
+    different names. All weights are saved, trainable or not; states of metrics, optimizers and random draws are not.
 
     Args:
-        model: Built Keras model, or one layer.
-        path: Path of the file.
-        dtype: `"float16"` or `"float32"`, what floats are saved in; their own by default.
+        model: Keras model or layer. Built.
+        path: String or path. The file to write.
+        dtype: String. `"float16"` or `"float32"`, in which floats are saved; by default each in its dtype.
 
     Returns:
-        The file's SHA-256, as 64 hexadecimal digits.
+        String. The file's SHA-256, 64 hexadecimal digits.
 
     Raises:
         ValueError: The model is not built, has two variables of one path, or has values that are not finite or too
             large for `dtype`.
-        OSError: The file cannot be written; one that was there before is left as it was.
+        OSError: The file cannot be written; an earlier file at `path` stays as it was.
     """
     if dtype not in (None, "float16", "float32"):
         raise ValueError(f"`dtype` must be 'float16', 'float32' or None. Received: dtype={dtype!r}")
@@ -55,13 +55,13 @@ def save_weights(model: keras.Model | keras.Layer, path: str | os.PathLike, dtyp
 def load_weights(model: keras.Model | keras.Layer, path: str | os.PathLike, sha256: str = "") -> None:
     """Loads what `save_weights` wrote into a model of the same architecture; no pickle is read.
 
-    The file must have all weights of the model, in their shapes, and nothing else. Unless all of it is sound, the
+    The file must have all weights of the model, in their shapes, and nothing else. If anything is wrong with it, the
     model stays as it was.
 
     Args:
-        model: Built Keras model, or one layer.
-        path: Path of the file.
-        sha256: The file's SHA-256, compared before anything is parsed; empty for no comparison.
+        model: Keras model or layer. Built.
+        path: String or path. The file to read.
+        sha256: String. The file's SHA-256, compared before anything is parsed; empty for no comparison.
 
     Raises:
         ValueError: The file is not the one that `sha256` names, is damaged or truncated, or does not have the model's
@@ -71,10 +71,10 @@ def load_weights(model: keras.Model | keras.Layer, path: str | os.PathLike, sha2
     variables = _variables(model)
     with open(path, "rb") as file:
         if sha256:
-            found = hashlib.file_digest(file, "sha256").hexdigest()
-            if found != sha256.lower():
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+            if digest != sha256.lower():
                 raise ValueError(
-                    f"Cannot load weights: the file's SHA-256 is {found}, so it is damaged or another file; get it "
+                    f"Cannot load weights: the file's SHA-256 is {digest}, so it is damaged or another file; get it "
                     f"again. Received: path={os.fspath(path)!r}, sha256={sha256!r}"
                 )
             file.seek(0)
@@ -86,7 +86,7 @@ def load_weights(model: keras.Model | keras.Layer, path: str | os.PathLike, sha2
                 f"Received: path={os.fspath(path)!r}"
             ) from error
         # RuntimeError and NotImplementedError: an encrypted archive, or compressed in a way this Python cannot read;
-        # OSError: a damaged place of an entry, before the file's beginning.
+        # OSError: a damaged offset of an entry, before the start of the file.
         except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, NotImplementedError, OSError) as error:
             raise ValueError(
                 f"Cannot load weights: the archive is damaged or truncated ({error}); get it again. "
@@ -119,7 +119,7 @@ def _is_float(variable: keras.Variable) -> bool:
 
 
 def _stored(variable: keras.Variable) -> str:
-    """The dtype in a file. NumPy has no bfloat16 of its own; its values are float32's too."""
+    """The dtype in a file: float32 for bfloat16, which NumPy does not have and float32 holds exactly."""
     return "float32" if variable.dtype == "bfloat16" else variable.dtype
 
 
@@ -127,11 +127,11 @@ def _read_arrays(file: IO[bytes], variables: dict[str, keras.Variable]) -> dict[
     """Reads an archive's arrays; no more is unpacked than the weights take."""
     with zipfile.ZipFile(file) as archive:
         entries, names = archive.namelist(), [f"{key}.npy" for key in variables]
-        missing, left_over = sorted(set(names) - set(entries)), sorted(set(entries) - set(names))
+        missing, unexpected = sorted(set(names) - set(entries)), sorted(set(entries) - set(names))
         if sorted(entries) != sorted(names):
             raise ValueError(
                 f"the file must have the model's {len(names)} weights once each and nothing else. {len(missing)} are "
-                f"missing, such as {missing[:3]}; {len(left_over)} are left over, such as {left_over[:3]}."
+                f"missing, such as {missing[:3]}; {len(unexpected)} are unexpected, such as {unexpected[:3]}."
             )
         arrays = {}
         for key, variable in variables.items():

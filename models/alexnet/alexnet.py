@@ -19,7 +19,7 @@ class AlexNet(VisualModel):
     Five convolutions (96 11x11, 256 5x5, 384 3x3, 384 3x3, 256 3x3), local response normalization after the first
     two, overlapping 3x3 max pooling of stride 2 after the first, second and fifth, and two dense layers of 4,096
     units with dropout. The second, fourth and fifth convolution see half of the channels each, as the split over two
-    GPUs had it. Pixels are centred, not scaled, which the constants of the normalization rely on.
+    GPUs had it. Pixels are centered, not scaled, which the constants of the normalization rely on.
 
     The image is padded with its mean colour until the 11x11 windows tile it: 224 and 225 pixels become the 227 that
     give the published maps (55, 27, 13, 6). Smaller images get a smaller stem stride: the largest of 4, 2, 1 that

@@ -10,29 +10,28 @@ from keras import ops
 
 @keras.saving.register_keras_serializable(package="devise_tf")
 class ConSE(keras.Model):
-    """A softmax classifier whose most probable labels' vectors, averaged, are the image's embedding.
+    """A softmax classifier that embeds an image as the weighted average of its most probable labels' vectors.
 
     ```
     embedding(image) = unit(sum over the T most probable labels j of p(j | image) t_j)
     ```
 
-    with unit-norm label vectors `t`. An image is labelled by the label vectors that have the largest dot product with
+    with unit-norm label vectors `t`. An image is labeled by the label vectors that have the largest dot product with
     its embedding, whether the classifier knows those labels or not.
 
     Args:
-        classifier: Keras model from pixels, float32 [B, S, S, 3] in 0..255, to logits [B, N].
-        label_vectors: float [N, D]. Vectors of the classifier's labels, brought to unit norm; a row of zeros for a
-            label without a vector, which is then passed over. None where weights will be loaded; then `dimension`
-            gives the shape.
-        top: int. T, or None for all labels.
-        dimension: int. D, without `label_vectors`.
+        classifier: Keras model. From pixels, float32 `[B, S, S, 3]` in 0 to 255, to logits `[B, N]`.
+        label_vectors: Float array, `[N, D]`. Vectors of the classifier's labels, scaled to unit norm; a label with a
+            row of zeros has no vector and is ignored. None if weights will be loaded.
+        top: Integer, 1 to N. T, or None for all labels.
+        dimension: Integer. D, if there are no `label_vectors`.
 
     Call arguments:
-        pixels: float32 tensor [B, S, S, 3] in 0..255.
-        training: bool.
+        pixels: Float32 tensor, `[B, S, S, 3]` in 0 to 255.
+        training: Bool.
 
     Output shape:
-        float32 [B, D], the embeddings, of unit norm.
+        Float32, `[B, D]`. The embeddings, of unit norm.
 
     Raises:
         ValueError: `top` is not 1 to N, or `label_vectors` do not fit the classifier or are not finite.
@@ -44,8 +43,8 @@ class ConSE(keras.Model):
     TensorShape([2, 4])
 
     Reference:
-        Norouzi et al., 2014, [Zero-Shot Learning by Convex Combination of Semantic Embeddings](
-        https://arxiv.org/abs/1312.5650)
+        - Norouzi et al., 2014, [Zero-Shot Learning by Convex Combination of Semantic Embeddings](
+          https://arxiv.org/abs/1312.5650).
     """
 
     def __init__(
@@ -62,7 +61,7 @@ class ConSE(keras.Model):
         if top is not None and not 1 <= top <= labels:
             raise ValueError(f"`top` must be from 1 to the {labels} labels, or None for all. Received: top={top}")
         if label_vectors is None and dimension is None:
-            raise ValueError("Give `label_vectors` or `dimension`. Received: neither")
+            raise ValueError("Either `label_vectors` or `dimension` must be given. Received: neither")
         if label_vectors is not None:
             vectors = np.asarray(label_vectors, np.float64)
             if vectors.ndim != 2 or len(vectors) != labels or not np.isfinite(vectors).all() or not vectors.any():
@@ -90,7 +89,7 @@ class ConSE(keras.Model):
         return self.combine(self.classifier(pixels, training=training))
 
     def combine(self, logits: Any) -> Any:
-        """The embeddings of logits: float [B, N] -> float32 [B, D]."""
+        """The embeddings of logits, float `[B, N]`, as float32 `[B, D]`."""
         logits = ops.cast(logits, "float32")
         has_vector = ops.any(self.label_vectors != 0, axis=1)
         # Relative probabilities are all that the direction depends on.

@@ -33,9 +33,9 @@ def closed_form_projection(kernel: np.ndarray, label_vectors: np.ndarray, ridge:
         )
     if not 0 < ridge < np.inf:
         raise ValueError(f"`ridge` must be positive and finite. Received: ridge={ridge}")
-    centred = kernel - kernel.mean(axis=1, keepdims=True)
+    centered = kernel - kernel.mean(axis=1, keepdims=True)
     gram = vectors.T @ vectors + ridge * np.eye(vectors.shape[1])
     try:
-        return np.linalg.solve(gram, (centred @ vectors).T).T.astype(np.float32)
+        return np.linalg.solve(gram, (centered @ vectors).T).T.astype(np.float32)
     except np.linalg.LinAlgError as error:
         raise ValueError(f"`ridge` is too small for these label vectors. Received: ridge={ridge}") from error

@@ -12,7 +12,7 @@ from devise_tf.models.keras_applications.reverse_channels import ReverseChannels
 _MEAN, _DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 _CAFFE_MEAN = (103.939, 116.779, 123.68)
 
-# How pixels are scaled, by the names of the applications that want them so.
+# How pixels are scaled, by patterns of the names of applications.
 _DEVIATIONS = r"ConvNeXt.*|DenseNet\d+|EfficientNet(V2)?B\d"
 _MEANS = r"ResNet\d+|VGG\d+"
 _HALVES = r"EfficientNetV2[SML]"
@@ -22,19 +22,19 @@ _UNITS = r"Inception.*|MobileNet.*|NASNet.*|ResNet\d+V2|Xception"
 def application(application: str, num_labels: int, image_size: int, name: str = "application") -> keras.Model:
     """A model of `keras.applications` without its top, with random weights.
 
-    Its average over the last map (`include_top=False, pooling="avg"`) is the top representation. Pixels are scaled as
-    its `preprocess_input` has it, by layers that also stand for what some applications scale inside: one of them does
-    so otherwise with its ImageNet weights than without.
+    The average over its last map (`include_top=False, pooling="avg"`) is the top representation. Pixels are scaled as
+    by its `preprocess_input`. The layers that do it also replace the scaling inside of some applications, one of which
+    scales differently with ImageNet weights than without.
 
-    Layers have the application's names. Where Keras numbered layers through, which depends on what else the process
-    has built, they are numbered by application. Batch statistics are taken over the batches of all replicas
-    (`synchronized=True`), as in the other visual models.
+    Layers have the application's names. Keras numbers layers without a name across the whole process; here the numbers
+    start anew in each application, so that names do not depend on what else was built. Batch statistics are taken over
+    the batches of all replicas (`synchronized=True`), as in the other visual models.
 
     Args:
-        application: Its name, such as `"MobileNetV3Small"`.
-        num_labels: Integer >= 1, size of the output.
-        image_size: Integer, height and width of the images; most need 32, some 71 or 75.
-        name: Name of the model.
+        application: String. Name of the application, such as `"MobileNetV3Small"`.
+        num_labels: Integer, `>= 1`. Size of the output.
+        image_size: Integer. Height and width of the images; most need at least 32, some 71 or 75.
+        name: String. Name of the model.
 
     Returns:
         A functional `keras.Model`.
@@ -44,7 +44,7 @@ def application(application: str, num_labels: int, image_size: int, name: str = 
     Output shape: `logits`, float32 `[batch, num_labels]`, no softmax.
 
     Raises:
-        ValueError: There is no application of that name, or an argument is out of its range.
+        ValueError: There is no application of that name, or an argument is out of range.
 
     Example:
 
@@ -54,7 +54,7 @@ def application(application: str, num_labels: int, image_size: int, name: str = 
     """
     if num_labels < 1:
         raise ValueError(f"`num_labels` must be >= 1. Received: num_labels={num_labels}")
-    own = _checked(application, image_size)
+    original = _checked_original(application, image_size)
 
     # === Preprocessing ===
     pixels = keras.Input((image_size, image_size, 3), name="pixels", dtype="float32")
@@ -63,7 +63,7 @@ def application(application: str, num_labels: int, image_size: int, name: str = 
         images = layer(images)
 
     # === The application's layers ===
-    names = _stable_names(own)
+    names = _stable_names(original)
 
     def clone(operation: Any) -> Any:
         config = operation.get_config()
@@ -79,7 +79,7 @@ def application(application: str, num_labels: int, image_size: int, name: str = 
         args, kwargs = keras.tree.map_structure(lambda x: images if x is pixels else x, (args, kwargs))
         return operation(*args, **kwargs)
 
-    x = keras.models.clone_model(own, pixels, clone_function=clone, call_function=call).output
+    x = keras.models.clone_model(original, pixels, clone_function=clone, call_function=call).output
 
     # === Top ===
     x = layers.Identity(name="representation")(x)
@@ -89,21 +89,21 @@ def application(application: str, num_labels: int, image_size: int, name: str = 
 
 
 def load_application_weights(model: keras.Model, application: str, path: str | None = None) -> None:
-    """Gives a model that `application` made the application's own weights; its logits stay.
+    """Loads an application's weights into a model that `application` built; the logits stay as they are.
 
     Args:
-        model: The model.
-        application: Name of the application.
-        path: A file of the application's weights without top (`.weights.h5`, or `.h5` as Keras publishes them);
-            without one they are ImageNet's, which Keras downloads once and keeps in `~/.keras/models`.
+        model: Keras model. Built by `application`.
+        application: String. Name of the application.
+        path: String. File of the application's weights without top (`.weights.h5`, or `.h5` as Keras publishes them).
+            By default the weights are ImageNet's, which Keras downloads once and stores in `~/.keras/models`.
 
     Raises:
-        ValueError: The file does not have the application's weights, or ImageNet's cannot be had.
+        ValueError: The file does not have the application's weights, or ImageNet's cannot be downloaded.
     """
-    # No weight depends on the size; for others than this Keras warns that it has none.
+    # No weight depends on the size; at sizes other than this Keras warns that it has no weights.
     if path is None:
         try:
-            own = _make(application, 224, "imagenet")
+            original = _original(application, 224, "imagenet")
         except Exception as error:  # Keras raises a plain one where there is no network
             raise ValueError(
                 f"The ImageNet weights of {application} cannot be downloaded: {' '.join(str(error).split())} Use a "
@@ -111,24 +111,24 @@ def load_application_weights(model: keras.Model, application: str, path: str | N
                 f"Received: visual_weights='imagenet', visual_model='keras_applications/{application}'"
             ) from error
     else:
-        own = _make(application, 224, None)
-        own.load_weights(path)
-    copy_application_weights(own, model)
+        original = _original(application, 224, None)
+        original.load_weights(path)
+    copy_application_weights(original, model)
 
 
-def copy_application_weights(own: keras.Model, model: keras.Model) -> None:
-    """Gives a model that `application` made the weights of a model of `keras.applications`; its logits stay."""
-    kept = {layer.name: layer for layer in model.layers}
-    for name, stable in _stable_names(own).items():
-        if stable in kept:
-            kept[stable].set_weights(own.get_layer(name).get_weights())
+def copy_application_weights(original: keras.Model, model: keras.Model) -> None:
+    """Copies the weights of a model of `keras.applications` into one that `application` built, all but the logits."""
+    layers_by_name = {layer.name: layer for layer in model.layers}
+    for name, stable in _stable_names(original).items():
+        if stable in layers_by_name:
+            layers_by_name[stable].set_weights(original.get_layer(name).get_weights())
 
 
 def preprocessing(application: str) -> list[keras.Layer]:
-    """The layers from pixels in 0...255, red, green, blue, to what an application's first convolution is made for."""
+    """The layers that scale pixels, red, green, blue in 0...255, for an application's first convolution."""
 
     def rescale(scale: float | list[float], offset: float | list[float]) -> keras.Layer:
-        # float32 under every policy: half precision does not tell neighbouring shades apart.
+        # float32 under every policy: half precision does not tell neighboring shades apart.
         return layers.Rescaling(scale, offset, name="preprocessing", dtype="float32")
 
     if re.fullmatch(_DEVIATIONS, application):
@@ -141,40 +141,40 @@ def preprocessing(application: str) -> list[keras.Layer]:
     if re.fullmatch(_UNITS, application):
         return [rescale(1 / 127.5, -1.0)]
     raise ValueError(
-        f"How keras_applications/{application} wants its pixels is not known to this version of devise_tf. "
+        f"This version of devise_tf does not know how to scale the pixels of keras_applications/{application}. "
         f"Received: {application!r} with Keras {keras.__version__}"
     )
 
 
-def _checked(name: str, image_size: int) -> keras.Model:
+def _checked_original(name: str, image_size: int) -> keras.Model:
     """The application with random weights."""
     known = sorted(name for name in dir(keras.applications) if name[0].isupper())
     if name not in known:
-        # Case is what is mistaken most.
+        # Most mistakes are in the case of letters.
         nearest = difflib.get_close_matches(name.lower(), [name.lower() for name in known], n=1, cutoff=0.5)
-        hint = [f" Did you mean {own!r}?" for own in known if nearest == [own.lower()]]
+        hint = [f" Did you mean {other!r}?" for other in known if nearest == [other.lower()]]
         raise ValueError(
             f"`keras_applications/NAME` must name one of {', '.join(known)}.{''.join(hint)} Received: NAME={name!r}"
         )
     try:
-        return _make(name, image_size, None)
+        return _original(name, image_size, None)
     except ValueError as error:
         raise ValueError(
             f"keras_applications/{name} cannot be built: {error} Received: image_size={image_size}"
         ) from error
 
 
-def _make(name: str, image_size: int, weights: str | None) -> keras.Model:
+def _original(name: str, image_size: int, weights: str | None) -> keras.Model:
     make = getattr(keras.applications, name)
     return make(weights=weights, include_top=False, pooling="avg", input_shape=(image_size, image_size, 3))
 
 
-def _stable_names(own: keras.Model) -> dict[str, str]:
-    """The names of its layers here, by those that they have."""
+def _stable_names(original: keras.Model) -> dict[str, str]:
+    """The names that layers get here, by those that they have."""
     names: dict[str, str] = {}
     numbers: collections.Counter[str] = collections.Counter()
-    for layer in own.layers:
-        # What Keras makes of a class's name where a layer is given none.
+    for layer in original.layers:
+        # The name that Keras derives from the class of a layer without one.
         kind = re.sub(r"([a-z])([A-Z])", r"\1_\2", re.sub(r"(.)([A-Z][a-z]+)", r"\1_\2", type(layer).__name__)).lower()
         names[layer.name] = layer.name
         if re.fullmatch(rf"{kind}(_\d+)?", layer.name):

@@ -6,7 +6,7 @@ from keras import ops
 
 @keras.saving.register_keras_serializable(package="devise_tf")
 class ReverseChannels(keras.layers.Layer):
-    """Turns red, green, blue into blue, green, red, the order of the networks that were first trained with Caffe.
+    """Reverses red, green, blue to blue, green, red, the order of networks that were first trained with Caffe.
 
     Args:
         **kwargs: `name`, `dtype` of `keras.layers.Layer`.

@@ -15,22 +15,26 @@ class SkipGram(keras.Model):
     """Skip-gram with hierarchical softmax (phase 1 of DeViSE).
 
     Each term has one vector, a row of `embedding`; each inner node of the Huffman tree over the vocabulary has one
-    too, in `hierarchical_softmax`. A context term's vector predicts the centre term:
+    too, in `hierarchical_softmax`. A context term's vector predicts the center term:
 
     ```
-    loss(context, centre) = -sum over the centre's path of log sigmoid(sign(code) * node . vector(context))
+    loss(context, center) = -sum over the center's path of log sigmoid(sign(code) * node . vector(context))
     ```
 
     Args:
-        counts: int sequence [V]. Occurrences of each term; they shape the Huffman tree.
-        dimension: int. Length of a term's vector.
+        counts: Integers, `[V]`. How often each term occurs; the Huffman tree is built from them.
+        dimension: Integer, `>= 1`. Length of a term's vector.
+        **kwargs: `name`, `dtype` of `keras.Model`.
 
     Call arguments:
-        contexts: int tensor [B]. Context terms.
-        centres: int tensor [B]. The terms to predict. Without them the contexts' vectors are returned.
+        contexts: Integer tensor, `[B]`. Context terms.
+        centers: Integer tensor, `[B]`. The terms to predict; if None, the vectors of the contexts are returned.
 
     Output shape:
-        float32 [B]: nats for each pair; or [B, `dimension`] without `centres`.
+        Float32, `[B]`, the loss of each pair in nats; or `[B, dimension]` without `centers`.
+
+    Raises:
+        ValueError: `dimension` is below 1, or `counts` are not valid.
 
     Example:
 
@@ -39,7 +43,7 @@ class SkipGram(keras.Model):
     TensorShape([2])
 
     Reference:
-        Mikolov et al., 2013, [Distributed Representations of Words and Phrases](https://arxiv.org/abs/1310.4546).
+        - Mikolov et al., 2013, [Distributed Representations of Words and Phrases](https://arxiv.org/abs/1310.4546).
     """
 
     def __init__(self, counts: Sequence[int] | np.ndarray, dimension: int, name: str = "skip_gram", **kwargs: Any):
@@ -63,9 +67,9 @@ class SkipGram(keras.Model):
         self.hierarchical_softmax.build((None, dimension), (None,))
         self.built = True
 
-    def call(self, contexts: Any, centres: Any = None) -> Any:
+    def call(self, contexts: Any, centers: Any = None) -> Any:
         vectors = self.embedding(contexts)
-        return vectors if centres is None else self.hierarchical_softmax(vectors, centres)
+        return vectors if centers is None else self.hierarchical_softmax(vectors, centers)
 
     def block_loss(
         self,
@@ -77,20 +81,20 @@ class SkipGram(keras.Model):
         node_scales: Any = None,
         gather: Callable[[Any, Any], Any] | None = None,
     ) -> Any:
-        """The summed loss of blocks of pairs: the same sum as `call` over each pair, in a few dense products.
+        """The summed loss of blocks of pairs: the same sum as of `call` over each pair, in a few dense products.
 
         Args:
-            contexts: int tensor [G, n]. Context positions of each block.
-            mask: uint8 tensor [G, n, b]. 1 where position j is a context of centre i.
-            nodes: int tensor [G, U]. The distinct nodes of the block's paths.
-            signs: int8 tensor [G, b, U]. +1 and -1 for codes 0 and 1, 0 for nodes that are not on the path.
-            context_scales: float32 tensor [G, n] that scales the gradient of each context's vector, not the loss.
-            node_scales: float32 tensor [G, U] that scales the gradient of each node's vector, not the loss.
-            gather: `gather(variable, ids)` in place of `keras.ops.take`, for backends that have a better way to read
-                rows of a large table.
+            contexts: Integer tensor, `[G, n]`. Context terms of each block; see `devise_tf.text.SkipGramBlocks`.
+            mask: Uint8 tensor, `[G, n, b]`. 1 where position j is a context of center i.
+            nodes: Integer tensor, `[G, U]`. The distinct nodes of the block's paths.
+            signs: Int8 tensor, `[G, b, U]`. +1 and -1 for codes 0 and 1, 0 for nodes that are not on the path.
+            context_scales: Float32 tensor, `[G, n]`. Scales the gradient of each context's vector, not the loss.
+            node_scales: Float32 tensor, `[G, U]`. Scales the gradient of each node's vector, not the loss.
+            gather: Function, `gather(variable, ids)`. Replaces `keras.ops.take` on backends that have a faster way to
+                read rows of a large table.
 
         Returns:
-            float32 scalar, nats summed over all pairs. See `devise_tf.text.SkipGramBlocks`.
+            Float32 scalar. Nats, summed over all pairs.
         """
         gather = gather or (lambda variable, ids: ops.take(variable, ids, axis=0))
         context_vectors = gather(self.embedding.embeddings, contexts)
@@ -101,11 +105,11 @@ class SkipGram(keras.Model):
         return _scaled_loss(context_vectors, node_vectors, total, signed, context_scales, node_scales)
 
     def vectors(self) -> np.ndarray:
-        """All term vectors, float32 [V, dimension]."""
+        """All term vectors, float32 `[V, dimension]`."""
         return ops.convert_to_numpy(self.embedding.embeddings).astype(np.float32, copy=False)
 
     def node_vectors(self) -> np.ndarray:
-        """All node vectors, float32 [V - 1, dimension]."""
+        """All node vectors, float32 `[V - 1, dimension]`."""
         return ops.convert_to_numpy(self.hierarchical_softmax.nodes).astype(np.float32, copy=False)
 
     def get_config(self) -> dict[str, Any]:
@@ -115,9 +119,9 @@ class SkipGram(keras.Model):
 def _scaled_loss(
     context_vectors: Any, node_vectors: Any, total: Any, signed: Any, context_scales: Any, node_scales: Any
 ) -> Any:
-    """The summed loss, whose gradients are scaled row by row."""
+    """The summed loss, with gradients that are scaled row by row."""
 
-    # By hand: scaling the small matrix of slopes costs next to nothing, scaling the rows of vectors three passes.
+    # By hand: scaling the small matrix of slopes costs next to nothing, scaling the rows of vectors takes three passes.
     @ops.custom_gradient
     def loss(context_vectors: Any, node_vectors: Any) -> tuple[Any, Callable[..., tuple[Any, Any]]]:
         logits = ops.matmul(context_vectors, ops.transpose(node_vectors, (0, 2, 1)))

@@ -21,8 +21,8 @@ def problem(labels=LABELS, dimension=DIMENSION):
 
 def objective(projection, kernel, vectors, ridge):
     """|M T' - W|^2 + ridge |M|^2, where W is the kernel less its mean."""
-    centred = kernel - np.mean(kernel, axis=1)[:, None]
-    return np.sum((projection @ vectors.T - centred) ** 2) + ridge * np.sum(projection**2)
+    centered = kernel - np.mean(kernel, axis=1)[:, None]
+    return np.sum((projection @ vectors.T - centered) ** 2) + ridge * np.sum(projection**2)
 
 
 @pytest.mark.parametrize("ridge", [1e-4, 0.01, 3.0])
@@ -30,9 +30,9 @@ def objective(projection, kernel, vectors, ridge):
 def test_least_squares_of_the_augmented_system(ridge, labels, dimension):
     """`[T; sqrt(ridge) I] M' = [W'; 0]` has the solution that the closed form is of."""
     kernel, vectors = problem(labels, dimension)
-    centred = kernel - np.mean(kernel, axis=1)[:, None]
+    centered = kernel - np.mean(kernel, axis=1)[:, None]
     system = np.concatenate([vectors, np.sqrt(ridge) * np.eye(dimension)])
-    wanted = np.concatenate([centred.T, np.zeros((dimension, FEATURES))])
+    wanted = np.concatenate([centered.T, np.zeros((dimension, FEATURES))])
     expected = np.linalg.lstsq(system, wanted, rcond=None)[0].T
     found = closed_form_projection(kernel, vectors, ridge)
     assert found.dtype == np.float32 and found.shape == (FEATURES, dimension)

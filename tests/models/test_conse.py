@@ -114,7 +114,7 @@ def test_bad_arguments():
     for top in (0, -1, LABELS + 1):
         with pytest.raises(ValueError, match=rf"`top` must be from 1 to the {LABELS} labels.*Received: top={top}"):
             ConSE(network, vectors, top)
-    with pytest.raises(ValueError, match="Give `label_vectors` or `dimension`"):
+    with pytest.raises(ValueError, match="Either `label_vectors` or `dimension` must be given"):
         ConSE(network)
     bad = vectors.copy()
     bad[3, 2] = np.nan

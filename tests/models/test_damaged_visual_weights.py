@@ -80,7 +80,7 @@ def test_datasets_that_promise_more_than_the_file_has_are_refused(ending, num_la
             archive.write(stored, "model.weights.h5")
     else:
         os.rename(stored, path)
-    what = "in place of .* for 0 labels" if num_labels == 0 else r"of shape \(.*\) has 0 bytes"
+    what = "instead of .* for 0 labels" if num_labels == 0 else r"of shape \(.*\) has 0 bytes"
     assert_refused(path, rf"{re.escape(ending)} does not hold weights of `resnet_tiny` .*{what}.* Received: visual_wei")
 
 

@@ -80,18 +80,18 @@ def check_family(name):
 
 
 @pytest.mark.parametrize("name", sorted(SMALL))
-def test_it_is_the_application_behind_its_own_preprocessing(name):
+def test_small_application_gives_the_outputs_of_the_original(name):
     check_family(name)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", sorted({*FAMILIES} - {*SMALL}))
-def test_every_family_is_the_application_behind_its_own_preprocessing(name):
+def test_every_family_gives_the_outputs_of_the_original(name):
     check_family(name)
 
 
 @pytest.mark.parametrize("name", names())
-def test_preprocessing_of_every_application(name):
+def test_preprocessing_equals_that_of_every_application(name):
     """Where `preprocess_input` does nothing, the application does it inside: the families' constants, by hand."""
     given = pixels(4)
     for layer in preprocessing(name):
@@ -110,7 +110,7 @@ def test_preprocessing_of_every_application(name):
     np.testing.assert_allclose(given, expected, rtol=1e-5, atol=1e-5)
 
 
-def test_reverse_channels():
+def test_reverse_channels_turns_rgb_into_bgr():
     x = np.random.default_rng(0).uniform(0, 255, (2, 3, 4, 3)).astype("float32")
     layer = ReverseChannels(name="reversed", dtype="mixed_bfloat16")
     assert layer.compute_output_shape(x.shape) == layer(keras.Input(x.shape[1:], 2)).shape == layer(x).shape
@@ -121,7 +121,7 @@ def test_reverse_channels():
     np.testing.assert_array_equal(ReverseChannels()(x), np.stack([x[..., 2], x[..., 1], x[..., 0]], axis=-1))
 
 
-def test_contract_and_names_that_depend_on_nothing_else(tmp_path):
+def test_model_keeps_the_contract_and_stable_names(tmp_path):
     """The second model of a process has the names of the first; a file needs nothing but Keras."""
     models = [build_visual_model("keras_applications/MobileNetV3Small", 6, 40, "mixed_bfloat16") for _ in range(2)]
     first, second = ([weight.path for weight in model.weights] for model in models)
@@ -142,7 +142,7 @@ def test_contract_and_names_that_depend_on_nothing_else(tmp_path):
     np.testing.assert_array_equal(loaded(pixels(40)), model(pixels(40)))
 
 
-def test_caffe_order_is_saved(tmp_path):
+def test_model_with_reversed_channels_is_saved(tmp_path):
     model = application("VGG16", num_labels=2, image_size=32)
     model.save(tmp_path / "model.keras")
     loaded = keras.models.load_model(tmp_path / "model.keras", compile=False)
@@ -158,22 +158,23 @@ def test_caffe_order_is_saved(tmp_path):
         ("Xception", "keras_applications/Xception cannot be built: Input size must be at least 71x71.*image_size=40"),
     ],
 )
-def test_names_and_sizes_that_cannot_be(name, message):
+def test_unknown_names_and_small_sizes_are_refused(name, message):
     with pytest.raises(ValueError, match=message):
         build_visual_model(f"keras_applications/{name}", num_labels=2, image_size=40)
     with pytest.raises(ValueError, match=r"takes the overrides \[\]. Received: width=0.5"):
         build_visual_model("keras_applications/VGG16", num_labels=2, image_size=40, width=0.5)
 
 
-def test_an_application_that_is_not_known_yet(monkeypatch):
+def test_application_of_an_unknown_family_is_refused(monkeypatch):
     monkeypatch.setattr(keras.applications, "MobileNetV9", keras.applications.VGG16, raising=False)
     application("MobileNetV9", num_labels=2, image_size=32)  # as its family has it
     monkeypatch.setattr(keras.applications, "NewNet", keras.applications.VGG16, raising=False)
-    with pytest.raises(ValueError, match="How keras_applications/NewNet wants its pixels is not known.*with Keras 3"):
+    message = "does not know how to scale the pixels of keras_applications/NewNet.*with Keras 3"
+    with pytest.raises(ValueError, match=message):
         application("NewNet", num_labels=2, image_size=32)
 
 
-def test_no_network(monkeypatch, tmp_path):
+def test_failed_download_error_names_the_file(monkeypatch, tmp_path):
     def no_network(*args):
         raise urllib.error.URLError("Temporary failure in name resolution")
 
@@ -187,7 +188,7 @@ def test_no_network(monkeypatch, tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["EfficientNetB0", "MobileNetV2"])
-def test_imagenet_weights_as_keras_publishes_them(name, monkeypatch, tmp_path):
+def test_published_imagenet_weights_give_the_published_outputs(name, monkeypatch, tmp_path):
     """A file such as Keras downloads, at another size of images; EfficientNet's Normalization is as published."""
     backbone = original(name, 64)
     for layer in backbone.layers:

@@ -60,7 +60,7 @@ def pixels(size, count=2):
 
 
 @pytest.mark.parametrize("source", ["preset", "file"])
-def test_it_is_the_backbone_behind_its_converter(source, resnet):
+def test_representation_is_that_of_the_backbone_and_its_converter(source, resnet):
     """Averaged over the map; images keep their size, at which neither preset nor weights were made."""
     backbone, preset = resnet
     model = build_visual_model(f"keras_hub/{preset}", num_labels=6, image_size=40)
@@ -80,7 +80,7 @@ def test_it_is_the_backbone_behind_its_converter(source, resnet):
     assert len(model.trainable_variables) == 2
 
 
-def test_a_file_of_it_needs_no_preset(resnet, tmp_path):
+def test_saved_model_is_loaded_without_the_preset(resnet, tmp_path):
     model = build_visual_model(f"keras_hub/{resnet[1]}", 6, 40, "mixed_bfloat16")
     assert model.get_layer("representation").compute_dtype == "bfloat16"
     assert model.get_layer("preprocessing").compute_dtype == "float32"
@@ -90,7 +90,7 @@ def test_a_file_of_it_needs_no_preset(resnet, tmp_path):
 
 
 @pytest.mark.parametrize("ending", [".keras", ".npz", ".weights.h5"])
-def test_weights_by_name_and_from_files(ending, resnet, tmp_path):
+def test_weights_are_loaded_by_name_and_from_files(ending, resnet, tmp_path):
     """The preset's own, under whatever name the flag has for them; the backbone's; those of the visual model."""
     backbone, preset = resnet
     name, path = f"keras_hub/{preset}", str(tmp_path / f"model{ending}")
@@ -133,7 +133,7 @@ def test_tokens_are_averaged(tmp_path):
         (keras_hub.layers.ResNetImageConverter(), None),
     ],
 )
-def test_a_preset_without_scaling(converter, message, tmp_path):
+def test_preset_without_scaling_keeps_pixels_or_is_refused(converter, message, tmp_path):
     preset = save_preset(tmp_path, convolutional(), converter)
     if message is None:
         scaling = hub_backbone(preset, num_labels=2, image_size=32).get_layer("preprocessing")
@@ -143,14 +143,14 @@ def test_a_preset_without_scaling(converter, message, tmp_path):
             hub_backbone(preset, num_labels=2, image_size=32)
 
 
-def test_presets_that_are_not_there(tmp_path):
+def test_missing_presets_are_named(tmp_path):
     with pytest.raises(ValueError, match="KerasHub cannot make the ImageConverter .*Received: keras_hub/resnet_1_none"):
         build_visual_model("keras_hub/resnet_1_none", num_labels=2, image_size=32)
     with pytest.raises(ValueError, match="has no config.json"):
         build_visual_model(f"keras_hub/{tmp_path}", num_labels=2, image_size=32)
 
 
-def test_without_keras_hub(monkeypatch):
+def test_missing_keras_hub_error_names_the_package(monkeypatch):
     monkeypatch.setitem(sys.modules, "keras_hub", None)
     with pytest.raises(ValueError, match=r"needs the package keras-hub \(pip install keras-hub\)"):
         build_visual_model("keras_hub/resnet_18_imagenet", num_labels=2, image_size=32)

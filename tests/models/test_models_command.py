@@ -89,7 +89,7 @@ def test_show(preset):
         "tiny\n"
         "  summary     A small one.\n"
         "  models      softmax, devise (default), conse\n"
-        "  images      shorter side to 28, centre cut to 24 pixels\n"
+        "  images      shorter side to 28, center crop of 24 pixels\n"
         "  labels      labels.txt\n"
         "  vectors     label_terms_300\n"
         "  licence     CC0-1.0\n"
@@ -155,7 +155,7 @@ def test_wrong_usage_is_one_line(arguments, error, monkeypatch):
 def test_a_broken_preset_is_one_line(preset):
     preset.write_text(json.dumps({**FACTS, "colour": 1}))
     status, _, err = call(command.run, "show", preset)
-    assert status == 1 and err.startswith(f"Error: {preset} does not know colour: it must have ")
+    assert status == 1 and err.startswith(f"Error: {preset} has unknown keys (colour): it must have ")
     assert err.count("\n") == 1
 
 

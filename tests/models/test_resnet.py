@@ -34,7 +34,7 @@ def test_shapes():
     assert "stage2_block2_add" in [layer.name for layer in model.layers]
 
 
-def test_preprocessing_centres_and_scales():
+def test_preprocessing_centers_and_scales():
     model = small()
     mean = np.array([123.68, 116.78, 103.94])
     deviation = np.array([58.4, 57.1, 57.4])

@@ -39,19 +39,19 @@ def block_arguments(batch):
 
 
 def pairs_of(blocks, batch):
-    """The (context, centre) pairs, with the centre read from the block's middle positions."""
+    """The (context, center) pairs, with the center read from the block's middle positions."""
     g, j, i = np.nonzero(batch["mask"])
     return batch["contexts"][g, j], batch["contexts"][g, blocks.window + i]
 
 
-def oracle(model, tree, contexts, centres):
+def oracle(model, tree, contexts, centers):
     """Summed loss and both gradients: plain loops over pairs and paths, in float64."""
     vectors = model.embedding.embeddings.numpy().astype(float)
     nodes = model.hierarchical_softmax.nodes.numpy().astype(float)
     loss, vector_gradient, node_gradient = 0.0, np.zeros_like(vectors), np.zeros_like(nodes)
-    for context, centre in zip(contexts, centres, strict=True):
-        for place in range(tree.lengths[centre]):
-            node, sign = tree.nodes[centre, place], 1 - 2 * int(tree.codes[centre, place])
+    for context, center in zip(contexts, centers, strict=True):
+        for place in range(tree.lengths[center]):
+            node, sign = tree.nodes[center, place], 1 - 2 * int(tree.codes[center, place])
             logit = vectors[context] @ nodes[node]
             loss += np.log1p(np.exp(-sign * logit))
             slope = -sign / (1 + np.exp(sign * logit))
@@ -72,12 +72,12 @@ def test_block_loss_is_the_sum_over_all_pairs(block_size):
     blocks = make_blocks(corpus(), window=3, sample=0.05, block_size=block_size)
     model = filled(blocks.counts)
     batch = blocks.batch(np.array([1, 0]), np.array([1, 3]))
-    contexts, centres = pairs_of(blocks, batch)
+    contexts, centers = pairs_of(blocks, batch)
     assert len(contexts) == batch["pairs"] > 500
 
-    expected = oracle(model, blocks.tree, contexts, centres)
+    expected = oracle(model, blocks.tree, contexts, centers)
     dense = loss_and_gradients(model, lambda: model.block_loss(*block_arguments(batch)))
-    one_by_one = loss_and_gradients(model, lambda: tf.reduce_sum(model(contexts, centres)))
+    one_by_one = loss_and_gradients(model, lambda: tf.reduce_sum(model(contexts, centers)))
     for values in (dense, one_by_one):
         for value, right in zip(values, expected, strict=True):
             np.testing.assert_allclose(value, right, rtol=1e-4, atol=1e-3)

@@ -85,13 +85,13 @@ def unreadable(path, content=b"no weights\n"):
         (
             # A block more at the top, whose weights would be left over.
             lambda d: save_model(build_visual_model("resnet_tiny", 5, 32, blocks=(1, 2)), f"{d}/m.weights.h5"),
-            "m.weights.h5 does not hold weights of `resnet_tiny` .*: it has .* weights in place of",
+            "m.weights.h5 does not hold weights of `resnet_tiny` .*: it has .* weights instead of",
         ),
         (
             lambda d: save_model(
                 DeViSE(representation_model(build_visual_model("resnet_tiny", 5, 16)), np.eye(3)), f"{d}/m.keras"
             ),
-            "m.keras does not hold weights of `resnet_tiny` .*: it has no layer of logits",
+            "m.keras does not hold weights of `resnet_tiny` .*: it has no `logits` layer",
         ),
     ],
 )

@@ -83,7 +83,7 @@ def entries(**others):
     return [(f"{key}.npy", others.get(key, npy(array))) for key, array in ARRAYS.items()]
 
 
-def test_round_trip(tmp_path):
+def test_saved_weights_are_loaded_unchanged(tmp_path):
     model = network()
     digest = save_weights(model, tmp_path / "a.npz")
     assert digest == hashlib.sha256((tmp_path / "a.npz").read_bytes()).hexdigest()
@@ -100,7 +100,7 @@ def test_round_trip(tmp_path):
         np.testing.assert_array_equal(weight, expected)
 
 
-def test_half_precision(tmp_path):
+def test_half_precision_rounds_floats_alone(tmp_path):
     model = head()
     model.projection.kernel.assign([[1 / 3, -2.0], [0.0, 100.5], [1e-3, 7.0]])
     model.places.assign([70000, -3])
@@ -132,7 +132,7 @@ def test_bfloat16_weights_are_stored_in_float32(tmp_path):
     np.testing.assert_array_equal(keras.ops.cast(loaded.weights[0], "float32"), np.arange(6).reshape(3, 2) / 8)
 
 
-def test_a_model_of_its_own_class_may_change_its_name(tmp_path):
+def test_renamed_subclassed_model_loads_its_weights(tmp_path):
     model = head(name="one")
     model.scale.assign(5.0)
     save_weights(model, tmp_path / "a.npz")
@@ -141,7 +141,7 @@ def test_a_model_of_its_own_class_may_change_its_name(tmp_path):
     assert float(loaded.scale) == 5
 
 
-def test_a_layer_inside_a_model(tmp_path):
+def test_layer_inside_a_model_is_saved_and_loaded(tmp_path):
     model = head(name="one")
     save_weights(model.projection, tmp_path / "a.npz")
     assert np.load(tmp_path / "a.npz").files == ["kernel", "bias"]
@@ -151,7 +151,7 @@ def test_a_layer_inside_a_model(tmp_path):
     np.testing.assert_array_equal(loaded.kernel, model.projection.kernel)
 
 
-def test_save_refuses_and_leaves_the_old_file(tmp_path):
+def test_refused_save_leaves_the_old_file(tmp_path):
     (tmp_path / "a.npz").write_bytes(b"old")
     model = network()
     with pytest.raises(ValueError, match="`dtype` must be 'float16', .* Received: dtype='int8'"):
@@ -202,9 +202,9 @@ OBJECT = last(np.array([[{}] * 4] * 2, object))
 @pytest.mark.parametrize(
     ("data", "message"),
     [
-        (zipped(entries()[1:]), r"model's 7 weights .* 1 are missing, such as \['first/kernel.npy'\]; 0 are left over"),
-        (archive({**ARRAYS, "more/bias": KERNEL}), r"0 are missing.* 1 are left over, such as \['more/bias.npy'\]"),
-        (zipped(entries() + [("last/kernel", b"")]), r"1 are left over, such as \['last/kernel'\]"),
+        (zipped(entries()[1:]), r"model's 7 weights .*1 are missing, such as \['first/kernel.npy'\]; 0 are unexpected"),
+        (archive({**ARRAYS, "more/bias": KERNEL}), r"0 are missing.* 1 are unexpected, such as \['more/bias.npy'\]"),
+        (zipped(entries() + [("last/kernel", b"")]), r"1 are unexpected, such as \['last/kernel'\]"),
         (last(KERNEL.T.copy()), r"must be float.* of shape \(2, 4\), not float32 of shape \(4, 2\)\. Build"),
         (last(KERNEL * np.inf), "`last/kernel` has values that are not finite"),
         (last(KERNEL.astype(np.float64)), "`last/kernel` must be float16 or float32 .* not"),
@@ -224,7 +224,7 @@ OBJECT = last(np.array([[{}] * 4] * 2, object))
         (b"", "damaged or truncated"),
     ],
 )
-def test_load_refuses_and_leaves_the_model(tmp_path, data, message):
+def test_refused_load_leaves_the_model(tmp_path, data, message):
     (tmp_path / "a.npz").write_bytes(data)
     model = network()
     before = model.get_weights()
@@ -235,7 +235,7 @@ def test_load_refuses_and_leaves_the_model(tmp_path, data, message):
         np.testing.assert_array_equal(weight, expected)
 
 
-def test_an_entry_twice_is_refused(tmp_path):
+def test_duplicate_entry_is_refused(tmp_path):
     with pytest.warns(UserWarning, match="Duplicate name"):
         data = zipped(entries() + entries()[:1])
     (tmp_path / "a.npz").write_bytes(data)
@@ -253,6 +253,6 @@ def test_archives_of_other_writers_are_read(tmp_path):
         np.testing.assert_array_equal(weight, np.full(weight.shape, 2))
 
 
-def test_a_missing_file_is_named(tmp_path):
+def test_missing_file_is_named(tmp_path):
     with pytest.raises(FileNotFoundError, match="a.npz"):
         load_weights(network(), tmp_path / "a.npz")

@@ -129,8 +129,8 @@ def test_models_follow_the_formula_from_the_softmax(folder):
     profiles = unit(np.exp(heads @ heads.T / TEMPERATURE))
     representation = None
     for name, vectors, ridge in (("devise", first, 0.5), ("profiles", profiles, 2.0)):
-        centred = kernel - kernel.mean(axis=1, keepdims=True)
-        projection = centred @ vectors @ np.linalg.inv(vectors.T @ vectors + ridge * np.eye(vectors.shape[1]))
+        centered = kernel - kernel.mean(axis=1, keepdims=True)
+        projection = centered @ vectors @ np.linalg.inv(vectors.T @ vectors + ridge * np.eye(vectors.shape[1]))
         model = run.network(name)
         assert model.name == name
         np.testing.assert_allclose(model.label_vectors, vectors, atol=1e-5)

@@ -9,10 +9,10 @@ from tests.helpers.preset_files import networks
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("", "tiny.json must be a preset's, but is not JSON: Expecting value"),
-        ('{"summary": "A small one."', "tiny.json must be a preset's, but is not JSON: Expecting ',' delimiter"),
-        ("[" * 100_000, "tiny.json must be a preset's, but is not JSON"),
-        ("\ufeff{}", "tiny.json must be a preset's, but is not JSON"),
+        ("", "tiny.json must be a preset file, but is not JSON: Expecting value"),
+        ('{"summary": "A small one."', "tiny.json must be a preset file, but is not JSON: Expecting ',' delimiter"),
+        ("[" * 100_000, "tiny.json must be a preset file, but is not JSON"),
+        ("\ufeff{}", "tiny.json must be a preset file, but is not JSON"),
         ("[]", r"tiny.json must be a JSON object. Received: list"),
         ("null", r"tiny.json must be a JSON object. Received: NoneType"),
         ("{}", r"tiny.json lacks summary, licence, .*, networks: it must have summary, .*Received: keys \[\]"),
@@ -26,7 +26,7 @@ def test_files_that_are_not_presets_are_refused(folder, text, message):
 
 def test_files_that_are_not_text_are_refused(folder):
     (folder / "tiny.json").write_bytes(b"\xff\xfe\x00")
-    with pytest.raises(ValueError, match="tiny.json must be a preset's, but is not JSON"):
+    with pytest.raises(ValueError, match="tiny.json must be a preset file, but is not JSON"):
         load_preset(str(folder / "tiny.json"))
 
 
@@ -34,8 +34,8 @@ def test_files_that_are_not_text_are_refused(folder):
     ("entries", "message"),
     [
         ({"licence": None}, r"tiny.json lacks licence: it must have summary, .* Received: keys \['summary'"),
-        ({"colour": 3}, r"tiny.json does not know colour: it must have summary, .* and may have hierarchy, card, resu"),
-        ({"labels": None, "path": "x"}, "tiny.json lacks labels and does not know path:"),
+        ({"color": 3}, r"tiny.json has unknown keys \(color\): it must have summary, .* and may have hierarchy, card"),
+        ({"labels": None, "path": "x"}, r"tiny.json lacks labels and has unknown keys \(path\):"),
         ({"image_size": "224"}, "tiny.json: `image_size` must be of type int. Received: image_size='224'"),
         ({"image_size": True}, "tiny.json: `image_size` must be of type int. Received: image_size=True"),
         ({"summary": 1}, "tiny.json: `summary` must be of type str. Received: summary=1"),
@@ -73,12 +73,12 @@ def test_wrong_entries_are_named(changed, entries, message):
     ("entries", "message"),
     [
         ({"softmax": {"sha256": None}}, "`networks`, 'softmax' lacks sha256: it must have visual_model, weights, sha2"),
-        ({"softmax": {"url": "x"}}, "`networks`, 'softmax' does not know url"),
+        ({"softmax": {"url": "x"}}, r"`networks`, 'softmax' has unknown keys \(url\)"),
         ({"devise": {"ridge": None}}, "`networks`, 'devise' lacks ridge: it must have settings, ridge. Received: keys"),
         ({"devise": {"settings": []}}, "`networks`, 'devise', `settings` must be a JSON object. Received: list"),
         (
             {"devise": {"settings": {"loss": "l2"}}},
-            "`settings` does not know loss: it may have label_terms, profile_temperature, softmax_weight. Received",
+            r"`settings` has unknown keys \(loss\): it may have label_terms, profile_temperature, softmax_weight. Re",
         ),
         ({"softmax": {"weights": "no.npz"}}, "tiny.json: `weights` not found: .* weights='no.npz'"),
         (
@@ -110,7 +110,7 @@ def test_wrong_entries_are_named(changed, entries, message):
                 ("profile_temperature", "a positive, finite number", None),
                 ("softmax_weight", "a finite number, not negative", -1),
                 ("softmax_weight", "a finite number, not negative", "1"),
-                ("softmax_weight", "left out where there is no `profile_temperature`", 1.5),
+                ("softmax_weight", "left out if there is no `profile_temperature`", 1.5),
             )
         ),
         (
@@ -129,8 +129,8 @@ def test_wrong_entries_of_networks_are_named(folder, changed, entries, message):
 @pytest.mark.parametrize(
     ("number", "message"),
     [
-        ("NaN", "tiny.json must be a preset's, but is not JSON: NaN is no number of JSON's"),
-        ("-Infinity", "tiny.json must be a preset's, but is not JSON: -Infinity is no number of JSON's"),
+        ("NaN", "tiny.json must be a preset file, but is not JSON: NaN is not a number in JSON"),
+        ("-Infinity", "tiny.json must be a preset file, but is not JSON: -Infinity is not a number in JSON"),
         ("1e999", "tiny.json: `networks`, 'devise', `ridge` must be a positive, finite number. Received: ridge=inf"),
     ],
 )
