@@ -30,13 +30,13 @@ COUNTS = [3, 50, 7, 7, 1, 12, 0, 0, 100, 2, 1, 1]
 
 
 @pytest.mark.parametrize("kind", ["counts", "tree"])
-def test_layer(kind):
+def test_layer_keeps_the_contract_of_layers(kind):
     init_kwargs = {"counts": COUNTS} if kind == "counts" else {"tree": HuffmanTree.from_counts(COUNTS)}
     inputs = np.random.default_rng(0).normal(size=(5, 4)).astype("float32")
     run_layer_test(HierarchicalSoftmax, init_kwargs, [inputs, np.array([0, 11, 4, 8, 2], "int32")])
 
 
-def test_layer_with_ids_that_half_precision_cannot_hold():
+def test_ids_survive_half_precision():
     """bfloat16 holds whole numbers up to 256 and float16 up to 2,048; ids beyond must survive mixed precision."""
     counts = np.arange(5000, 0, -1)
     inputs = np.random.default_rng(0).normal(size=(4, 3)).astype("float32")
@@ -44,7 +44,7 @@ def test_layer_with_ids_that_half_precision_cannot_hold():
 
 
 @pytest.mark.parametrize("counts", [COUNTS, [1, 1], [2**i for i in range(12)], list(range(1, 200))])
-def test_log_probabilities_against_oracle(counts):
+def test_log_probabilities_equal_the_formula(counts):
     layer = built(counts)
     inputs = np.random.default_rng(1).normal(size=(6, 4)).astype("float32")
     actual = np.array(layer.log_probabilities(inputs))
@@ -66,7 +66,7 @@ def test_fresh_layer_takes_every_branch_at_even_odds():
     np.testing.assert_allclose(loss, np.log(2) * layer.tree.lengths, rtol=1e-6)
 
 
-def test_gradients_against_finite_differences():
+def test_gradients_equal_finite_differences():
     layer = built(COUNTS)
     layer.nodes.assign(layer.nodes / 2)
     inputs = np.random.default_rng(1).normal(size=(3, 4))
@@ -86,12 +86,12 @@ def test_gradients_against_finite_differences():
     for gradient, which in [(input_gradient, 0), (tf.convert_to_tensor(node_gradient), 1)]:
         point = [inputs.astype(np.float32).astype(np.float64), nodes]
         numeric = np.zeros(point[which].shape)
-        for place in np.ndindex(numeric.shape):
+        for position in np.ndindex(numeric.shape):
             step = np.zeros(numeric.shape)
-            step[place] = 1e-5
+            step[position] = 1e-5
             up, down = list(point), list(point)
             up[which], down[which] = point[which] + step, point[which] - step
-            numeric[place] = (total(*up) - total(*down)) / 2e-5
+            numeric[position] = (total(*up) - total(*down)) / 2e-5
         np.testing.assert_allclose(gradient, numeric, rtol=1e-4, atol=1e-5)
 
 
@@ -116,7 +116,7 @@ def test_paths_are_not_stored_as_weights():
     assert (layer.counts == COUNTS).all()
 
 
-def test_bad_arguments():
+def test_bad_arguments_are_refused():
     with pytest.raises(ValueError, match="Exactly one"):
         HierarchicalSoftmax()
     with pytest.raises(ValueError, match="Exactly one"):

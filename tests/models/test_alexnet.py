@@ -48,7 +48,7 @@ def test_normalization_in_half_precision_does_not_overflow():
     np.testing.assert_allclose(out, lrn_oracle(a.astype(float), 5, 2.0, 1e-4, 0.75), rtol=2e-3)
 
 
-def test_normalization_round_trip():
+def test_normalization_is_rebuilt_from_its_config():
     layer = LocalResponseNormalization(size=3, k=1.0, alpha=1e-3, beta=0.5)
     config = keras.saving.serialize_keras_object(layer)
     assert config["registered_name"] == "devise_tf>LocalResponseNormalization"
@@ -57,14 +57,14 @@ def test_normalization_round_trip():
 
 
 @pytest.mark.parametrize("arguments", [{"size": 4}, {"size": 0}, {"k": 0}, {"alpha": -1}, {"beta": -0.5}])
-def test_normalization_refuses(arguments):
+def test_normalization_refuses_bad_arguments(arguments):
     (name, value), *_ = arguments.items()
     with pytest.raises(ValueError, match=rf"`{name}` must .*Received: {name}={value}"):
         LocalResponseNormalization(**arguments)
 
 
 @pytest.mark.parametrize("image_size", [224, 225, 227])
-def test_published_maps_and_parameters(image_size):
+def test_maps_and_parameters_are_the_published_ones(image_size):
     """The paper's 60 million parameters, counted from its figure 2.
 
     11*11*3*96+96, 5*5*48*256+256, 3*3*256*384+384, 3*3*192*384+384, 3*3*192*256+256, 6*6*256*4096+4096,
@@ -101,7 +101,7 @@ def test_one_group_sees_all_channels():
     assert joined.shape[2] == 2 * split.shape[2]
 
 
-def test_trains_saves_and_loads(tmp_path):
+def test_training_lowers_the_loss_and_the_saved_model_is_equal(tmp_path):
     model = AlexNet(num_labels=4, image_size=32, width=1 / 16, dropout=0.0)
     x = np.random.default_rng(0).uniform(0, 255, (8, 32, 32, 3)).astype("float32")
     y = np.arange(8) % 4
@@ -125,7 +125,7 @@ def test_dropout_acts_on_the_representation():
     "arguments",
     [{"num_labels": 0}, {"image_size": 24}, {"dropout": 1.0}, {"width": 0}, {"groups": 3}, {"stem_stride": 4}],
 )
-def test_refuses(arguments):
+def test_bad_arguments_are_refused(arguments):
     (name, value), *_ = arguments.items()
     with pytest.raises(ValueError, match=rf"`{name}` must .*Received: {name}={value}"):
         AlexNet(**{"num_labels": 4, "image_size": 32, **arguments})

@@ -27,40 +27,40 @@ def objective(projection, kernel, vectors, ridge):
 
 @pytest.mark.parametrize("ridge", [1e-4, 0.01, 3.0])
 @pytest.mark.parametrize(("labels", "dimension"), [(12, 5), (5, 12), (6, 6)])
-def test_least_squares_of_the_augmented_system(ridge, labels, dimension):
-    """`[T; sqrt(ridge) I] M' = [W'; 0]` has the solution that the closed form is of."""
+def test_projection_solves_the_augmented_least_squares(ridge, labels, dimension):
+    """`[T; sqrt(ridge) I] M' = [W'; 0]` has the same solution as the closed form."""
     kernel, vectors = problem(labels, dimension)
     centered = kernel - np.mean(kernel, axis=1)[:, None]
     system = np.concatenate([vectors, np.sqrt(ridge) * np.eye(dimension)])
     wanted = np.concatenate([centered.T, np.zeros((dimension, FEATURES))])
     expected = np.linalg.lstsq(system, wanted, rcond=None)[0].T
-    found = closed_form_projection(kernel, vectors, ridge)
-    assert found.dtype == np.float32 and found.shape == (FEATURES, dimension)
-    np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-5)
+    projection = closed_form_projection(kernel, vectors, ridge)
+    assert projection.dtype == np.float32 and projection.shape == (FEATURES, dimension)
+    np.testing.assert_allclose(projection, expected, rtol=1e-5, atol=1e-5)
 
 
-def test_no_other_projection_is_better():
+def test_every_other_projection_is_worse():
     kernel, vectors = problem()
     best = closed_form_projection(kernel, vectors, 0.3).astype(np.float64)
     rng = np.random.default_rng(1)
     for size in (1e-3, 0.1, 1.0):
         for _ in range(20):
             step = size * rng.normal(size=best.shape)
-            # In a quadratic the step's first order is 0 at the best place, and its second order is the rest.
+            # In a quadratic the step's first order is 0 at the minimum, and its second order is the rest.
             rise = np.sum((step @ vectors.T) ** 2) + 0.3 * np.sum(step**2)
-            found = objective(best + step, kernel, vectors, 0.3) - objective(best, kernel, vectors, 0.3)
-            assert found == pytest.approx(rise, rel=1e-2, abs=1e-7) and found > 0
+            increase = objective(best + step, kernel, vectors, 0.3) - objective(best, kernel, vectors, 0.3)
+            assert increase == pytest.approx(rise, rel=1e-2, abs=1e-7) and increase > 0
 
 
-def test_a_larger_ridge_makes_it_smaller_and_less_exact():
+def test_larger_ridge_gives_a_smaller_and_less_exact_projection():
     kernel, vectors = problem()
-    found = [closed_form_projection(kernel, vectors, ridge).astype(np.float64) for ridge in (0.01, 0.1, 1, 10)]
-    norms = [np.linalg.norm(projection) for projection in found]
-    errors = [objective(projection, kernel, vectors, 0) for projection in found]
+    projections = [closed_form_projection(kernel, vectors, ridge).astype(np.float64) for ridge in (0.01, 0.1, 1, 10)]
+    norms = [np.linalg.norm(projection) for projection in projections]
+    errors = [objective(projection, kernel, vectors, 0) for projection in projections]
     assert norms == sorted(norms, reverse=True) and errors == sorted(errors)
 
 
-def test_scores_are_the_logits_where_the_dimensions_suffice():
+def test_scores_equal_the_logits_if_there_are_enough_dimensions():
     """Label vectors that are independent: the scores and the biases give the softmax's own probabilities."""
     kernel, vectors = problem(labels=5, dimension=8)
     biases, representations = np.random.default_rng(2).normal(size=5), np.random.default_rng(3).normal(size=(4, 7))
@@ -75,7 +75,7 @@ def test_scores_are_the_logits_where_the_dimensions_suffice():
     )
 
 
-def test_what_all_labels_share_does_not_count():
+def test_shift_common_to_all_labels_changes_nothing():
     """A number added to all weights of a feature changes no probability."""
     kernel, vectors = problem()
     shift = np.random.default_rng(4).normal(size=(FEATURES, 1))
@@ -95,7 +95,7 @@ def test_variables_and_half_precision_are_computed_in_float64():
 @pytest.mark.parametrize(
     ("kernel", "vectors"), [((7, 12), (11, 5)), ((7,), (7, 5)), ((7, 12), (12,)), ((1, 7, 12), (12, 5))]
 )
-def test_shapes_that_do_not_fit(kernel, vectors):
+def test_shapes_that_do_not_fit_are_refused(kernel, vectors):
     with pytest.raises(ValueError) as caught:
         closed_form_projection(np.ones(kernel), np.ones(vectors), 1.0)
     assert str(caught.value) == (
@@ -105,12 +105,12 @@ def test_shapes_that_do_not_fit(kernel, vectors):
 
 
 @pytest.mark.parametrize("ridge", [0, -1.0, float("nan"), float("inf")])
-def test_a_ridge_that_is_none(ridge):
+def test_ridge_that_is_not_positive_and_finite_is_refused(ridge):
     with pytest.raises(ValueError, match=f"`ridge` must be positive and finite. Received: ridge={ridge}"):
         closed_form_projection(*problem(), ridge)
 
 
-def test_a_ridge_that_is_lost_in_rounding():
+def test_ridge_lost_in_rounding_is_refused():
     vectors = np.tile([[0.5, 0.5]], (2, 1))
     with pytest.raises(ValueError, match="`ridge` is too small for these label vectors. Received: ridge=1e-30"):
         closed_form_projection(np.eye(2), vectors, 1e-30)

@@ -41,7 +41,7 @@ def oracle(logits, vectors, top):
 
 @pytest.mark.parametrize("zero", [(), (0, 3, 7)])
 @pytest.mark.parametrize("top", [1, 2, 10, LABELS, None])
-def test_the_average_of_the_most_probable_labels(top, zero):
+def test_embedding_is_the_average_of_the_most_probable_labels(top, zero):
     vectors, logits = random_vectors(zero), random_logits()
     embeddings = ConSE(classifier(), vectors, top).combine(tf.constant(logits))
     assert embeddings.dtype == tf.float32 and embeddings.shape == (40, DIMENSION)
@@ -49,7 +49,7 @@ def test_the_average_of_the_most_probable_labels(top, zero):
     np.testing.assert_allclose(np.linalg.norm(embeddings, axis=1), np.ones(40), rtol=1e-5)
 
 
-def test_top_1_is_the_most_probable_labels_vector():
+def test_top_1_gives_the_vector_of_the_most_probable_label():
     vectors = random_vectors()
     unit = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
     logits = random_logits()[1:]
@@ -81,7 +81,7 @@ def test_extreme_logits_stay_finite(top):
     np.testing.assert_allclose(embeddings[:2], [unit[4], half / np.linalg.norm(half)], rtol=1e-4, atol=1e-5)
 
 
-def test_a_model_of_pixels():
+def test_model_embeds_pixels_with_and_without_a_graph():
     network = classifier()
     model = ConSE(network, random_vectors(), top=4)
     pixels = np.random.default_rng(2).uniform(0, 255, (6, 8, 8, 3)).astype("float32")
@@ -93,7 +93,7 @@ def test_a_model_of_pixels():
     assert not np.allclose(model(pixels, training=True), expected, atol=1e-3)
 
 
-def test_save_and_load(tmp_path):
+def test_saved_model_gives_the_same_embeddings(tmp_path):
     model = ConSE(classifier(), random_vectors((5,)), top=3, name="combined")
     pixels = np.random.default_rng(2).uniform(0, 255, (6, 8, 8, 3)).astype("float32")
     model.save(tmp_path / "model.keras")
@@ -109,7 +109,7 @@ def test_save_and_load(tmp_path):
     np.testing.assert_array_equal(again.predict_on_batch(pixels), model.predict_on_batch(pixels))
 
 
-def test_bad_arguments():
+def test_bad_arguments_are_refused():
     network, vectors = classifier(), random_vectors()
     for top in (0, -1, LABELS + 1):
         with pytest.raises(ValueError, match=rf"`top` must be from 1 to the {LABELS} labels.*Received: top={top}"):

@@ -37,7 +37,7 @@ def test_devise_is_called_summarized_fine_tuned_saved_and_loaded(tmp_path, capsy
 
 
 @pytest.mark.slow
-def test_the_default_models_network_is_the_fusion(tmp_path):
+def test_default_model_is_the_fusion(tmp_path):
     model = SoftmaxFusion.from_preset(PRESET)
     assert model.name == "profiles" and model.space_recipe.profile is not None
     model.save(tmp_path / "model.keras")
@@ -46,7 +46,7 @@ def test_the_default_models_network_is_the_fusion(tmp_path):
     np.testing.assert_array_equal(loaded.predict_on_batch(PIXELS), model.predict_on_batch(PIXELS))
 
 
-def test_models_of_the_other_class_are_refused():
+def test_models_of_another_class_and_unknown_presets_are_refused():
     with pytest.raises(ValueError, match=r"one of \['devise'\], the DeViSE models of .*Received: model='profiles'"):
         DeViSE.from_preset(PRESET, "profiles")
     with pytest.raises(ValueError, match="This must be a preset"):

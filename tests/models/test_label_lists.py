@@ -21,7 +21,7 @@ def imagenet(name):
     return LabelSet.load(FOLDER / "imagenet" / f"labels_{name}.txt")
 
 
-def test_packaged_hierarchies_hold_their_labels():
+def test_packaged_hierarchies_hold_exactly_their_labels():
     trained, everything = imagenet("1k"), imagenet("21k")
     tree = Hierarchy.open("imagenet")
     assert set(trained.ids) | set(everything.ids) <= set(tree.parents)
@@ -33,7 +33,7 @@ def test_packaged_hierarchies_hold_their_labels():
 
 
 @pytest.mark.slow
-def test_imagenets_hierarchy_is_wordnets():
+def test_packaged_imagenet_hierarchy_equals_wordnet():
     try:
         find_wordnet()
     except FileNotFoundError:
@@ -42,12 +42,12 @@ def test_imagenets_hierarchy_is_wordnets():
     assert Hierarchy.from_wordnet().restricted_to(ids).parents == Hierarchy.open("imagenet").parents
 
 
-def test_packaged_files_stay_small():
+def test_packaged_hierarchies_are_small():
     assert all(Path(path).stat().st_size < 700_000 for path in packaged_files("hierarchy").values())
 
 
 @pytest.mark.parametrize(("name", "hops", "number"), [("within_1_hop", 1, 1548), ("within_2_hops", 2, 5989)])
-def test_labels_within_some_hops_of_trained_ones(name, hops, number):
+def test_lists_of_labels_within_some_hops_are_complete(name, hops, number):
     """Distances by steps of a vector over the links, not by `within`."""
     tree, trained, everything = Hierarchy.open("imagenet"), set(imagenet("1k").ids), imagenet("21k").ids
     links = np.array([(child, parent) for child, above in tree.parents.items() for parent in above])
@@ -66,7 +66,7 @@ def test_labels_within_some_hops_of_trained_ones(name, hops, number):
     assert set(ids) == set(tree.within(trained, hops)) & set(everything) - trained
 
 
-def test_the_rest_of_imagenet_21k():
+def test_unseen_21k_is_the_rest_of_imagenet_21k():
     trained = set(imagenet("1k").ids)
     ids = load_ids(FOLDER / "imagenet" / "unseen_21k.txt")
     assert ids == [label for label in imagenet("21k").ids if label not in trained]
@@ -84,7 +84,7 @@ def test_every_label_of_a_run_has_terms():
         assert name in about_label_list(len(ids)) or name == "unseen_21k"
 
 
-def test_sizes_of_correct_sets_of_the_thousand():
+def test_card_states_the_sizes_of_correct_sets():
     """The card's figures, and the paper's chance row made from them: mean size over candidates."""
     ids = imagenet("1k").ids
     neighbors = Hierarchy.open("imagenet").restricted_to(ids).neighbors
@@ -100,7 +100,7 @@ def test_sizes_of_correct_sets_of_the_thousand():
     assert [round(float(sets.sizes(k).mean()) / 1000, 4) for k in ks] == [0.0046, 0.0095, 0.0178, 0.0331]
 
 
-def test_cifar100():
+def test_cifar100_has_twenty_groups_of_five():
     """20 coarse labels of five fine ones, ids in the order of TensorFlow Datasets, which is that of the alphabet."""
     labels, tree = LabelSet.load(FOLDER / "cifar100" / "labels.txt"), Hierarchy.open("cifar100")
     assert len(labels) == 100 and labels.ids == sorted(labels.ids)
@@ -115,12 +115,12 @@ def test_cifar100():
     assert [set(sets.sizes(k).tolist()) for k in (1, 2, 20)] == [{1}, {5}, {5}]
 
 
-def test_cifar100s_ids_stand_first_among_their_terms():
+def test_first_term_of_cifar100_labels_is_their_id():
     labels = LabelSet.load(FOLDER / "cifar100" / "labels.txt")
     assert [terms[0] for terms in labels.terms] == [terms[0] for terms in LabelSet.from_ids(labels.ids).terms]
 
 
-def test_cifar100_among_packaged_vectors():
+def test_packaged_vectors_cover_cifar100():
     terms, vectors, _ = load_npz(packaged_files("vectors")["label_terms_300"])
     table = WordSpace(terms, vectors, missing="stop").table(LabelSet.load(FOLDER / "cifar100" / "labels.txt"))
     assert len(table) == 100 and table.composed == []

@@ -72,7 +72,7 @@ def test_list_has_a_line_for_each_model(preset, monkeypatch):
     )
 
 
-def test_list_of_the_package():
+def test_list_shows_every_packaged_model():
     status, out, err = call(command.run, "list")
     assert (status, err) == (0, "")
     lines = out.splitlines()
@@ -82,7 +82,7 @@ def test_list_of_the_package():
     assert sum("(default)" in line for line in lines) == len(packaged_files("preset"))
 
 
-def test_show(preset):
+def test_show_describes_a_preset(preset):
     done = run("show", "tiny.json", cwd=preset.parent)
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout == (
@@ -106,7 +106,7 @@ def test_show(preset):
     assert description(str(preset)).endswith("devise      hit@1 0.333333")
 
 
-def test_show_a_preset_of_the_package(tmp_path, monkeypatch):
+def test_show_ends_with_the_card_of_a_packaged_preset(tmp_path, monkeypatch):
     """With its card, also where an evaluation left a folder of its name."""
     name = devise_tf.models.DEFAULT_PRESET
     monkeypatch.chdir(tmp_path)
@@ -117,7 +117,7 @@ def test_show_a_preset_of_the_package(tmp_path, monkeypatch):
     assert done.endswith(Path(preset.file(preset.card)).read_text(encoding="utf-8").rstrip())
 
 
-def test_show_a_model_directory(tmp_path, monkeypatch):
+def test_show_describes_a_model_directory(tmp_path, monkeypatch):
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "flags.txt").write_text("--image_size=24\n--seed=3\n")
     monkeypatch.chdir(tmp_path)
@@ -145,14 +145,14 @@ def test_show_a_model_directory(tmp_path, monkeypatch):
         (["--lst"], "Error: Unknown command line flag 'lst'"),
     ],
 )
-def test_wrong_usage_is_one_line(arguments, error, monkeypatch):
+def test_wrong_usage_error_is_one_line(arguments, error, monkeypatch):
     monkeypatch.chdir(ROOT)
     status, out, err = call(command.run, *arguments)
     assert status == (2 if "Say" in error or "flag" in error else 1)
     assert out == "" and error in err and err.count("\n") == 1
 
 
-def test_a_broken_preset_is_one_line(preset):
+def test_wrong_preset_error_is_one_line(preset):
     preset.write_text(json.dumps({**FACTS, "colour": 1}))
     status, _, err = call(command.run, "show", preset)
     assert status == 1 and err.startswith(f"Error: {preset} has unknown keys (colour): it must have ")
@@ -160,7 +160,7 @@ def test_a_broken_preset_is_one_line(preset):
 
 
 @pytest.mark.parametrize("arguments", [["list"], ["show", devise_tf.models.DEFAULT_PRESET], ["--help"]])
-def test_no_framework_is_imported(arguments):
+def test_command_imports_no_framework(arguments):
     """Which is what makes it as quick as it is."""
     done = run(*arguments, code=IMPORTED)
     assert done.stderr.endswith("imported []\n")

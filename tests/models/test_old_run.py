@@ -27,7 +27,7 @@ CLASSES = {
 
 
 @pytest.mark.parametrize("name", ["cnn", *CLASSES])
-def test_networks_give_the_outputs_of_then(name, tmp_path):
+def test_old_networks_give_the_recorded_outputs(name, tmp_path):
     """And again as they are saved now."""
     model = keras.models.load_model(RUN / f"{name}.keras", compile=False)
     model.save(tmp_path / "again.keras")
@@ -43,7 +43,7 @@ def test_networks_give_the_outputs_of_then(name, tmp_path):
 
 
 @pytest.mark.parametrize("name", EXPECTED["answers"])
-def test_answers_are_those_of_then(name):
+def test_old_run_gives_the_recorded_answers(name):
     answers = devise_tf.models.load(str(RUN), name).predict_labels(PHOTOS, k=3)
     for row, expected in zip(answers, EXPECTED["answers"][name], strict=True):
         assert [answer.id for answer in row] == [label for label, _ in expected]

@@ -37,12 +37,12 @@ def test_every_model_keeps_the_contract(name):
     np.testing.assert_allclose(model.get_layer("logits")(representation), model(x), rtol=1e-5, atol=1e-5)
 
 
-def test_those_that_come_with_the_package():
+def test_packaged_architectures_are_registered():
     assert {"alexnet", "efficientnet_lite4", "resnet", "resnet_micro", "resnet_small"} <= set(NAMES)
     assert {"keras_applications/NAME", "keras_hub/NAME"} <= set(architectures())
 
 
-def test_registered_architectures_are_built_until_they_are_taken_back():
+def test_architectures_are_built_until_they_are_unregistered():
     register("resnet_mine", ResNet, widths=(4, 8), blocks=(1, 1))
     try:
         assert "resnet_mine" in architectures()
@@ -58,7 +58,7 @@ def test_registered_architectures_are_built_until_they_are_taken_back():
         unregister("resnet_mine")
 
 
-def test_a_family_makes_its_own_architectures_alone():
+def test_family_refuses_architectures_of_other_families():
     assert ResNet.from_architecture("resnet_micro", 6, 32, dropout=0.1).name == "resnet_micro"
     assert VisualModel.from_architecture("keras_applications/MobileNetV3Small", 2, 32).output_shape == (None, 2)
     with pytest.raises(ValueError, match="'resnet_micro' is not one of EfficientNetLite. Received"):
@@ -95,7 +95,7 @@ def test_representation_model_refuses_other_models():
         representation_model(model)
 
 
-def test_unknown_source_lists_those_there_are():
+def test_unknown_source_error_names_the_sources():
     with pytest.raises(ValueError, match="or keras_applications/NAME or keras_hub/NAME. Did you mean 'keras_applicat"):
         build_visual_model("keras_application/VGG16", num_labels=6, image_size=32)
 
@@ -104,7 +104,7 @@ def test_unknown_source_lists_those_there_are():
     ("dtype", "compute", "stored"),
     [("mixed_bfloat16", "bfloat16", "float32"), ("float16", "float16", "float16"), (None, "float32", "float32")],
 )
-def test_dtype_is_that_of_all_but_the_logits(dtype, compute, stored):
+def test_all_layers_but_the_logits_have_the_dtype(dtype, compute, stored):
     before = keras.config.dtype_policy()
     model = build_visual_model("resnet_micro", num_labels=6, image_size=32, dtype=dtype)
     assert keras.config.dtype_policy() == before
@@ -126,7 +126,7 @@ def trained(model):
 
 
 @pytest.mark.parametrize("part", [lambda model: model, representation_model])
-def test_freeze_layers(part):
+def test_layers_up_to_the_named_one_are_frozen(part):
     """Up to and with the layer; normalization in the frozen part keeps its statistics, further up it does not."""
     model = build_visual_model("resnet_micro", num_labels=6, image_size=32)
     everything = trained(part(model))
@@ -144,14 +144,14 @@ def test_freeze_layers(part):
     assert trained(model) == {"logits/kernel", "logits/bias"}
 
 
-def test_freeze_layers_knows_the_layers_below_the_logits():
+def test_freezing_refuses_unknown_layers_and_the_logits():
     model = build_visual_model("resnet_micro", num_labels=6, image_size=32)
     for last, hint in (("logits", ""), ("stage2_block1_convolution", " Did you mean 'stage2_block1")):
         with pytest.raises(ValueError, match=f"from 'pixels' to 'representation'.{hint}.*frozen_layers='{last}'"):
             freeze_layers(model, last)
 
 
-def test_freeze_layers_within_nested_models():
+def test_layers_within_nested_models_are_frozen():
     inner = keras.Sequential([keras.Input((3,)), keras.layers.Dense(2, name="low"), keras.layers.Dense(2, name="high")])
     pixels = keras.Input((3,))
     logits = keras.layers.Dense(2, name="logits")(inner(pixels))

@@ -22,7 +22,7 @@ def batch(size=8, image_size=16):
     return x, np.arange(size) % 4
 
 
-def test_shapes():
+def test_representation_and_logits_have_the_stated_shapes():
     model = ResNet(num_labels=7, image_size=56, widths=(8, 16, 24, 32), blocks=(1, 2, 1, 1))
     assert model.input_shape == (None, 56, 56, 3)
     assert model.input.name == "pixels"
@@ -49,7 +49,7 @@ def test_half_precision_gives_float32_logits():
     assert model.input.dtype == model.output.dtype == "float32"
 
 
-def test_trains_saves_and_loads(tmp_path):
+def test_training_lowers_the_loss_and_the_saved_model_is_equal(tmp_path):
     model = small(dropout=0.1)
     x, y = batch()
     model.compile(keras.optimizers.SGD(0.1, 0.9), keras.losses.SparseCategoricalCrossentropy(from_logits=True))
@@ -110,14 +110,14 @@ for actual, wanted in zip(model.weights, single.weights):
 """
 
 
-def test_two_devices_equal_one():
+def test_two_devices_train_like_one():
     command = [sys.executable, "-c", _TWO_DEVICES]
     result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, stdin=subprocess.DEVNULL)
     assert result.returncode == 0, result.stderr
 
 
 @pytest.mark.parametrize("name, image_size", [("resnet_micro", 40), ("resnet_small", 56)])
-def test_architectures(name, image_size):
+def test_architectures_have_their_widths(name, image_size):
     model = ResNet.from_architecture(name, num_labels=5, image_size=image_size)
     assert model.get_layer("representation").output.shape == (None, architecture(name).settings["widths"][-1])
 
@@ -133,6 +133,6 @@ def test_architectures(name, image_size):
         ({"dropout": 1.0}, r"`dropout` must be in \[0, 1\). Received: dropout=1.0"),
     ],
 )
-def test_refuses(arguments, message):
+def test_bad_arguments_are_refused(arguments, message):
     with pytest.raises(ValueError, match=message):
         small(**arguments)

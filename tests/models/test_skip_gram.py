@@ -100,7 +100,7 @@ def test_padding_contributes_nothing():
         np.testing.assert_allclose(other, value, rtol=1e-5, atol=1e-5)
 
 
-def test_scales_are_of_the_gradient_alone():
+def test_scales_act_on_the_gradient_alone():
     """Each pair's part of a gradient is scaled by its chunk and row; the loss is as without."""
     blocks = make_blocks(corpus(), window=3, sample=0.05, chunks_per_step=2, summed_updates=10.0)
     model = filled(blocks.counts)
@@ -134,7 +134,7 @@ def test_empty_chunk_has_no_loss_and_no_gradient():
         np.testing.assert_array_equal(gradient, np.zeros_like(gradient))
 
 
-def test_block_loss_in_half_precision():
+def test_block_loss_in_half_precision_is_near():
     blocks = make_blocks(corpus(length=400))
     batch = blocks.batch(np.array([0]), np.array([0]))
     expected = filled(blocks.counts).block_loss(*block_arguments(batch)).numpy()
@@ -144,7 +144,7 @@ def test_block_loss_in_half_precision():
     np.testing.assert_allclose(loss.numpy(), expected, rtol=0.02)
 
 
-def test_starts_as_word2vec_does():
+def test_initial_vectors_are_those_of_word2vec():
     """Small uniform vectors and nodes of zero: every pair costs log 2 a node of its path."""
     model = SkipGram([5, 3, 1, 1], dimension=10)
     assert [v.path for v in model.trainable_variables] == ["embedding/embeddings", "hierarchical_softmax/nodes"]
@@ -157,7 +157,7 @@ def test_starts_as_word2vec_does():
     np.testing.assert_array_equal(model(np.array([2, 0])), vectors[[2, 0]])
 
 
-def test_config_round_trip():
+def test_config_builds_an_equal_model():
     model = SkipGram(np.array([5, 3, 1]), dimension=4, name="words")
     again = SkipGram.from_config(model.get_config())
     assert again.counts == [5, 3, 1] and again.dimension == 4 and again.name == "words"
@@ -166,7 +166,7 @@ def test_config_round_trip():
         keras.saving.serialize_keras_object(model)).get_config()).counts == [5, 3, 1]  # fmt: skip
 
 
-def test_save_and_load(tmp_path):
+def test_saved_model_gives_the_same_losses(tmp_path):
     model = filled([9, 5, 3, 1])
     model.save(tmp_path / "model.keras")
     loaded = keras.saving.load_model(tmp_path / "model.keras")
@@ -176,7 +176,7 @@ def test_save_and_load(tmp_path):
     np.testing.assert_array_equal(loaded(*pairs), model(*pairs))
 
 
-def test_bad_arguments():
+def test_bad_arguments_are_refused():
     with pytest.raises(ValueError, match="Received: dimension=0"):
         SkipGram([2, 1], dimension=0)
     with pytest.raises(ValueError, match="at least two terms"):
@@ -204,7 +204,7 @@ def train(phase, scaled=True):
     return losses
 
 
-def test_learns_topics():
+def test_training_separates_topics():
     topics, words = 4, 6
     blocks = make_blocks(topics_corpus(2000), size=2 + topics * words, window=5, sample=0, chunks_per_step=2)
     model = SkipGram(blocks.counts, dimension=16)

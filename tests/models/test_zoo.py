@@ -79,7 +79,7 @@ def scores_by_id(answers):
     return [{answer.id: answer.score for answer in row} for row in answers]
 
 
-def test_weights_are_few_and_hold_nothing_but_numbers():
+def test_packaged_weights_are_small_and_hold_only_numbers():
     paths = sorted(MODELS.rglob("*.npz"))
     assert sum(path.stat().st_size for path in paths) <= 40_000_000
     presets = map(load_preset, packaged_files("preset"))
@@ -92,7 +92,7 @@ def test_weights_are_few_and_hold_nothing_but_numbers():
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("name", "model"), EVERY)
-def test_predictions_are_the_evaluators(name, model, predictor):
+def test_predictions_equal_those_of_evaluation(name, model, predictor):
     """All scores of all labels."""
     loaded = predictor(name, model)
     assert isinstance(loaded.run, PretrainedRun) and loaded.image_size == load_preset(name).image_size
@@ -111,7 +111,7 @@ def test_predictions_are_the_evaluators(name, model, predictor):
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("name", "model"), EVERY)
-def test_predictions_are_the_exports(name, model, predictor, tmp_path):
+def test_predictions_equal_those_of_the_export(name, model, predictor, tmp_path):
     """Which is checked in a fresh process, in a v1 Session, as it is written."""
     version = export_model(name, str(tmp_path), ExportSettings(model, answers="ids", k=7, max_terms=200))
     manifest = json.loads(Path(version, MANIFEST_FILE).read_text())
@@ -139,7 +139,7 @@ def test_predictions_are_the_exports(name, model, predictor, tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", packaged_files("preset"))
-def test_evaluation_of_known_labels(name, predictor, images, no_map, tmp_path, monkeypatch):
+def test_preset_is_evaluated_on_known_labels(name, predictor, images, no_map, tmp_path, monkeypatch):
     """Into a folder that is named, where the log of bad images lies too; nothing else is written."""
     monkeypatch.chdir(tmp_path)
     settings = EvaluationSettings(
@@ -188,7 +188,7 @@ def correct_set(label, k, candidates):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", packaged_files("preset"))
-def test_evaluation_of_labels_that_the_softmax_does_not_know(name, images, no_map, tmp_path, monkeypatch):
+def test_preset_is_evaluated_on_labels_unknown_to_the_softmax(name, images, no_map, tmp_path, monkeypatch):
     """Into a folder of the preset's name, which does not hide the preset; measured by ImageNet's hierarchy."""
     monkeypatch.chdir(tmp_path)
     shutil.copytree(images / "both", "photos")
