@@ -21,7 +21,7 @@ class AlexNet(VisualModel):
     units with dropout. The second, fourth and fifth convolution see half of the channels each, as the split over two
     GPUs had it. Pixels are centered, not scaled, which the constants of the normalization rely on.
 
-    The image is padded with its mean colour until the 11x11 windows tile it: 224 and 225 pixels become the 227 that
+    The image is padded with its mean color until the 11x11 windows tile it: 224 and 225 pixels become the 227 that
     give the published maps (55, 27, 13, 6). Smaller images get a smaller stem stride: the largest of 4, 2, 1 that
     leaves a last map of at least 2x2, so 4 from 96 pixels on, 2 from 54, and 1 below.
 
@@ -30,21 +30,23 @@ class AlexNet(VisualModel):
     one, and its deviation is larger by the root of that ratio, which keeps the scale of its output.
 
     Args:
-        num_labels: Integer >= 1, size of the output.
-        image_size: Integer >= 25, height and width of the images. The DeViSE paper has 225.
-        dropout: Float in [0, 1), dropped share of both dense layers while training.
-        width: Float > 0, factor of all channels and units, rounded to even numbers of at least 2. For small machines.
-        groups: 1 or 2, groups of the second, fourth and fifth convolution; 1 joins what the two GPUs split.
-        stem_stride: Integer >= 1, replaces the stride chosen from `image_size`.
-        name: Name of the model.
+        num_labels: Integer, `>= 1`. Size of the output.
+        image_size: Integer, `>= 25`. Height and width of the images. The DeViSE paper has 225.
+        dropout: Float, in `[0, 1)`. Dropped share of both dense layers while training.
+        width: Float, `> 0`. Factor of all channels and units, rounded to even numbers of at least 2.
+        groups: Integer, 1 or 2. Groups of the second, fourth and fifth convolution; 1 joins what the two GPUs split.
+        stem_stride: Integer, `>= 1`. Replaces the stride chosen from `image_size`.
+        name: String. Name of the model.
 
     Calling the class gives a functional `keras.Model`.
 
-    Input shape: `pixels`, float32 `[batch, image_size, image_size, 3]` in 0...255, red, green, blue.
+    Input shape:
+        `pixels`, float32 `[batch, image_size, image_size, 3]` in 0...255, red, green, blue.
 
-    Output shape: `logits`, float32 `[batch, num_labels]`. Softmax is left to the loss and to the prediction, which
-    take it together with the logarithm and so stay accurate. The layer `representation` gives the second dense
-    layer after its dropout, `[batch, 4096]` at `width=1`.
+    Output shape:
+        `logits`, float32 `[batch, num_labels]`. Softmax is left to the loss and to the prediction, which take it
+        together with the logarithm and so stay accurate. The layer `representation` gives the second dense layer after
+        its dropout, `[batch, 4096]` at `width=1`.
 
     Raises:
         ValueError: An argument is out of range.
@@ -56,7 +58,7 @@ class AlexNet(VisualModel):
     (None, 4096)
 
     Reference:
-        [Krizhevsky et al., 2012](https://papers.nips.cc/paper/4824)
+        - [Krizhevsky et al., 2012](https://papers.nips.cc/paper/4824)
     """
 
     def __new__(  # as `keras.Model(inputs, outputs)`, it makes a functional model

@@ -6,7 +6,7 @@ from keras import ops
 
 @keras.saving.register_keras_serializable(package="devise_tf")
 class LocalResponseNormalization(keras.layers.Layer):
-    """Divides every activation by a power of the energy in its neighbouring channels.
+    """Divides every activation by a power of the energy in its neighboring channels.
 
     With `a[i]` the activation of channel `i` of `C` at one position and `n = size`:
 
@@ -22,14 +22,20 @@ class LocalResponseNormalization(keras.layers.Layer):
     of about 100, which the network reaches.
 
     Args:
-        size: Odd integer >= 1, how many channels a window spans (the paper's `n`).
-        k: Float > 0, added to the energy.
-        alpha: Float >= 0, factor of the energy.
-        beta: Float >= 0, the exponent.
+        size: Integer, odd, `>= 1`. How many channels a window spans (the paper's `n`).
+        k: Float, `> 0`. Added to the energy.
+        alpha: Float, `>= 0`. Factor of the energy.
+        beta: Float, `>= 0`. The exponent.
+        **kwargs: `name`, `dtype` of `keras.layers.Layer`.
 
-    Input shape: `[..., channels]`, floating point, channels last.
+    Input shape:
+        `[..., channels]`, floating point, channels last.
 
-    Output shape: that of the input, in the compute dtype.
+    Output shape:
+        As the input, in the compute dtype.
+
+    Raises:
+        ValueError: An argument is out of range.
 
     Example:
 
@@ -37,7 +43,7 @@ class LocalResponseNormalization(keras.layers.Layer):
     TensorShape([1, 1, 1, 3])
 
     Reference:
-        [Krizhevsky et al., 2012](https://papers.nips.cc/paper/4824), section 3.3
+        - [Krizhevsky et al., 2012](https://papers.nips.cc/paper/4824), section 3.3
     """
 
     def __init__(self, size: int = 5, k: float = 2.0, alpha: float = 1e-4, beta: float = 0.75, **kwargs: Any):

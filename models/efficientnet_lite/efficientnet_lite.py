@@ -37,19 +37,21 @@ class EfficientNetLite(VisualModel):
     equals one on a single device at the same global batch. TensorFlow is the only backend that has this.
 
     Args:
-        num_labels: Integer >= 1, size of the output.
-        image_size: Integer >= 32, height and width of the images.
-        width: Float > 0, factor of the stages' channels, rounded to multiples of 8.
-        depth: Float > 0, factor of the number of blocks of all stages but the first and last, rounded up.
-        dropout: Float in [0, 1), dropped share of the representation while training.
-        name: Name of the model.
+        num_labels: Integer, `>= 1`. Size of the output.
+        image_size: Integer, `>= 32`. Height and width of the images.
+        width: Float, `> 0`. Factor of the stages' channels, rounded to multiples of 8.
+        depth: Float, `> 0`. Factor of the number of blocks of all stages but the first and last, rounded up.
+        dropout: Float, in `[0, 1)`. Dropped share of the representation while training.
+        name: String. Name of the model.
 
     Calling the class gives a functional `keras.Model`.
 
-    Input shape: `pixels`, float32 `[batch, image_size, image_size, 3]` in 0...255, red, green, blue.
+    Input shape:
+        `pixels`, float32 `[batch, image_size, image_size, 3]` in 0...255, red, green, blue.
 
-    Output shape: `logits`, float32 `[batch, num_labels]`. Softmax is left to the loss and to the prediction, which
-    take it together with the logarithm and so stay accurate. The layer `representation` gives `[batch, 1280]`.
+    Output shape:
+        `logits`, float32 `[batch, num_labels]`. Softmax is left to the loss and to the prediction, which take it
+        together with the logarithm and so stay accurate. The layer `representation` gives `[batch, 1280]`.
 
     Raises:
         ValueError: An argument is out of range.
@@ -61,8 +63,8 @@ class EfficientNetLite(VisualModel):
     (None, 1280)
 
     Reference:
-        [Tan and Le, 2019](https://arxiv.org/abs/1905.11946)
-        [EfficientNet-Lite](https://github.com/tensorflow/tpu/tree/master/models/official/efficientnet/lite)
+        - [Tan and Le, 2019](https://arxiv.org/abs/1905.11946)
+        - [EfficientNet-Lite](https://github.com/tensorflow/tpu/tree/master/models/official/efficientnet/lite)
     """
 
     def __new__(  # as `keras.Model(inputs, outputs)`, it makes a functional model

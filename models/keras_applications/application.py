@@ -39,9 +39,11 @@ def application(application: str, num_labels: int, image_size: int, name: str = 
     Returns:
         A functional `keras.Model`.
 
-    Input shape: `pixels`, float32 `[batch, image_size, image_size, 3]` in 0...255, red, green, blue.
+    Input shape:
+        `pixels`, float32 `[batch, image_size, image_size, 3]` in 0...255, red, green, blue.
 
-    Output shape: `logits`, float32 `[batch, num_labels]`, no softmax.
+    Output shape:
+        `logits`, float32 `[batch, num_labels]`, no softmax.
 
     Raises:
         ValueError: There is no application of that name, or an argument is out of range.

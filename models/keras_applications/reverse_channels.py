@@ -11,9 +11,11 @@ class ReverseChannels(keras.layers.Layer):
     Args:
         **kwargs: `name`, `dtype` of `keras.layers.Layer`.
 
-    Input shape: `[..., channels]`.
+    Input shape:
+        `[..., channels]`.
 
-    Output shape: As the input.
+    Output shape:
+        As the input.
 
     Example:
 

@@ -21,9 +21,11 @@ def hub_backbone(preset: str, num_labels: int, image_size: int, name: str = "hub
     Returns:
         A functional `keras.Model`, in which the backbone is one layer.
 
-    Input shape: `pixels`, float32 `[batch, image_size, image_size, 3]` in 0...255, red, green, blue.
+    Input shape:
+        `pixels`, float32 `[batch, image_size, image_size, 3]` in 0...255, red, green, blue.
 
-    Output shape: `logits`, float32 `[batch, num_labels]`, no softmax.
+    Output shape:
+        `logits`, float32 `[batch, num_labels]`, no softmax.
 
     Raises:
         ValueError: keras-hub is not installed, or the preset is not available or not one for images only.

@@ -24,20 +24,22 @@ class ResNet(VisualModel):
     equals one on a single device at the same global batch. TensorFlow is the only backend that has this.
 
     Args:
-        num_labels: Integer >= 1, size of the output.
-        image_size: Integer, height and width of the images; at least `stem_stride * 2 ** (len(widths) - 1)`.
-        widths: Channels of each stage.
-        blocks: Number of blocks of each stage; as many as `widths`.
-        stem_stride: Integer >= 1, stride of the stem. The whole network's cost falls with its square.
-        dropout: Float in [0, 1), dropped share of the representation while training.
-        name: Name of the model.
+        num_labels: Integer, `>= 1`. Size of the output.
+        image_size: Integer. Height and width of the images; at least `stem_stride * 2 ** (len(widths) - 1)`.
+        widths: Integers, `>= 1`. Channels of each stage.
+        blocks: Integers, `>= 1`. Number of blocks of each stage; as many as `widths`.
+        stem_stride: Integer, `>= 1`. Stride of the stem. The whole network's cost falls with its square.
+        dropout: Float, in `[0, 1)`. Dropped share of the representation while training.
+        name: String. Name of the model.
 
     Calling the class gives a functional `keras.Model`.
 
-    Input shape: `pixels`, float32 `[batch, image_size, image_size, 3]` in 0...255, red, green, blue.
+    Input shape:
+        `pixels`, float32 `[batch, image_size, image_size, 3]` in 0...255, red, green, blue.
 
-    Output shape: `logits`, float32 `[batch, num_labels]`. Softmax is left to the loss and to the prediction, which
-    take it together with the logarithm and so stay accurate. The layer `representation` gives `[batch, widths[-1]]`.
+    Output shape:
+        `logits`, float32 `[batch, num_labels]`. Softmax is left to the loss and to the prediction, which take it
+        together with the logarithm and so stay accurate. The layer `representation` gives `[batch, widths[-1]]`.
 
     Raises:
         ValueError: An argument is out of range.
@@ -49,8 +51,8 @@ class ResNet(VisualModel):
     (None, 256)
 
     Reference:
-        [He et al., 2016, Identity mappings in deep residual networks](https://arxiv.org/abs/1603.05027)
-        [He et al., 2019, Bag of tricks](https://arxiv.org/abs/1812.01187), the averaging shortcut
+        - [He et al., 2016, Identity mappings in deep residual networks](https://arxiv.org/abs/1603.05027)
+        - [He et al., 2019, Bag of tricks](https://arxiv.org/abs/1812.01187), the averaging shortcut
     """
 
     def __new__(  # as `keras.Model(inputs, outputs)`, it makes a functional model
