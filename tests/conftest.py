@@ -1,6 +1,7 @@
 """Settings shared by all tests."""
 
 import os
+import shutil
 import sys
 from pathlib import Path
 
@@ -67,3 +68,16 @@ def tiny_model_dir(tmp_path_factory: pytest.TempPathFactory) -> str:
     from tests.helpers.tiny_model_dir import make_model_dir
 
     return shared(tmp_path_factory, "tiny_model_dir", lambda folder: make_model_dir(folder / "run"))
+
+
+@pytest.fixture(scope="session")
+def browser():
+    """A headless Chromium, if there is one on the path, driven by playwright."""
+    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+    chromium = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    if not chromium:
+        pytest.skip("there is no Chromium on the path")
+    with playwright.sync_playwright() as driver:
+        browser = driver.chromium.launch(executable_path=chromium, args=["--headless", "--no-sandbox"])
+        yield browser
+        browser.close()

@@ -1,6 +1,5 @@
 """The page in a browser. Chromium is looked for on the path."""
 
-import shutil
 import time
 
 import numpy as np
@@ -11,19 +10,6 @@ from devise_tf.evaluation.report.details import ReportDetails
 from devise_tf.evaluation.report.html.page import html_report
 from devise_tf.evaluation.report.label_map import LabelMap
 from tests.helpers.report_example import HOSTILE, hostile_page, make_details, make_report
-
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-
-
-@pytest.fixture(scope="module")
-def browser():
-    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-    if not CHROMIUM:
-        pytest.skip("there is no Chromium on the path")
-    with playwright.sync_playwright() as driver:
-        browser = driver.chromium.launch(executable_path=CHROMIUM, args=["--headless", "--no-sandbox"])
-        yield browser
-        browser.close()
 
 
 @pytest.fixture
