@@ -1,16 +1,14 @@
 """The vectors and labels that the flags of `python -m devise_tf.vectors` name."""
 
-import os
 import sys
 import time
 from collections.abc import Callable
 
 from absl import flags
 
-from devise_tf.labels.hierarchy import Hierarchy
 from devise_tf.labels.label_set import LabelSet
 from devise_tf.labels.label_table import LabelTable
-from devise_tf.labels.open_labels import open_labels
+from devise_tf.labels.open_labels import open_hierarchy, open_labels
 from devise_tf.labels.word_space import WordSpace
 from devise_tf.labels.wordnet import wordnet_names
 from devise_tf.model_dir import Entry, ModelDir
@@ -83,12 +81,12 @@ def _group_columns(labels: LabelSet, ids: list[str], source: str, values: flags.
     from devise_tf.evaluation.report.label_groups import group_names, label_groups, top_ancestors
 
     kind, _, folder = source.partition(":")
-    hierarchy = Hierarchy.open(os.path.expanduser(source))
+    hierarchy = open_hierarchy(source)
     if not any(label in hierarchy for label in ids):
         raise ValueError(f"None of the labels is in the hierarchy. Received: {ids[:5]}, hierarchy={source}")
     # WordNet, where it is installed, names synsets; names from a file have precedence.
     names = wordnet_names(folder if kind == "wordnet" and folder else None)
-    for label_set in [labels, LabelSet.load(values.names)] if values.names else [labels]:
+    for label_set in [labels, open_labels(values.names, "names")] if values.names else [labels]:
         names |= {label: terms[0] for label, terms in zip(label_set.ids, label_set.terms, strict=True)}
     groups = group_names(label_groups(ids, hierarchy, values.groups), names)
     ancestors = top_ancestors(ids, hierarchy)

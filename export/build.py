@@ -14,6 +14,7 @@ from devise_tf.export.publish import publish
 from devise_tf.export.served_model import Batching, ServedModel
 from devise_tf.export.write_version import write_version
 from devise_tf.labels import LabelSet, LabelTable
+from devise_tf.labels.open_labels import open_labels
 from devise_tf.models.sources import open_run
 
 
@@ -74,7 +75,7 @@ def export_model(model_dir: str, export_dir: str, settings: ExportSettings | Non
     """
     settings, run = settings or ExportSettings(), open_run(model_dir)
     model = run.answering(settings.model)
-    labels = LabelSet.load(os.path.expanduser(settings.labels)) if settings.labels else model.labels
+    labels = open_labels(settings.labels) if settings.labels else model.labels
     texts = answer_texts(labels, settings.answers)
     if len(set(texts)) < len(texts):
         repeated = sorted(text for text, count in Counter(texts).items() if count > 1)
@@ -108,4 +109,5 @@ def answer_texts(labels: LabelSet, answers: str) -> list[str]:
 def warn_of_unknown(table: LabelTable) -> None:
     """Logs which labels are left out."""
     if table.unknown:
-        logging.warning("%d labels without a vector are left out: %s", len(table.unknown), table.unknown[:20])
+        total = len(table.unknown)
+        logging.warning("%d labels that the model does not know are left out: %s", total, table.unknown[:20])

@@ -14,6 +14,7 @@ from devise_tf.export.publish import newest_version, publish
 from devise_tf.export.warmup import warmup_inputs
 from devise_tf.export.write_version import finish_version
 from devise_tf.labels import LabelSet, LabelSpace, OutputSpace, SimilarityProfile, WordSpace
+from devise_tf.labels.open_labels import open_labels
 from devise_tf.packaged import packaged_files
 from devise_tf.text import load_vectors
 
@@ -25,7 +26,7 @@ def relabel(export_dir: str, labels_file: str, vectors: str = "", missing: str =
 
     Args:
         export_dir: str. Base path, or the path of one of the versions in it.
-        labels_file: str. File of the labels; see `LabelSet.load`.
+        labels_file: str. File of the labels, or several separated by commas; see `LabelSet.load`.
         vectors: str. Vector file, or name of packaged vectors, of the space that the model was trained in, for terms
             that the export does not have. By default the packaged vectors if they are of that space. A softmax has no
             vectors: its labels are among those that it was trained on.
@@ -37,7 +38,7 @@ def relabel(export_dir: str, labels_file: str, vectors: str = "", missing: str =
     Raises:
         ValueError: A label has no vector, `vectors` are of another space, or the version was changed after its export.
     """
-    labels = LabelSet.load(labels_file)
+    labels = open_labels(labels_file)
     source = newest_version(export_dir)
     base = source.rpartition("/")[0]
 
@@ -85,7 +86,7 @@ def _space_of(
         if vectors:
             raise ValueError(f"A softmax has no label vectors: leave `vectors` out. Received: {vectors=}")
         columns = dict(zip(terms, tensors["term_columns"].tolist(), strict=True))
-        return OutputSpace(manifest["outputs"], columns, missing="stop")
+        return OutputSpace(manifest["outputs"], columns, missing or "stop")
     profile = None
     if "references" in tensors:
         profile = SimilarityProfile(tensors["references"], manifest["profile_temperature"])

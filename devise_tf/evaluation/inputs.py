@@ -4,6 +4,7 @@ import json
 import os
 from collections.abc import Collection, Sequence
 
+from devise_tf.config import FREE
 from devise_tf.evaluation.label_list_sizes import about_label_list
 from devise_tf.evaluation.measure.measurement import Setting, standard_settings
 from devise_tf.evaluation.settings import EvaluationSettings
@@ -16,9 +17,9 @@ from devise_tf.models.model_source import ModelSource
 from devise_tf.models.sources import PretrainedRun, open_run
 
 # Flags of training in which the seeds of one run may differ: they shape nothing, or lead to labels that are compared.
-_FREE = {"seed", "model_dir", "phase", "strategy", "data_dir", "log_every", "checkpoint_seconds", "verbose"} | {
-    *("skip_gram_threads", "corpus", "vectors", "images", "labels", "labels_file", "unseen_labels"),
-    *("validation_labels", "hierarchy"),
+_FREE = {
+    *FREE,
+    *("seed", "corpus", "vectors", "images", "labels_file", "unseen_labels", "validation_labels", "hierarchy"),
 }
 
 MISSING_LABELS = "drop"  # labels without a vector have no part
@@ -70,7 +71,7 @@ class EvaluationInputs:
         self.notes += [about for ids in (self.seen, self.unseen) if (about := about_label_list(len(ids), ids))]
         space = self.run.word_space(labels=self.labels, missing=MISSING_LABELS)
         self.vectors = space.table(self.labels)
-        self.coverage = label_coverage(self.labels, space.terms)
+        self.coverage = label_coverage(self.labels, space.index)
         if self.vectors.unknown:
             self.notes.append(
                 f"{len(self.vectors.unknown)} labels without a vector are left out of all that is measured."

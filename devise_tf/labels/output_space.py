@@ -21,7 +21,7 @@ class OutputSpace(LabelSpace):
     Args:
         outputs: Sequence of str. Ids of the trained labels, in order.
         columns: Mapping from str to int. Outputs by normalized term of the trained labels.
-        missing: str. `"drop"` leaves out labels that the softmax was not trained on; `"stop"` raises an error.
+        missing: str. `"drop"` leaves out labels that the softmax was not trained on; anything else raises an error.
     """
 
     outputs: Sequence[str]
@@ -58,7 +58,7 @@ class OutputSpace(LabelSpace):
 
         columns = [column(*pair) for pair in zip(labels.ids, labels.normalized_terms(), strict=True)]
         unknown = [label for label, column in zip(labels.ids, columns, strict=True) if column is None]
-        if unknown and self.missing == "stop":
+        if unknown and self.missing != "drop":
             raise ValueError(
                 f"{len(unknown)} of {len(labels)} labels are not among those that the softmax was trained on, and it "
                 f"knows no others. Received: {unknown[:20]}"

@@ -198,7 +198,7 @@ class HierarchicalPrecisionAtK(keras.metrics.Mean):
         ranking = ops.convert_to_tensor(ranking)
         if ranking.shape[1] is not None and ranking.shape[1] < self.k and not self.from_sorted_ids:
             raise ValueError(
-                f"`scores` must rank at least k={self.k} candidates. Received: scores.shape={ranking.shape}"
+                f"`ranking` must rank at least k={self.k} candidates. Received: ranking.shape={ranking.shape}"
             )
         ids = ops.cast(ranking, "int32") if self.from_sorted_ids else best_ids(ranking, self.k)
         correct = ops.take(ops.convert_to_tensor(self.correct_sets), ops.cast(labels, "int32"), axis=0)

@@ -43,6 +43,6 @@ class RunLabels:
 
     def coverage(self) -> str:
         """How many labels have vectors, and which have none, as a table and a list."""
-        coverage = label_coverage(self.labels, self._terms[0])
+        coverage = label_coverage(self.labels, WordSpace(*self._terms).index)
         images = {label: count for label, count in self.inputs.source("train").counts().items() if count}
         return f"Labels and their vectors\n{coverage.table(images)}\n{coverage.listing(self.labels)}"

@@ -4,10 +4,12 @@ from typing import Any
 
 import numpy as np
 
-from devise_tf.choices import MARGIN, PROFILE_TEMPERATURE, TEMPERATURE
 from devise_tf.labels.similarity_profile import SimilarityProfile
 from devise_tf.layers import named_loss
 from devise_tf.models.devise.space_recipe import SpaceRecipe
+
+# What files that lack an entry were saved with: not today's defaults, which may change.
+_MARGIN, _TEMPERATURE, _PROFILE_TEMPERATURE = 0.1, 0.05, 0.15
 
 
 def is_earlier(config: dict[str, Any]) -> bool:
@@ -20,13 +22,13 @@ def current_arguments(config: dict[str, Any]) -> dict[str, Any]:
     config = dict(config)
     loss = named_loss(
         config.pop("loss"),
-        config.pop("margin", MARGIN),
-        config.pop("temperature", TEMPERATURE),
+        config.pop("margin", _MARGIN),
+        config.pop("temperature", _TEMPERATURE),
         num_labels=config.pop("num_labels"),
         dimension=config.pop("dimension"),
         name="ranking_loss",
     )
-    shape, temperature = config.pop("profile_references", None), config.pop("profile_temperature", PROFILE_TEMPERATURE)
+    shape, temperature = config.pop("profile_references", None), config.pop("profile_temperature", _PROFILE_TEMPERATURE)
     profile = None if shape is None else SimilarityProfile(np.zeros(shape), temperature)
     recipe = SpaceRecipe(config.pop("label_terms", "first"), profile)
     weight = config.pop("softmax_weight", 0.0)

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from absl import flags
 
 from devise_tf import command
-from devise_tf.labels.label_set import LabelSet
+from devise_tf.labels.open_labels import open_labels
 
 if TYPE_CHECKING:
     from devise_tf.text.beam.sdk import PipelineOptions
@@ -43,7 +43,7 @@ def main(arguments: list[str], values: flags.FlagValues) -> None:
         options = _options(arguments)
     terms: list[str] = []
     if values.labels_file:
-        terms = [term for label in LabelSet.load(values.labels_file).normalized_terms() for term in label]
+        terms = [term for label in open_labels(values.labels_file).normalized_terms() for term in label]
     phrases: list[str] = []
     if values.phrases_file:
         with open(values.phrases_file, encoding="utf-8") as file:

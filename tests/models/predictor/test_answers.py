@@ -119,8 +119,10 @@ def test_equal_scores_keep_the_order_of_the_list(load):
         labels = LabelSet(ids, [["zebra"]] * count)
         for model in ("devise", "conse"):
             for row in load(model).predict_labels(PHOTOS, labels, k=count):
-                assert [answer.id for answer in row] == ids
-                assert len({answer.score for answer in row}) == 1
+                # A processor may round the products at the end of a list in another way.
+                assert row[0].score - row[-1].score < 2**-22
+                assert row == sorted(row, key=lambda answer: (-answer.score, ids.index(answer.id)))
+                assert sorted(answer.id for answer in row) == sorted(ids)
     for row in load("softmax").predict_labels(PHOTOS, ["ounce", "snow leopard"], k=2):
         assert [answer.label for answer in row] == ["ounce", "snow leopard"]
 
