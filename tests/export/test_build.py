@@ -151,6 +151,6 @@ def test_unknown_model_and_random_embeddings_are_refused(tmp_path, model):
     LabelSet(list(LABELS), list(LABELS.values())).save(tmp_path / "run" / "labels.txt")
     for name in ("cnn", "devise", "devise_projection", "l2", "random_0", "random_0_projection"):
         (tmp_path / "run" / f"{name}.keras").touch()
-    known = r"\['devise', 'softmax', 'conse', 'devise_projection', 'l2'\]"
+    known = r"\['softmax', 'devise', 'devise_projection', 'l2', 'conse'\]"
     with pytest.raises(ValueError, match=f"`model` must be one of {known}. Received: model='{model}'"):
         export_model(str(tmp_path / "run"), str(tmp_path / "base"), ExportSettings(model))
