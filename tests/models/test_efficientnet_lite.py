@@ -111,7 +111,7 @@ def test_from_preset_is_called_summarized_fine_tuned_saved_and_loaded(tmp_path, 
     np.testing.assert_allclose(whole.predict_on_batch(x), np.load(REFERENCE)["96"], atol=1e-4, rtol=0)
     model = EfficientNetLite.from_preset("efficientnet_lite0", num_labels=3, image_size=96)
     assert isinstance(model, keras.Model) and model(x).shape == (4, 3)
-    model.summary()
+    model.summary(line_length=160)
     assert "stage7_block1_project_convolution" in capsys.readouterr().out
     before = model.get_layer("stem_convolution").get_weights()[0]
     np.testing.assert_array_equal(before, whole.get_layer("stem_convolution").get_weights()[0])
