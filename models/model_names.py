@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterable, Sequence
 SOFTMAX = "softmax"  # the network of phase 2
 CONSE = "conse"  # made of its probabilities, without training
 RANDOM = "random"  # trained with random label vectors: one row for all seeds
+OTHER_KINDS = (SOFTMAX, CONSE, RANDOM)  # than models whose label vectors are made of terms
 
 
 def kind(name: str) -> str:

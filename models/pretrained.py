@@ -10,6 +10,7 @@ import typing
 from collections.abc import Callable, Collection, Mapping
 
 from devise_tf.choices import LABEL_TERMS
+from devise_tf.models.model_names import CONSE, OTHER_KINDS, SOFTMAX, kind
 from devise_tf.packaged import models_folder, packaged_files
 
 _SOFTMAX_KEYS = ("visual_model", "weights", "sha256")
@@ -63,6 +64,11 @@ class Preset:
         """The file's name without its ending."""
         return os.path.basename(self.path).removesuffix(".json")
 
+    @property
+    def softmax(self) -> dict[str, str]:
+        """The softmax network's entry of `networks`."""
+        return self.networks[SOFTMAX]
+
     def file(self, name: str) -> str:
         """The path of a file that the preset names."""
         if name.startswith("models/"):
@@ -86,7 +92,7 @@ class Preset:
     def check_files(self) -> None:
         """Raises a `ValueError` that names the first missing file."""
         self._existing("labels", self.labels)
-        self._existing("weights", self.networks["softmax"]["weights"])
+        self._existing("weights", self.softmax["weights"])
         self.vector_files()
         self.hierarchy_source()
         if self.card:
@@ -113,11 +119,12 @@ class Preset:
 
     def models(self) -> list[str]:
         """The names of its models."""
-        return [*self.networks, "conse"]
+        return [*self.networks, CONSE]
 
     def heads(self, fused: bool) -> list[str]:
         """The names of its DeViSE models, either those with the softmax in their embedding or the others."""
-        heads = {name: head for name, head in self.networks.items() if name != "softmax"}
+        heads = dict(self.networks)
+        del heads[SOFTMAX]
         return [name for name, head in heads.items() if bool(head["settings"].get("softmax_weight")) == fused]
 
     def num_labels(self) -> int:
@@ -128,7 +135,7 @@ class Preset:
 
     def size(self) -> int:
         """Bytes of the softmax network's weights."""
-        return os.path.getsize(self.file(self.networks["softmax"]["weights"]))
+        return os.path.getsize(self.file(self.softmax["weights"]))
 
 
 def load_preset(name: str) -> Preset:
@@ -177,9 +184,9 @@ def _check(path: str, entries: typing.Any) -> None:
                 f"Received: {field.name}={entries[field.name]!r}"
             )
     networks, sizes = entries["networks"], (entries["image_size"], entries["resize_size"])
-    if "softmax" not in networks or entries["model"] not in [*networks, "conse"]:
+    if SOFTMAX not in networks or entries["model"] not in [*networks, CONSE]:
         raise ValueError(
-            f"{path}: `networks` must have 'softmax', and `model` must be one of {[*networks, 'conse']}. "
+            f"{path}: `networks` must have {SOFTMAX!r}, and `model` must be one of {[*networks, CONSE]}. "
             f"Received: model={entries['model']!r}"
         )
     if not 1 <= sizes[0] <= sizes[1]:
@@ -187,26 +194,33 @@ def _check(path: str, entries: typing.Any) -> None:
             f"{path}: `image_size` must be positive, and `resize_size` not below it. "
             f"Received: image_size={sizes[0]}, resize_size={sizes[1]}"
         )
-    for name, network in networks.items():
-        where = f"{path}: `networks`, {name!r}"
-        if name == "conse" or name.startswith("random_"):
-            raise ValueError(
-                f"{where} must have another name: 'conse' is made of the softmax, and 'random_' begins the names of "
-                f"models of random vectors. Received: networks={list(networks)}"
-            )
-        _check_keys(where, network, _SOFTMAX_KEYS if name == "softmax" else _HEAD_KEYS)
-        if name == "softmax":
-            for key in ("visual_model", "weights"):
-                _require(isinstance(network[key], str), where, key, "a string", network[key])
-            digits = isinstance(network["sha256"], str) and re.fullmatch("[0-9a-fA-F]{64}", network["sha256"])
-            _require(bool(digits), where, "sha256", "64 hexadecimal digits", network["sha256"])
-        else:
-            _require(_is_positive(network["ridge"]), where, "ridge", "a positive, finite number", network["ridge"])
-            _check_settings(f"{where}, `settings`", network["settings"])
+    heads = dict(networks)
+    _check_softmax(f"{path}: `networks`, {SOFTMAX!r}", heads.pop(SOFTMAX))
+    for name, head in heads.items():
+        _check_head(f"{path}: `networks`, {name!r}", name, head)
     for name, figures in entries.get("results", {}).items():
         _require(isinstance(figures, dict), f"{path}: `results`", name, "a JSON object", figures)
         for key, value in figures.items():
             _require(_is_number(value), f"{path}: `results`, {name!r}", key, "a finite number", value)
+
+
+def _check_softmax(where: str, network: typing.Any) -> None:
+    _check_keys(where, network, _SOFTMAX_KEYS)
+    for key in ("visual_model", "weights"):
+        _require(isinstance(network[key], str), where, key, "a string", network[key])
+    digits = isinstance(network["sha256"], str) and re.fullmatch("[0-9a-fA-F]{64}", network["sha256"])
+    _require(bool(digits), where, "sha256", "64 hexadecimal digits", network["sha256"])
+
+
+def _check_head(where: str, name: str, head: typing.Any) -> None:
+    if kind(name) in OTHER_KINDS:
+        raise ValueError(
+            f"{where} must have another name: {', '.join(map(repr, OTHER_KINDS))} and what follows them after `_` are "
+            f"names of other models. Received: {name!r}"
+        )
+    _check_keys(where, head, _HEAD_KEYS)
+    _require(_is_positive(head["ridge"]), where, "ridge", "a positive, finite number", head["ridge"])
+    _check_settings(f"{where}, `settings`", head["settings"])
 
 
 def _check_settings(where: str, settings: typing.Any) -> None:

@@ -43,7 +43,7 @@ class VisualModel:
             ValueError: There is no such preset, or its visual model is of another family.
         """
         preset = load_preset(name)
-        visual_model = preset.networks["softmax"]["visual_model"]
+        visual_model = preset.softmax["visual_model"]
         cls._check_family(visual_model, f"The preset {preset.name!r}")
         model = build_visual_model(
             visual_model, num_labels or preset.num_labels(), image_size or preset.image_size, dtype

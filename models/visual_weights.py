@@ -53,7 +53,7 @@ def load_visual_weights(model: keras.Model, name: str, weights: str) -> int:
             load_source()
             return 0
         preset = load_preset(name) if name in packaged_files("preset") else None
-        if preset is None or preset.networks["softmax"]["visual_model"] != name:
+        if preset is None or preset.softmax["visual_model"] != name:
             raise ValueError(
                 f"No ImageNet weights come with `{name}`: leave `visual_weights` empty, or name a file. "
                 f"Received: visual_weights='imagenet', visual_model={name!r}"
@@ -79,7 +79,7 @@ def load_visual_weights(model: keras.Model, name: str, weights: str) -> int:
 
 def load_preset_weights(model: keras.Model, preset: Preset) -> int:
     """Loads the weights of a preset's softmax network into a visual model, as `load_visual_weights` does."""
-    network = preset.networks["softmax"]
+    network = preset.softmax
     return _load_packed(model, preset.num_labels(), preset.file(network["weights"]), network["sha256"])
 
 

@@ -118,6 +118,7 @@ def test_wrong_entries_are_named(changed, entries, message):
             "tiny.json: `networks`, 'conse' must have another name: .* Received: ",
         ),
         ({"random_0": {"ridge": 1, "settings": {}}}, "tiny.json: `networks`, 'random_0' must have another name"),
+        ({"softmax_b": {"ridge": 1, "settings": {}}}, "tiny.json: `networks`, 'softmax_b' must have another name"),
     ],
 )
 def test_wrong_entries_of_networks_are_named(folder, changed, entries, message):
