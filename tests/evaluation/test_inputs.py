@@ -157,9 +157,9 @@ BAD = {
     "answers of another kind": (lambda f: {"answers": "ids"}, "`answers` must be one of .*Received: answers='ids'"),
     "other vectors": (
         other_vectors,
-        "devise.keras was trained with other label vectors .*restore its vectors.bin and labels.txt. .*model='devise'",
+        "The model devise in .* with other label vectors .*: restore its vectors.bin and labels.txt. .*model='devise'",
     ),
-    "shorter vectors": (shorter_vectors, "devise.keras was trained with other label vectors"),
+    "shorter vectors": (shorter_vectors, "The model devise in .* was trained with other label vectors"),
     "a share of all images": (lambda f: {"validation_share": 1.0}, "`validation_share` must be from 0 to below 1"),
     "two ways to choose penalties": (
         lambda f: {"validation_share": 0.5, "penalties_from": "other"},

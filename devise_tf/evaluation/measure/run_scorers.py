@@ -6,6 +6,7 @@ import numpy as np
 
 from devise_tf.evaluation.measure.measurement import Scorer
 from devise_tf.labels import LabelSet
+from devise_tf.model_dir import Entry
 from devise_tf.models.devise import DeViSE
 from devise_tf.models.label_model import LabelModel, shared_parts
 from devise_tf.models.model_source import ModelSource
@@ -64,5 +65,5 @@ def _check_vectors(run: ModelSource, model: LabelModel, labels: LabelSet, missin
     if trained.shape != expected.shape or not np.allclose(trained, expected, atol=1e-4):
         raise ValueError(
             f"The model {model.name} in {run.directory} was trained with other label vectors than those that are "
-            f"there now: restore its vectors and labels. Received: model={model.name!r}"
+            f"there now: restore its {Entry.VECTORS} and {Entry.LABELS}. Received: model={model.name!r}"
         )
