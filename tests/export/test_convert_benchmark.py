@@ -84,4 +84,4 @@ def test_benchmark_measures_every_form(tiny_export, tmp_path):
 )
 def test_benchmark_names_missing_flags(arguments, message):
     completed = run_benchmark(*arguments)
-    assert completed.returncode == 1 and message in completed.stderr and "Traceback" not in completed.stderr
+    assert completed.returncode == 2 and message in completed.stderr and "Traceback" not in completed.stderr
