@@ -24,10 +24,12 @@ from absl import flags
 
 from devise_tf import command
 from devise_tf.choices import EVALUATED_ANSWERS, STRATEGIES
+from devise_tf.evaluation.settings import EvaluationSettings
 
 
 def define_flags(define: command.Definitions) -> None:
     """Defines the flags of the command."""
+    default = EvaluationSettings
     define.list("model_dir", None, "Model directories that differ in their seeds, one or several; or a preset.")
     define.string(
         "images",
@@ -43,27 +45,28 @@ def define_flags(define: command.Definitions) -> None:
     define.list("conse_top", ["10", "1", "all"], "ConSE's numbers of most probable labels, each a model.")
     define.enum(
         "answers",
-        "auto",
+        default.answers,
         EVALUATED_ANSWERS,
         "Answer by the labels' terms, as the paper's A.2, or by label vectors; auto: as the model was trained.",
     )
     define.list("k", None, "The k of hit@k and hp@k; by default those of 1,2,5,10,20 that fit.")
-    define.float(
-        "validation_share", 0.0, "Share of the images to choose penalties on seen labels by; the rest is measured."
-    )
+    help_text = "Share of the images to choose penalties on seen labels by; the rest is measured."
+    define.float("validation_share", default.validation_share, help_text)
     define.string("penalties_from", "", "Evaluated model directory of a run with --validation_labels.")
     define.string("report_dir", "", "Where the report goes; empty for report/ in the first model directory.")
-    define.float("max_bad_images", 0.05, "Share of unreadable images, 0 to 1, above which the command stops.")
-    define.integer("batch_size", 64, "Images at once, over all devices.", lower_bound=1)
-    define.integer("samples", 24, "Number of images that the report shows with their answers.", lower_bound=0)
-    define.integer("seed", 0, "Seed of the split, the bootstrap and the choice of samples.", lower_bound=0)
+    help_text = "Share of unreadable images, 0 to 1, above which the command stops."
+    define.float("max_bad_images", default.max_bad_images, help_text)
+    define.integer("batch_size", default.batch_size, "Images at once, over all devices.", lower_bound=1)
+    help_text = "Number of images that the report shows with their answers."
+    define.integer("samples", default.samples, help_text, lower_bound=0)
+    help_text = "Seed of the split, the bootstrap and the choice of samples."
+    define.integer("seed", default.seed, help_text, lower_bound=0)
     define.enum("strategy", "default", STRATEGIES[:2], "Devices: one, or all of this machine's.")
     define.integer("verbose", 1, "0 for no progress bars.")
 
 
 def main(_: list[str], values: flags.FlagValues, command_line: str) -> None:
     from devise_tf.evaluation.evaluate_runs import evaluate_runs
-    from devise_tf.evaluation.settings import EvaluationSettings
     from devise_tf.training.strategy import make_strategy
 
     names = ["images", "data_dir", "unseen_labels", "models", "answers", "validation_share", "samples"]

@@ -112,13 +112,12 @@ class Hierarchy:
         return ids
 
     @classmethod
-    def open(cls, spec: str | os.PathLike, wordnet_dir: str | os.PathLike | None = None) -> "Hierarchy":
+    def open(cls, spec: str | os.PathLike) -> "Hierarchy":
         """Opens the hierarchy that a command line names.
 
         Args:
             spec: str or path. A file of `parent child` lines, `"wordnet"`, `"wordnet:DIR"`, or the name of a hierarchy
                 that comes with the package (`"imagenet"`). If there is a file of that name, too, it is opened.
-            wordnet_dir: Path or None. The folder of WordNet's `data.noun`, for `"wordnet"`.
 
         Raises:
             ValueError: There is no such hierarchy, or its file is malformed.
@@ -127,7 +126,7 @@ class Hierarchy:
         spec = os.path.expanduser(os.fspath(spec))
         kind, _, directory = spec.partition(":")
         if kind == "wordnet":
-            return cls.from_wordnet(directory or wordnet_dir or None)
+            return cls.from_wordnet(directory or None)
         in_package = packaged_files("hierarchy")
         path = spec if os.path.isfile(spec) else in_package.get(spec)
         if path is None:

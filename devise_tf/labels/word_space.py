@@ -109,7 +109,7 @@ class WordSpace(LabelSpace):
         return facts if self.profile is None else {**facts, "profile_temperature": self.profile.temperature}
 
     def _known_labels(self) -> str:
-        return "neither they nor all the words of any have a vector"
+        return "none has a vector, nor a vector for each of its words"
 
     def _rows(self, labels: LabelSet, names: Sequence[Sequence[str]]) -> list[list[int]]:
         """Of each label the rows of the first term with a vector, or of the words that it is composed of."""

@@ -71,7 +71,7 @@ class Inputs:
             both = sorted(self._excluded & set(self.unseen))
             if both:
                 raise ValueError(
-                    "`validation_labels` must be others than the unseen ones, by which nothing may be chosen. "
+                    "`validation_labels` must hold no unseen labels: nothing may be chosen by those. "
                     f"Received: {both[:10]}"
                 )
 

@@ -44,14 +44,9 @@ def model_metadata(versions: ModelVersions, version: LoadedVersion) -> get_model
     return response
 
 
-def status_json(response: get_model_status_pb2.GetModelStatusResponse) -> str:
-    """`model_status` as TF Serving's REST interface gives it."""
-    return _to_json(response)
-
-
 def metadata_json(response: get_model_metadata_pb2.GetModelMetadataResponse, version: LoadedVersion) -> str:
     """`model_metadata` as TF Serving's REST interface gives it, which leaves out what kind of message the map is."""
-    spec, signatures = _to_json(response.model_spec), _to_json(_signature_map(version))
+    spec, signatures = to_json(response.model_spec), to_json(_signature_map(version))
     return f'{{\n"model_spec":{spec},\n"metadata": {{"signature_def": {signatures}}}\n}}\n'
 
 
@@ -59,7 +54,8 @@ def _signature_map(version: LoadedVersion) -> get_model_metadata_pb2.SignatureDe
     return get_model_metadata_pb2.SignatureDefMap(signature_def=version.signature_defs)
 
 
-def _to_json(message: Message) -> str:
+def to_json(message: Message) -> str:
+    """A message as TF Serving's REST interface gives it."""
     return json_format.MessageToJson(
         message, always_print_fields_with_no_presence=True, preserving_proto_field_name=True, indent=1
     )

@@ -19,7 +19,7 @@ from aiohttp import web
 from devise_tf.export.server.json_answers import classify_answer, predict_answer
 from devise_tf.export.server.json_requests import classify_examples, parse_json, predict_inputs
 from devise_tf.export.server.loaded_version import LoadedVersion, Signature
-from devise_tf.export.server.model_messages import metadata_json, model_metadata, model_status, status_json
+from devise_tf.export.server.model_messages import metadata_json, model_metadata, model_status, to_json
 from devise_tf.export.server.model_versions import ModelVersions
 from devise_tf.export.server.prediction import run_classify
 from devise_tf.export.server.request_error import RequestError, invalid, shorten
@@ -121,7 +121,7 @@ class RestApp:
 
     def _get(self, method: str, model: Model) -> str:
         if method == "status":
-            return status_json(model_status(self._versions, *model))
+            return to_json(model_status(self._versions, *model))
         with self._versions.acquire(*model) as version:
             return metadata_json(model_metadata(self._versions, version), version)
 

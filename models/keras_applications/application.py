@@ -143,7 +143,7 @@ def preprocessing(application: str) -> list[keras.Layer]:
     if re.fullmatch(_UNITS, application):
         return [rescale(1 / 127.5, -1.0)]
     raise ValueError(
-        f"This version of devise_tf does not know how to scale the pixels of keras_applications/{application}. "
+        f"This version of devise_tf does not know how keras_applications/{application} wants its pixels scaled. "
         f"Received: {application!r} with Keras {keras.__version__}"
     )
 

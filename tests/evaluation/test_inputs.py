@@ -152,7 +152,7 @@ BAD = {
     "no models": (lambda f: {"models": []}, "`models` must name models; leave it out for all"),
     "a model that is not there": (
         lambda f: {"models": ["softmax", "l2"]},
-        r"has no model \['l2'\]. Received: models=.*there are \['conse', 'devise', 'softmax'\]",
+        r"has no model \['l2'\]: choose among \['conse', 'devise', 'softmax'\]. Received: models=",
     ),
     "answers of another kind": (lambda f: {"answers": "ids"}, "`answers` must be one of .*Received: answers='ids'"),
     "other vectors": (

@@ -102,7 +102,7 @@ def test_long_lists_are_cut():
 def test_invalid_arguments_are_named():
     with pytest.raises(ValueError, match="Received: missing='ignore'"):
         WordSpace(TERMS, VECTORS, missing="ignore")
-    with pytest.raises(ValueError, match="None of these labels is known: neither they nor all the words of any"):
+    with pytest.raises(ValueError, match="None of these labels is known: none has a vector, nor a vector for each"):
         WordSpace(TERMS, VECTORS, missing="drop").table(MISSING.select(["n9", "n8"]))
     opposite = np.array([[1.0, 0], [-1, 0], [1, 1]])
     with pytest.raises(ValueError, match=r"must not be zero. Received: \['b'\]"):

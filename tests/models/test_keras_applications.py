@@ -169,7 +169,7 @@ def test_application_of_an_unknown_family_is_refused(monkeypatch):
     monkeypatch.setattr(keras.applications, "MobileNetV9", keras.applications.VGG16, raising=False)
     application("MobileNetV9", num_labels=2, image_size=32)  # as its family has it
     monkeypatch.setattr(keras.applications, "NewNet", keras.applications.VGG16, raising=False)
-    message = "does not know how to scale the pixels of keras_applications/NewNet.*with Keras 3"
+    message = "does not know how keras_applications/NewNet wants its pixels scaled.*with Keras 3"
     with pytest.raises(ValueError, match=message):
         application("NewNet", num_labels=2, image_size=32)
 

@@ -150,7 +150,7 @@ def test_validation_labels_of_the_built_in_set(tmp_path):
 def test_unseen_labels_are_refused_as_validation_labels(inputs, tmp_path):
     (tmp_path / "validation.txt").write_text("rose\nfox\n")
     config = settings(inputs, tmp_path / "run", validation_labels=str(tmp_path / "validation.txt"))
-    with pytest.raises(ValueError, match=r"`validation_labels` must be others than the unseen.*Received: \['fox'\]"):
+    with pytest.raises(ValueError, match=r"`validation_labels` must hold no unseen labels.*Received: \['fox'\]"):
         open_run(config)
     (tmp_path / "validation.txt").write_text("rose\nunicorn\n")
     labels = write_labels(tmp_path / "labels.txt", [*SEEN, "fox", "unicorn"])

@@ -55,7 +55,6 @@ def difference(
     model: str,
     minus: str,
     minus_setting: str | None = None,
-    minus_metric: str | None = None,
     seed: int = 0,
 ) -> dict:
     """By how much a model leads another one on the same images, with the 95 % interval of the difference.
@@ -67,14 +66,13 @@ def difference(
         model: str. The first model.
         minus: str. The second model.
         minus_setting: str. Another setting of the second model, over the same images.
-        minus_metric: str. Another figure of the second model.
         seed: int. Of the bootstrap.
 
     Returns:
         `{"setting", "metric", "model", "minus", "difference", "low", "high"}`.
     """
     values = metric_values(measurement, setting, model, metric)
-    values = values - metric_values(measurement, minus_setting or setting, minus, minus_metric or metric)
+    values = values - metric_values(measurement, minus_setting or setting, minus, metric)
     low, high = interval(bootstrap_means(values[:, None], samples=SAMPLES, seed=seed)[:, 0])
     row = {"setting": setting, "metric": metric, "model": model, "minus": minus}
     return {**row, "difference": float(values.mean()), "low": low, "high": high}

@@ -34,8 +34,6 @@ class CorrectSets:
     >>> sets = CorrectSets({"cat": ["pet"], "dog": ["pet"]}, ["cat", "dog"], ["dog", "cat"], ["cat", "dog"], ks=[1, 2])
     >>> sets.smallest_k([0, 1], [[1, 0], [1, -1]])  # the cat's image: cat, dog; the dog's: cat, no answer
     array([[1, 2], [2, 2147483647]], dtype=int32)
-    >>> sets.counts([0, 1], [[1, 0], [1, -1]])
-    {1: array([1, 0]), 2: array([2, 1])}
 
     Reference:
         - Frome et al., DeViSE: A Deep Visual-Semantic Embedding Model, 2013, appendix A.3.
@@ -103,20 +101,6 @@ class CorrectSets:
         never = len(self._ks)
         levels = np.where(self._keys[rows] == keys, self._levels[rows], never)
         return np.append(self._ks, self.NEVER).astype(np.int32)[levels]
-
-    def counts(self, labels: np.ndarray, answers: np.ndarray) -> dict[int, np.ndarray]:
-        """How many of the first `k` answers are correct, by `k`.
-
-        Args:
-            labels: int array, shape `[n]`. Positions among `label_ids`.
-            answers: int array, shape `[n, K]`. The best first: positions among `candidate_ids`, or -1 for no answer.
-                If `K` is smaller than a `k`, no answers beyond it are correct.
-
-        Returns:
-            For each of `ks` an int array, shape `[n]`.
-        """
-        smallest = self.smallest_k(labels, answers)
-        return {k: (smallest[:, :k] <= k).sum(axis=1) for k in self._ks.tolist()}
 
     def _search(
         self,

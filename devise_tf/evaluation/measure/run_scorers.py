@@ -43,8 +43,7 @@ def run_scorers(
     if only is not None and (missing_models := set(only) - {row for row, _ in rows}):
         known = sorted({row for row, _ in run.compared()})
         raise ValueError(
-            f"{run.directory} has no model {sorted(missing_models)}. "
-            f"Received: models={list(only)}, there are {known}"
+            f"{run.directory} has no model {sorted(missing_models)}: choose among {known}. Received: models={list(only)}"
         )
     models = [run.model(name) for _, name in rows]
     scorers = []

@@ -97,8 +97,8 @@ def first_visual_model(run: RunContext, num_labels: int) -> tuple[keras.Model, s
 def _check_untrained(config: Config, num_labels: int, weights_labels: int) -> None:
     if not config.cnn_epochs and weights_labels != num_labels:
         raise ValueError(
-            f"Without training, the weights' softmax must be for the run's {num_labels} seen labels, and it is "
-            f"for {weights_labels or 'none'}: give `cnn_epochs` above 0. "
+            f"If the CNN is not trained, the softmax layer of its weights must be for the run's {num_labels} seen "
+            f"labels, but it is for {weights_labels or 'none'}: set `cnn_epochs` above 0. "
             f"Received: cnn_epochs=0, visual_weights={config.visual_weights!r}"
         )
 

@@ -13,6 +13,7 @@ from devise_tf.labels import LabelSpace, RandomSpace, WordSpace
 from devise_tf.layers import named_loss
 from devise_tf.model_dir import CNN, DEVISE, SKIP_GRAM, Entry, ModelDir
 from devise_tf.models.devise import DeViSE, SpaceRecipe, fuse_softmax
+from devise_tf.models.devise.space_recipe import NO_TERMS
 from devise_tf.models.model_names import random_name, random_seed
 from devise_tf.models.registry import representation_model
 from devise_tf.models.skip_gram import SkipGram
@@ -96,7 +97,7 @@ class _Training:
         with run.strategy.scope():
             keras.utils.set_random_seed(config.seed)
             loss = named_loss(config.devise_loss, config.margin, config.temperature)
-            recipe = SpaceRecipe("none" if self.model.random is not None else config.label_terms, self.profile)
+            recipe = SpaceRecipe(NO_TERMS if self.model.random is not None else config.label_terms, self.profile)
             model = DeViSE(representation_model(run.load_model(CNN)), self.table, loss, recipe)
             updates = DeviseUpdates(config.devise_rates().projection)
             order = self._order(config.seed)

@@ -141,7 +141,7 @@ def test_unknown_and_repeated_texts_are_named(load, caplog):
     predictor.predict_labels(PHOTOS[0], texts)
     assert len(caplog.records) == 1  # for a list once
     for unknown in (["zyzzyva", "🐱"], ["🐱"], LabelSet(["n9"], [["okapi"]])):
-        with pytest.raises(ValueError, match="None of these labels is known: neither they nor all the words of any"):
+        with pytest.raises(ValueError, match="None of these labels is known: none has a vector, nor a vector for each"):
             predictor.predict_labels(PHOTOS[0], unknown)
     for empty in ([], ["cat", ""], ["cat", "  "], ["cat", None]):
         with pytest.raises(ValueError, match=r"Received: labels"):
