@@ -1,9 +1,31 @@
-"""Choices and defaults that settings, functions and models share, each listed once. Imports nothing."""
+"""Choices and defaults that settings, functions and models share, each listed once. Imports nothing of the package."""
+
+from typing import NamedTuple
+
+
+class MissingLabels(NamedTuple):
+    """What to do about labels none of whose terms has a vector.
+
+    Attributes:
+        composes: bool. Whether a label gets the mean of the vectors of a term's words, if each word has one.
+        leaves_out: bool. Whether labels that are still without a vector are left out; if not, they are an error.
+        help: str. What to tell users.
+    """
+
+    composes: bool
+    leaves_out: bool
+    help: str
+
 
 # What a label's vector is made of; see `devise_tf.labels.WordSpace`.
 LABEL_TERMS = ("first", "mean", "heads", "random")
-# What to do about labels without a vector.
-MISSING_LABELS = ("compose", "drop", "stop")
+MISSING_LABELS = {
+    "compose": MissingLabels(True, False, "take the mean of the words' vectors; stop if a word has none"),
+    "drop": MissingLabels(True, True, "take the mean; leave the label out if a word has none"),
+    "stop": MissingLabels(False, False, "stop"),
+}
+# Whatever training did, predictions, evaluations and ConSE use all labels that can have a vector, and no others.
+MISSING_LABELS_OF_ANSWERS = "drop"
 # Which false labels the hinge rank loss counts.
 VIOLATIONS = ("one", "sum", "hardest")
 # The losses of phase 3: the hinge rank loss by its violations, and its alternatives.

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from absl import flags
 
+from devise_tf.choices import MISSING_LABELS_OF_ANSWERS
 from devise_tf.labels.label_set import LabelSet
 from devise_tf.labels.label_table import LabelTable
 from devise_tf.labels.open_labels import open_hierarchy, open_labels
@@ -68,7 +69,7 @@ def load_labels(values: flags.FlagValues) -> LabelSet:
 def label_columns(labels: LabelSet, values: flags.FlagValues) -> tuple[LabelTable, dict[str, list[str]]]:
     """The vectors of the labels that have one, and columns of text about these labels."""
     vectors = load_source(values)
-    result = WordSpace(vectors.terms, vectors.vectors, missing="drop").table(labels)
+    result = WordSpace(vectors.terms, vectors.vectors, missing=MISSING_LABELS_OF_ANSWERS).table(labels)
     if result.unknown:
         print(f"{len(result.unknown)} of {len(labels)} labels have no vector and are ignored.", file=sys.stderr)
     columns = {"term": [labels.terms[labels.index[label]][0] for label in result.ids], "label": result.ids}

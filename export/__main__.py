@@ -48,7 +48,12 @@ def define_flags(define: command.Definitions) -> None:
     define.enum("answers", "terms", EXPORTED_ANSWERS, "Whether answers are the labels' first terms or their ids.")
     define.integer("k", 5, "Number of labels of an answer.", lower_bound=1)
     define.integer("max_terms", 100_000, "Most terms that requests may name, those of the labels aside.", lower_bound=0)
-    define.enum("missing_labels", None, MISSING_LABELS, "Labels without a vector: as in training, and by default.")
+    define.enum(
+        "missing_labels",
+        None,
+        list(MISSING_LABELS),
+        "Labels without a vector: see the flag of training; by default as in training.",
+    )
     define.boolean("batching", False, "In-graph batching of the network: for many small requests at once.")
     define.integer("max_batch_size", 32, "Batching: most images of one run of the network.", lower_bound=1)
     define.integer("batch_timeout_micros", 1_000, "Batching: how long an image waits for others.", lower_bound=0)

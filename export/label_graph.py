@@ -7,6 +7,7 @@ import tensorflow as tf
 
 from devise_tf.labels import LabelSpace, LabelTable, OutputSpace, SimilarityProfile, WordSpace
 from devise_tf.layers.label_index import search_labels
+from devise_tf.text.tokenizer import SEPARATORS_RE2
 
 # Bounds of one request, over all its rows, which keep what it takes below a few hundred MiB.
 MAX_REQUEST_LABELS = 16_384
@@ -27,7 +28,7 @@ def split_label_text(texts: tf.Tensor) -> tf.RaggedTensor:
     texts = tf.strings.regex_replace(texts, r"\x00", " ")
     # ASCII first: the server's language must not make "I" a Turkish one.
     texts = tf.strings.lower(tf.strings.lower(texts), encoding="utf-8")
-    return tf.strings.split(tf.strings.regex_replace(texts, r"[^\p{L}\p{N}]+", " "))
+    return tf.strings.split(tf.strings.regex_replace(texts, SEPARATORS_RE2, " "))
 
 
 class LabelGraph(tf.Module):
@@ -71,7 +72,7 @@ class LabelGraph(tf.Module):
         return tf.gather(self.texts, tf.maximum(rows, 0)), scores
 
     def _find(self, texts: tf.Tensor) -> tuple[tf.Tensor, tf.RaggedTensor, tf.Tensor, tf.Tensor]:
-        """Rows of whole terms [L], the words, rows of the words [all words], and how many of them have one [L]."""
+        """Rows of whole terms [L], the words, rows of the words [all words], and how many of a text's do [L]."""
         words = split_label_text(texts)
         with tf.control_dependencies([at_most(tf.size(words.flat_values), MAX_REQUEST_WORDS, "words in its labels")]):
             words = words.with_flat_values(tf.identity(words.flat_values))

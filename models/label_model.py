@@ -8,6 +8,7 @@ import keras
 import numpy as np
 from keras import ops
 
+from devise_tf.choices import MISSING_LABELS_OF_ANSWERS
 from devise_tf.labels import LabelSet, LabelSpace
 from devise_tf.layers.label_index import search_labels
 from devise_tf.models.conse import ConSE
@@ -27,8 +28,8 @@ class LabelModel:
         name: str. The model's name in its run.
         network: keras.Model. From pixels, float32 `[B, S, S, 3]` in 0..255, to embeddings; of a `Classifier` to logits.
         open_space: Callable. `open_space(labels=None, missing="")` gives the `LabelSpace`; with a `LabelSet` it reads
-            only what these labels need, with `missing` labels without a vector are dealt with in another way than
-            the run did.
+            only what these labels need; `missing`, one of `devise_tf.choices.MISSING_LABELS`, replaces what the run
+            does about labels without a vector.
         labels: LabelSet. The labels that it answers with if no others are named.
     """
 
@@ -38,7 +39,7 @@ class LabelModel:
     @cached_property
     def space(self) -> LabelSpace:
         """What labels are to the model: of all that it has vectors of. Unknown labels are left out."""
-        return self.open_space(missing="drop")
+        return self.open_space(missing=MISSING_LABELS_OF_ANSWERS)
 
     def embed(self, pixels: Any) -> Any:
         """The embeddings of images, float32 `[B, D]`: of unit norm, or probabilities."""

@@ -7,6 +7,7 @@ from functools import partial
 import keras
 import numpy as np
 
+from devise_tf.choices import MISSING_LABELS_OF_ANSWERS
 from devise_tf.images import Crop
 from devise_tf.labels import Hierarchy, LabelSet, LabelSpace, OutputSpace, RandomSpace, SimilarityProfile, WordSpace
 from devise_tf.models.conse import ConSE
@@ -151,7 +152,7 @@ class ModelSource(abc.ABC):
     def conse(self, classifier: keras.Model, top: int | None = CONSE_TOP) -> ConSE:
         """ConSE of the softmax network, of at most all its labels; those without a vector are passed over."""
         trained = self.labels.select(self.seen)
-        table = self.word_space(CONSE, trained, "drop").table(trained)
+        table = self.word_space(CONSE, trained, MISSING_LABELS_OF_ANSWERS).table(trained)
         vectors = np.zeros((len(trained), table.values.shape[1]))
         vectors[[bool(rows) for rows in table.entries]] = table.values
         return ConSE(classifier, vectors, min(top, len(trained)) if top else None)

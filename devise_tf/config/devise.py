@@ -7,14 +7,14 @@ from devise_tf.choices import LABEL_TERMS, LOSSES, MARGIN, PROFILE_TEMPERATURE, 
 from devise_tf.config.recipes import RECIPES
 from devise_tf.config.setting import SettingsGroup, setting
 
-# The paper's label vectors.
-_PLAIN: dict[str, Any] = {
+# What makes the label vectors those of the paper.
+_PAPER_LABEL_VECTORS: dict[str, Any] = {
     "label_terms": "first",
     "label_profiles": False,
     "softmax_weight": 0.0,
     "train_label_vectors": False,
 }
-_RATES = ("projection_learning_rate", "finetune_projection_learning_rate", "finetune_cnn_learning_rate")
+_RATE_FLAGS = ("projection_learning_rate", "finetune_projection_learning_rate", "finetune_cnn_learning_rate")
 
 
 class DeviseRates(NamedTuple):
@@ -29,6 +29,16 @@ class DeviseRates(NamedTuple):
     projection: float
     finetune_projection: float
     finetune_cnn: float
+
+
+_DEFAULT_RATES = DeviseRates(0.3, 0.1, 0.01)
+# Sums over labels and squared distances have larger gradients than a hinge over one label.
+_LOW_RATES, _LOW_RATE_LOSSES = DeviseRates(0.03, 0.01, 0.002), ("sum", "l2")
+
+
+def _default_rates(rate: str) -> str:
+    default, low = getattr(_DEFAULT_RATES, rate), getattr(_LOW_RATES, rate)
+    return f"0: the default of the loss, {default} or, for {' and '.join(_LOW_RATE_LOSSES)}, {low}."
 
 
 @dataclasses.dataclass(frozen=True)
@@ -60,15 +70,14 @@ class DeviseSettings(SettingsGroup):
     devise_batch_size: int = setting(64, "Images a step in phase 3, over all devices.", positive=True)
     projection_epochs: float = setting(4.0, "Passes over the images in phase 3 with the CNN frozen.", positive=True)
     projection_learning_rate: float = setting(
-        0.0,
-        "Adagrad's learning rate of the projection, CNN frozen; 0: the loss's default, 0.3 or, for sum and l2, 0.03.",
+        0.0, f"Adagrad's learning rate of the projection, CNN frozen; {_default_rates('projection')}"
     )
     finetune_epochs: float = setting(2.0, "Passes after those with the CNN unfrozen; 0 for none.")
     finetune_projection_learning_rate: float = setting(
-        0.0, "The projection's learning rate with the CNN unfrozen; 0: 0.1 or, for sum and l2, 0.01."
+        0.0, f"The projection's learning rate with the CNN unfrozen; {_default_rates('finetune_projection')}"
     )
     finetune_cnn_learning_rate: float = setting(
-        0.0, "Adagrad's learning rate of the CNN in phase 3; 0: 0.01 or, for sum and l2, 0.002."
+        0.0, f"Adagrad's learning rate of the CNN in phase 3; {_default_rates('finetune_cnn')}"
     )
     train_label_vectors: bool = setting(
         False, "Train the label vectors too while the CNN is unfrozen, with the skip-gram loss beside (needs --corpus)."
@@ -105,15 +114,14 @@ class DeviseSettings(SettingsGroup):
 
     def recipe(self, name: str) -> Self:
         """This run's settings with those of a recipe, and the learning rates that go with its loss."""
-        changes: dict[str, Any] = {**dict.fromkeys(_RATES, 0.0), **_PLAIN, **RECIPES[name]}
+        changes: dict[str, Any] = {**dict.fromkeys(_RATE_FLAGS, 0.0), **_PAPER_LABEL_VECTORS, **RECIPES[name]}
         return dataclasses.replace(self, **changes)
 
     def without_words(self) -> Self:
         """This run's settings for label vectors that are not made of terms."""
-        return dataclasses.replace(self, **_PLAIN)
+        return dataclasses.replace(self, **_PAPER_LABEL_VECTORS)
 
     def devise_rates(self) -> DeviseRates:
         """The learning rates of phase 3, those of the loss where none is set."""
-        # Sums over labels and squared distances have larger gradients than a hinge over one label.
-        defaults = (0.03, 0.01, 0.002) if self.devise_loss in ("sum", "l2") else (0.3, 0.1, 0.01)
-        return DeviseRates(*(getattr(self, name) or rate for name, rate in zip(_RATES, defaults, strict=True)))
+        defaults = _LOW_RATES if self.devise_loss in _LOW_RATE_LOSSES else _DEFAULT_RATES
+        return DeviseRates(*(getattr(self, name) or rate for name, rate in zip(_RATE_FLAGS, defaults, strict=True)))

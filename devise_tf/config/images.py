@@ -25,8 +25,8 @@ class ImageSettings(SettingsGroup):
     )
     missing_labels: str = setting(
         "compose",
-        "Labels without a vector. compose: the mean of their words; drop: the same, else leave them out; stop.",
-        MISSING_LABELS,
+        f"Labels without a vector. {'. '.join(f'{name}: {choice.help}' for name, choice in MISSING_LABELS.items())}.",
+        tuple(MISSING_LABELS),
     )
     image_size: int = setting(56, "Side of the crops, pixels.", positive=True)
     resize_size: int = setting(64, "Shorter side of the image that the crops are cut from, pixels.")

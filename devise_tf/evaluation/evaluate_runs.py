@@ -10,7 +10,7 @@ from devise_tf.evaluation.figures.claims import check_claims
 from devise_tf.evaluation.figures.generalized import choose_penalty
 from devise_tf.evaluation.figures.paper import paper_figures
 from devise_tf.evaluation.figures.summary import differences, summarize
-from devise_tf.evaluation.inputs import MISSING_LABELS, EvaluationInputs
+from devise_tf.evaluation.inputs import EvaluationInputs
 from devise_tf.evaluation.measure.measure_models import measure_models
 from devise_tf.evaluation.measure.measurement import KS, Measurement, Scorer, split
 from devise_tf.evaluation.measure.run_scorers import run_scorers
@@ -51,7 +51,7 @@ def _measure(
     scorers: list[Scorer] = []
     with strategy.scope():
         for run in inputs.runs:
-            arguments = (settings.conse_tops, settings.answers, MISSING_LABELS, settings.models)
+            arguments = (settings.conse_tops, settings.answers, settings.models)
             scorers += run_scorers(run, inputs.labels, *arguments)
     if not scorers:
         raise ValueError(

@@ -4,6 +4,7 @@ import json
 import os
 from collections.abc import Collection, Sequence
 
+from devise_tf.choices import MISSING_LABELS_OF_ANSWERS
 from devise_tf.config import FREE
 from devise_tf.evaluation.label_list_sizes import about_label_list
 from devise_tf.evaluation.measure.measurement import Setting, standard_settings
@@ -21,8 +22,6 @@ _FREE = {
     *FREE,
     *("seed", "corpus", "vectors", "images", "labels_file", "unseen_labels", "validation_labels", "hierarchy"),
 }
-
-MISSING_LABELS = "drop"  # labels without a vector have no part
 
 
 class EvaluationInputs:
@@ -69,7 +68,7 @@ class EvaluationInputs:
         source = _open_source(self.run, settings)
         self._check_images(source, may_have_others=bool(settings.unseen_labels) or has_validation)
         self.notes += [about for ids in (self.seen, self.unseen) if (about := about_label_list(len(ids), ids))]
-        space = self.run.word_space(labels=self.labels, missing=MISSING_LABELS)
+        space = self.run.word_space(labels=self.labels, missing=MISSING_LABELS_OF_ANSWERS)
         self.vectors = space.table(self.labels)
         self.coverage = label_coverage(self.labels, space.index)
         if self.vectors.unknown:

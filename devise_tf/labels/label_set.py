@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Iterator
 
 from devise_tf.files import atomic_write
-from devise_tf.text.tokenizer import normalize_term
+from devise_tf.text.tokenizer import normalize_term, tokenize
 
 
 class LabelSet:
@@ -251,7 +251,7 @@ def _problem(label: str, terms: list[str]) -> str:
         return "a label's id must not be empty"
     if not terms:
         return f"label {label!r} must have at least one term"
-    if not all(any(c.isalnum() for c in t) for t in terms):
+    if not all(map(tokenize, terms)):
         return f"label {label!r} has an empty term; a term needs a letter or a digit"
     return ""
 

@@ -54,12 +54,12 @@ class LabelSpace(abc.ABC):
         """The space in which a softmax finds labels by their ids alone."""
         return self
 
-    def requestable_terms(self, names: Collection[str], others: int) -> tuple[list[str], np.ndarray]:
-        """Terms that texts can become, and their vectors; none where labels have no vectors of terms.
+    def requestable_terms(self, names: Collection[str], max_others: int) -> tuple[list[str], np.ndarray]:
+        """Terms that the text of a request can name, and their vectors; none where labels have no vectors of terms.
 
         Args:
             names: Collection of str. Terms to take.
-            others: int. How many more to take, the first ones.
+            max_others: int. How many more to take, the first ones.
         """
         return [], np.zeros((0, 0), np.float32)
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from devise_tf.choices import MISSING_LABELS, MISSING_LABELS_OF_ANSWERS
 from devise_tf.labels.label_set import LabelSet
 from devise_tf.labels.label_space import LabelSpace
 from devise_tf.labels.label_table import LabelTable
@@ -21,15 +22,16 @@ class OutputSpace(LabelSpace):
     Args:
         outputs: Sequence of str. Ids of the trained labels, in order.
         columns: Mapping from str to int. Outputs by normalized term of the trained labels.
-        missing: str. `"drop"` leaves out labels that the softmax was not trained on; anything else raises an error.
+        missing: str. What to do about labels that the softmax was not trained on: a key of
+            `devise_tf.choices.MISSING_LABELS`.
     """
 
     outputs: Sequence[str]
     columns: Mapping[str, int]
-    missing: str = "drop"
+    missing: str = MISSING_LABELS_OF_ANSWERS
 
     @classmethod
-    def of(cls, trained: LabelSet, missing: str = "drop") -> "OutputSpace":
+    def of(cls, trained: LabelSet, missing: str = MISSING_LABELS_OF_ANSWERS) -> "OutputSpace":
         """The outputs of a softmax over labels; a term of several labels is the output of the first."""
         columns: dict[str, int] = {}
         for column, terms in enumerate(trained.normalized_terms()):
@@ -58,7 +60,7 @@ class OutputSpace(LabelSpace):
 
         columns = [column(*pair) for pair in zip(labels.ids, labels.normalized_terms(), strict=True)]
         unknown = [label for label, column in zip(labels.ids, columns, strict=True) if column is None]
-        if unknown and self.missing != "drop":
+        if unknown and not MISSING_LABELS[self.missing].leaves_out:
             raise ValueError(
                 f"{len(unknown)} of {len(labels)} labels are not among those that the softmax was trained on, and it "
                 f"knows no others. Received: {unknown[:20]}"

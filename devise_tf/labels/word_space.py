@@ -35,9 +35,8 @@ class WordSpace(LabelSpace):
             the last of them is added, which says what kind of thing it is; or `"random"`, the same as `"first"` for
             models whose training draws one of the terms at every step.
         profile: SimilarityProfile or None. Turns vectors into profiles of similarities.
-        missing: str. What to do about labels none of whose terms has a vector: `"compose"` composes them, and raises
-            an error if that cannot be done; `"drop"` composes, too, and leaves out what cannot be composed; `"stop"`
-            composes nothing and raises an error.
+        missing: str. What to do about labels none of whose terms has a vector: a key of
+            `devise_tf.choices.MISSING_LABELS`.
 
     Raises:
         ValueError: An argument is not one of its choices. By `table`: labels are left without a vector, they are named
@@ -59,7 +58,7 @@ class WordSpace(LabelSpace):
     def __post_init__(self) -> None:
         for name, choices in (("missing", MISSING_LABELS), ("label_terms", LABEL_TERMS)):
             if getattr(self, name) not in choices:
-                raise ValueError(f"`{name}` must be one of {choices}. Received: {name}={getattr(self, name)!r}")
+                raise ValueError(f"`{name}` must be one of {tuple(choices)}. Received: {name}={getattr(self, name)!r}")
 
     @cached_property
     def index(self) -> dict[str, int]:
@@ -94,14 +93,14 @@ class WordSpace(LabelSpace):
             padded[: len(row)] = row
         return result
 
-    def requestable_terms(self, names: Collection[str], others: int) -> tuple[list[str], np.ndarray]:
+    def requestable_terms(self, names: Collection[str], max_others: int) -> tuple[list[str], np.ndarray]:
         # A term that no text can become, such as one in capitals, would never be looked up.
         rows = []
         for term, row in self.index.items():
             wanted = term in names
-            if (wanted or others > 0) and "_".join(tokenize(term)) == term:
+            if (wanted or max_others > 0) and "_".join(tokenize(term)) == term:
                 rows.append(row)
-                others -= not wanted
+                max_others -= not wanted
         return [self.terms[row] for row in rows], self.vectors[rows]
 
     def facts(self) -> Mapping[str, object]:
@@ -113,24 +112,27 @@ class WordSpace(LabelSpace):
 
     def _rows(self, labels: LabelSet, names: Sequence[Sequence[str]]) -> list[list[int]]:
         """Of each label the rows of the first term with a vector, or of the words that it is composed of."""
+        choice = MISSING_LABELS[self.missing]
         rows = [term_rows(terms, self.index) for terms in names]
-        if self.missing == "stop":
+        if not choice.composes:
             rows = [row if len(row) == 1 else [] for row in rows]
         missing = [label for label, row in zip(labels.ids, rows, strict=True) if not row]
-        if missing and self.missing != "drop":
+        if missing and not choice.leaves_out:
             raise ValueError(self._without_vector(labels, missing))
         return rows
 
     def _without_vector(self, labels: LabelSet, missing: Sequence[str]) -> str:
         listed = ", ".join(f"{label} ({labels.terms[labels.index[label]][0]})" for label in missing[:20])
-        choices = (
-            "choose 'drop' to leave them out"
-            if self.missing == "compose"
-            else "choose 'compose' to take the mean of their words, or 'drop' to leave out what cannot be composed"
+        composes, leaves_out, _ = MISSING_LABELS[self.missing]
+        others = " or ".join(
+            f"{name!r} ({choice.help})"
+            for name, choice in MISSING_LABELS.items()
+            if name != self.missing and choice.composes >= composes and choice.leaves_out >= leaves_out
         )
         return (
             f"{len(missing)} of {len(labels)} labels have no vector: {listed}{', …' if len(missing) > 20 else ''}. "
-            f"Train on text that has these terms, or {choices} (--missing_labels). Received: missing={self.missing!r}"
+            f"Train on text that has these terms, or set --missing_labels to {others}. "
+            f"Received: missing={self.missing!r}"
         )
 
     def _table(self, labels: LabelSet, answers: str) -> LabelTable:

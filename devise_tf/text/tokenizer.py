@@ -5,10 +5,14 @@ import re
 
 import numpy as np
 
-# What words are made of, `\w` without the underscore, is exactly the Unicode categories L and N. All else separates
-# words, and line ends stay, for blocks of lines.
+# What separates words, for Python, for TensorFlow's graphs and for ASCII bytes. Whoever changes it raises `VERSION` in
+# encoded_corpus.py, so that encoded text is encoded again; vectors that were trained before keep their terms.
+# What words are made of, `\w` without the underscore, is exactly the Unicode categories L and N. Line ends stay, for
+# blocks of lines.
 _SEPARATORS = re.compile(r"(?:[^\w\n]|_)+")
-# The same for ASCII, four times as fast. Bytes of other characters, which are dealt with before, stay.
+SEPARATORS_RE2 = r"[^\p{L}\p{N}]+"
+# Of ASCII, four times as fast: letters in lower case, digits and line ends as they are, a space for all else. Bytes of
+# other characters stay: they are dealt with before.
 _ASCII = bytes(
     code if code >= 128 or code == ord("\n") else ord(chr(code).lower()) if chr(code).isalnum() else ord(" ")
     for code in range(256)
@@ -26,15 +30,8 @@ def tokenize(text: str) -> list[str]:
     text is not normalized, and "é" written as "e" and a combining accent ends the word after the "e". Scripts
     written without spaces, such as Chinese, give one word a run.
 
-    TensorFlow's core operations give the same words inside a graph:
-
-    ```python
-    text = tf.strings.lower(text, encoding="utf-8")
-    words = tf.strings.split(tf.strings.regex_replace(text, r"[^\p{L}\p{N}]+", " "))
-    ```
-
-    The two differ only for letters that one of their Unicode tables does not know yet (added in 2021 or later), for
-    lone surrogates, which have no UTF-8 form, and for NUL, where TensorFlow ends the text.
+    `devise_tf.export.label_graph.split_label_text` gives the same words inside a graph, but for letters that one of the
+    two Unicode tables does not know yet (added in 2021 or later), and for lone surrogates, which have no UTF-8 form.
 
     Args:
         text: String. Any text, of any length. It is fastest if it is all ASCII.

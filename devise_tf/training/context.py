@@ -82,7 +82,7 @@ class RunContext:
         self.wait_for_chief()
 
     def wait_for_chief(self) -> None:
-        """A barrier: workers go on only when the chief has written what they will read."""
+        """A barrier that every worker must reach, the chief after writing: then all can read what it wrote."""
         if self.strategy.cluster_resolver is not None and self.strategy.num_replicas_in_sync > 1:
             ones = self.strategy.run(
                 tf.function(lambda: tf.distribute.get_replica_context().all_reduce("SUM", tf.constant(1.0)))

@@ -24,7 +24,7 @@ class Stepper(Protocol):
         """Takes the steps `start` to `stop - 1` and returns their metrics."""
 
     def store(self, step: int) -> None:
-        """Gives the variables, the optimizer's too, the values that they have before `step`."""
+        """Writes the trained values into the variables, the optimizer's too, as they are before `step`."""
 
 
 @dataclasses.dataclass

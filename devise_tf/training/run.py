@@ -53,16 +53,16 @@ class Run(RunContext):
     def _has_phase(self, phase: str) -> bool:
         return self.config.phase in ("all", phase)
 
-    def all(self, command: str = "") -> str:
+    def execute(self, command: str = "") -> str:
         """Runs the phases that the config asks for, and the report where all are done; returns the tables."""
         try:
-            return self._all(command)
+            return self._execute(command)
         except tf.errors.OpError:
             # What the input pipeline's Python raised comes back as a TensorFlow error, between tracebacks.
             self.check_images()
             raise
 
-    def _all(self, command: str) -> str:
+    def _execute(self, command: str) -> str:
         if self._has_phase(SKIP_GRAM):
             make_term_vectors(self, self.inputs)
         if self._has_phase(DEVISE):
@@ -115,4 +115,4 @@ def train(
     Returns:
         String. The tables of results; empty where the run is not finished.
     """
-    return Run(config, strategy, callbacks).all(command)
+    return Run(config, strategy, callbacks).execute(command)

@@ -9,10 +9,16 @@ import tensorflow as tf
 from tensorflow.core.framework import types_pb2
 from tensorflow.core.protobuf import config_pb2, meta_graph_pb2
 
-from devise_tf.export.server.request_error import from_tensorflow, invalid
+from devise_tf.export.server.request_error import RequestError, from_tensorflow, invalid
 from devise_tf.export.server.tensors import NUMPY_TYPES, dtype_name
 
 _MAX_CALLABLES = 64
+# What each of TF Serving's interfaces says of a signature that a model lacks.
+_NO_SIGNATURE = {
+    "predict": ("FAILED_PRECONDITION", 'Serving signature key "{}" not found.'),
+    "classify": ("INVALID_ARGUMENT", "No signature was found with the name: {}"),
+    "rest": ("INVALID_ARGUMENT", 'Serving signature name: "{}" not found in signature def'),
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -68,6 +74,17 @@ class LoadedVersion:
             for name, stored in self.signature_defs.items()
             if all(output.dtype != types_pb2.DT_INVALID for output in stored.outputs.values())
         }
+
+    def signature(self, name: str, interface: str) -> Signature:
+        """The signature of a name.
+
+        Raises:
+            RequestError: There is none; as TF Serving's `interface`, `"predict"`, `"classify"` or `"rest"`, says it.
+        """
+        if name not in self.signatures:
+            code, message = _NO_SIGNATURE[interface]
+            raise RequestError(code, message.format(name))
+        return self.signatures[name]
 
     def run(
         self, signature: Signature, inputs: Mapping[str, np.ndarray], outputs: Sequence[str] = ()

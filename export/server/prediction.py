@@ -36,9 +36,7 @@ def predict(version: LoadedVersion, request: predict_pb2.PredictRequest, max_byt
             INVALID_ARGUMENT for inputs that do not fit it and outputs that it does not have.
     """
     name = request.model_spec.signature_name or DEFAULT_SIGNATURE
-    signature = version.signatures.get(name)
-    if signature is None:
-        raise RequestError("FAILED_PRECONDITION", f'Serving signature key "{name}" not found.')
+    signature = version.signature(name, "predict")
     check_input_names(signature, request.inputs.keys())
     inputs = {name: to_array(name, tensor, max_bytes) for name, tensor in request.inputs.items()}
     _check_outputs(signature, request.output_filter)
@@ -85,9 +83,7 @@ def run_classify(version: LoadedVersion, name: str, examples: Sequence[bytes]) -
         RequestError: INVALID_ARGUMENT or FAILED_PRECONDITION: there are no examples, or the signature is none that
             takes them: one with the input `inputs`, string [N], and the outputs `classes` and `scores`.
     """
-    signature = version.signatures.get(name)
-    if signature is None:
-        raise invalid(f"No signature was found with the name: {name}")
+    signature = version.signature(name, "classify")
     if signature.inputs.keys() != _CLASSIFY.inputs.keys():
         raise RequestError("FAILED_PRECONDITION", f"No classification inputs found in SignatureDef: {name}")
     if not signature.outputs.keys() >= _CLASSIFY.outputs.keys():

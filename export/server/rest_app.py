@@ -18,7 +18,6 @@ from aiohttp import web
 
 from devise_tf.export.server.json_answers import classify_answer, predict_answer
 from devise_tf.export.server.json_requests import classify_examples, parse_json, predict_inputs
-from devise_tf.export.server.loaded_version import LoadedVersion, Signature
 from devise_tf.export.server.model_messages import metadata_json, model_metadata, model_status, to_json
 from devise_tf.export.server.model_versions import ModelVersions
 from devise_tf.export.server.prediction import run_classify
@@ -135,19 +134,13 @@ class RestApp:
                 if method == "classify":
                     examples = classify_examples(document)
                 else:
-                    dtypes = {alias: tensor.dtype for alias, tensor in _signature(version, name).inputs.items()}
+                    signature = version.signature(name, "rest")
+                    dtypes = {alias: tensor.dtype for alias, tensor in signature.inputs.items()}
                     inputs, by_rows = predict_inputs(document, dtypes)
                 del document, body
             if method == "classify":
                 return classify_answer(*run_classify(version, name, examples))
-            return predict_answer(version.run(_signature(version, name), inputs), by_rows)
-
-
-def _signature(version: LoadedVersion, name: str) -> Signature:
-    signature = version.signatures.get(name)
-    if signature is None:
-        raise invalid(f'Serving signature name: "{name}" not found in signature def')
-    return signature
+            return predict_answer(version.run(signature, inputs), by_rows)
 
 
 def _model(match: re.Match) -> Model:

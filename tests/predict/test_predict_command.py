@@ -67,7 +67,7 @@ def test_help_teaches_and_needs_no_tensorflow(tmp_path):
         (["a.jpg", "--candidates=wordnet:."], "No file `data.noun` of WordNet 3.0 in "),
         (["a.jpg", "--candidates=wordnet:bad"], "bad/data.noun, line 1: expected a synset"),
         (["a.jpg", "--labels_file=none.txt"], "`labels_file` must name a file that is there: correct the path."),
-        (["a.jpg", "--labels=okapi,yeti"], "None of these labels is known: none has a vector, nor a vector for each of its words"),
+        (["a.jpg", "--labels=okapi,yeti"], "None of these labels is known: none has a vector, nor a"),
         (["a.jpg", "--model=l2"], "`model` must be one of ['softmax', 'devise', 'conse']"),
         (["a.jpg", "--model=softmax", "--labels=zebra"], "None of these labels is known: the softmax has the 4"),
     ],

@@ -62,7 +62,7 @@ def choose_penalty(measurement: Measurement, model: str) -> float:
     grid = np.unique(np.concatenate([penalties for penalties, _, _ in curves]))
     harmonic = np.mean([harmonic_mean(*_at(curve, grid)) for curve in curves], axis=0)
     best = np.flatnonzero(harmonic == harmonic.max())
-    # In the middle between this and the next margin, where small differences change nothing.
+    # In the middle between this and the next lead, where small differences change nothing.
     middle = best[len(best) // 2]
     return float((grid[middle] + grid[min(middle + 1, len(grid) - 1)]) / 2)
 
@@ -70,8 +70,8 @@ def choose_penalty(measurement: Measurement, model: str) -> float:
 def generalized_curve(measurement: Measurement, model: str, points: int = 201) -> tuple[np.ndarray, np.ndarray]:
     """Per-class accuracies on seen and on unseen labels as the penalty rises, float [points] each, of all seeds."""
     curves = list(_curves(measurement, model))
-    margins = np.concatenate([penalties for penalties, _, _ in curves])
-    grid = np.quantile(margins, np.linspace(0, 1, points - 2)) if len(margins) else np.zeros(points - 2)
+    leads = np.concatenate([penalties for penalties, _, _ in curves])
+    grid = np.quantile(leads, np.linspace(0, 1, points - 2)) if len(leads) else np.zeros(points - 2)
     grid = np.concatenate([[-np.inf], grid, [np.inf]])
     seen, unseen = np.mean([_at(curve, grid) for curve in curves], axis=0)
     return seen, unseen
@@ -127,9 +127,9 @@ def _drawn(measurement: Measurement, models: Sequence[tuple[str, float]], seed: 
 
 def _right(kind: str, outcomes: GeneralizedOutcomes, penalty: float) -> np.ndarray:
     """Whether the true label is the first answer. Among equal scores the unseen one is: it stands first."""
-    # In double precision, as in `_curves`: the middle between two margins may be no number of single precision.
-    margin = outcomes.margin.astype(np.float64)
-    wins = margin > penalty if kind == "seen" else margin <= penalty
+    # In double precision, as in `_curves`: the middle between two leads may be no number of single precision.
+    lead = outcomes.seen_lead.astype(np.float64)
+    wins = lead > penalty if kind == "seen" else lead <= penalty
     return outcomes.right & wins
 
 
@@ -141,17 +141,18 @@ def _curves(measurement: Measurement, model: str) -> Iterator[_Curve]:
         for outcomes, labels in zip(both, (measurement.labels["seen"], measurement.labels["unseen"]), strict=True):
             counts = np.bincount(labels)
             weights = outcomes.right / counts[labels] / np.count_nonzero(counts)
-            order = np.argsort(outcomes.margin, kind="stable")
-            steps.append((outcomes.margin[order].astype(np.float64), np.concatenate([[0], np.cumsum(weights[order])])))
-        margins = np.concatenate([margin for margin, _ in steps])
-        yield np.unique(margins[np.isfinite(margins)]), steps[0], steps[1]
+            order = np.argsort(outcomes.seen_lead, kind="stable")
+            leads = outcomes.seen_lead[order].astype(np.float64)
+            steps.append((leads, np.concatenate([[0], np.cumsum(weights[order])])))
+        leads = np.concatenate([lead for lead, _ in steps])
+        yield np.unique(leads[np.isfinite(leads)]), steps[0], steps[1]
 
 
 def _at(curve: _Curve, penalties: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Per-class accuracies on seen and unseen labels at penalties."""
-    _, (seen_margins, seen), (unseen_margins, unseen) = curve
-    above = seen[-1] - seen[np.searchsorted(seen_margins, penalties, side="right")]
-    return above, unseen[np.searchsorted(unseen_margins, penalties, side="right")]
+    _, (seen_leads, seen), (unseen_leads, unseen) = curve
+    above = seen[-1] - seen[np.searchsorted(seen_leads, penalties, side="right")]
+    return above, unseen[np.searchsorted(unseen_leads, penalties, side="right")]
 
 
 def _area(penalties: np.ndarray, seen_steps: _Steps, unseen_steps: _Steps) -> float:

@@ -13,7 +13,7 @@ class Format:
     """How figures are printed.
 
     Attributes:
-        scale: float. What a figure is printed as a multiple of: 100 for per cent.
+        scale: float. What a figure is multiplied by before it is printed: 100 for per cent.
         digits: int. Digits behind the point.
         unit: str. What stands behind the name in the head of a column.
     """
@@ -32,7 +32,7 @@ SHARE = Format(1, 3)
 
 @dataclasses.dataclass(frozen=True)
 class Metric:
-    """A figure that is taken of the first `k` answers.
+    """A figure that is taken of the first `k` answers, and called NAME@k. Ranks beyond the largest `k` are not known.
 
     Attributes:
         name: str. `"hit"` where the figure at 5 is `"hit@5"`.

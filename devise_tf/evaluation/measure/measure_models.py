@@ -229,10 +229,10 @@ class _Group:
     ) -> tuple[np.ndarray, np.ndarray]:
         # A model that cannot answer labels of a kind has them at minus infinity; one that answers nothing, both.
         with np.errstate(invalid="ignore"):
-            margin = np.nan_to_num(seen_score - unseen_score, nan=0.0, posinf=np.inf, neginf=-np.inf)
+            lead = np.nan_to_num(seen_score - unseen_score, nan=0.0, posinf=np.inf, neginf=-np.inf)
         best, score = (seen, seen_score) if self.kind == "seen" else (unseen, unseen_score)
         true = self.positions["unseen+seen"][labels]
-        return margin.astype(np.float32), (best == true) & np.isfinite(score)
+        return lead.astype(np.float32), (best == true) & np.isfinite(score)
 
     def _answers(
         self, number: int, name: str, labels: np.ndarray, _: np.ndarray, entries: np.ndarray

@@ -71,12 +71,12 @@ class GeneralizedOutcomes:
     """What one model answered over all candidates, for images of seen or of unseen labels, a row an image.
 
     Attributes:
-        margin: float32 array, shape `[n]`. The best seen candidate's score less the best unseen one's. A penalty below
-            it on seen candidates leaves the seen one first; otherwise the unseen one is.
+        seen_lead: float32 array, shape `[n]`. The best seen candidate's score less the best unseen one's. A penalty
+            below it on seen candidates leaves the seen one first; otherwise the unseen one is.
         right: bool array, shape `[n]`. Whether the true label is the best of its kind, the seen or the unseen.
     """
 
-    margin: np.ndarray
+    seen_lead: np.ndarray
     right: np.ndarray
 
 

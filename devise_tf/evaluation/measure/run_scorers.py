@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from devise_tf.choices import MISSING_LABELS_OF_ANSWERS
 from devise_tf.evaluation.measure.measurement import Scorer
 from devise_tf.labels import LabelSet
 from devise_tf.model_dir import Entry
@@ -17,7 +18,6 @@ def run_scorers(
     labels: LabelSet,
     conse_tops: Sequence[int | None] = (10,),
     answers: str = "auto",
-    missing: str = "drop",
     only: Sequence[str] | None = None,
 ) -> list[Scorer]:
     """The models of a run, or a preset, that evaluation compares.
@@ -29,7 +29,6 @@ def run_scorers(
             The first is `"conse"`, the others `"conse_1"`, `"conse_all"` and the like.
         answers: str. `"terms"` answers by the labels' terms (paper, appendix A.2), `"labels"` by the label vectors;
             `"auto"` by terms where a model's label vectors are those of single terms.
-        missing: str. What to do about labels without a vector, see `WordSpace`.
         only: Sequence of str or None. Names of the models to take; all by default.
 
     Returns:
@@ -43,23 +42,24 @@ def run_scorers(
     if only is not None and (missing_models := set(only) - {row for row, _ in rows}):
         known = sorted({row for row, _ in run.compared()})
         raise ValueError(
-            f"{run.directory} has no model {sorted(missing_models)}: choose among {known}. Received: models={list(only)}"
+            f"{run.directory} has no model {sorted(missing_models)}: choose among {known}. "
+            f"Received: models={list(only)}"
         )
     models = [run.model(name) for _, name in rows]
     scorers = []
     for (row, _), model, (network, head) in zip(rows, models, shared_parts(models), strict=True):
-        table = model.open_space(labels, missing).by_id().table(labels, answers, some_known=False)
-        _check_vectors(run, model, labels, missing)
+        table = model.open_space(labels, MISSING_LABELS_OF_ANSWERS).by_id().table(labels, answers, some_known=False)
+        _check_vectors(run, model, labels)
         scorers.append(Scorer(row, network, head, table.select))
     return scorers
 
 
-def _check_vectors(run: ModelSource, model: LabelModel, labels: LabelSet, missing: str) -> None:
+def _check_vectors(run: ModelSource, model: LabelModel, labels: LabelSet) -> None:
     """Compares the vectors of trained labels with those that the model was trained with."""
     if not isinstance(model.network, DeViSE):
         return
     seen = labels.select([label for label in run.seen if label in labels])
-    trained = model.open_space(labels, missing).table(seen).values
+    trained = model.open_space(labels, MISSING_LABELS_OF_ANSWERS).table(seen).values
     expected = np.asarray(model.network.label_vectors)
     if trained.shape != expected.shape or not np.allclose(trained, expected, atol=1e-4):
         raise ValueError(

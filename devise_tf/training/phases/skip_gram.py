@@ -115,7 +115,7 @@ def skip_gram_phase(
 def make_term_vectors(run: RunContext, inputs: Inputs) -> None:
     """Makes the run's term vectors: trains them, or takes over those of a file."""
     if run.config.vectors:
-        # No worker may ask whether the file exists: the chief could be faster, and wait for it in vain.
+        # All workers go to the barrier: one that saw a faster chief's file and went on would leave it waiting there.
         if run.chief and not run.model_dir.has(Entry.VECTORS):
             _take_over(inputs.vectors, run.model_dir.path(Entry.VECTORS))
         run.wait_for_chief()

@@ -72,7 +72,7 @@ def test_generalized_outcomes_against_every_penalty(measured):
                 label, query = world.label_ids[world.labels[image]], world.queries[image]
                 # Scores are whole numbers: these are all penalties that differ in what they do, a seventh an image.
                 for penalty in (-200.0, *np.arange(-40, 40.5, 0.5), 200.0)[row % 7 :: 7]:
-                    wins = outcome.margin[row] > penalty if kind == "seen" else outcome.margin[row] <= penalty
+                    wins = outcome.seen_lead[row] > penalty if kind == "seen" else outcome.seen_lead[row] <= penalty
                     expected = answer_with_penalty(world, model, query, penalty) == label
                     assert (outcome.right[row] and wins) == expected, (model, kind, image, penalty)
 

@@ -63,7 +63,7 @@ def test_split_shares_the_images_out_with_all_their_rows(seed):
                     np.testing.assert_array_equal(getattr(result, field.name), expected_rows)
             if name in part.generalized:
                 (result,), (expected,) = part.generalized[name]["devise"], whole.generalized[name]["devise"]
-                assert result.margin.tolist() == part.images[name].tolist()
+                assert result.seen_lead.tolist() == part.images[name].tolist()
                 assert result.right.tolist() == expected.right[rows].tolist()
     # The zero-shot settings are about the same images.
     assert parts[0].images["unseen"].tolist() == parts[0].images["unseen+seen"].tolist()

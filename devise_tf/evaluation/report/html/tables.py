@@ -3,7 +3,7 @@
 import itertools
 from collections.abc import Mapping, Sequence
 
-from devise_tf.evaluation.figures.metrics import PERCENT, SHARE, Format, MetricAtK, columns, format_of
+from devise_tf.evaluation.figures.metrics import METRICS, PERCENT, SHARE, Format, MetricAtK, columns, format_of
 from devise_tf.evaluation.report.html.looks import Looks
 from devise_tf.evaluation.report.html.text import escape, figure, interval_of, known, number, plural, signed
 from devise_tf.evaluation.report.models import SETTINGS, in_order
@@ -175,9 +175,14 @@ def differences_section(report: Mapping, looks: Looks) -> str:
         '<table class="figures differences"><thead><tr>'
         + "".join(f'<th scope="col">{name}</th>' for name in heads)
         + f"</tr></thead>{''.join(bodies)}</table></div>"
-        '<p class="hint">Paired: both models answer for the same images. Percentage points, and shares for hp@k. '
+        f'<p class="hint">Paired: both models answer for the same images. Percentage points{_shares()}. '
         "Bold: the interval does not hold zero. The pictures of a setting have one scale.</p>"
     )
+
+
+def _shares() -> str:
+    names = [f"{metric.name}@k" for metric in METRICS.values() if metric.format is SHARE]
+    return f", and shares for {', '.join(names)}" if names else ""
 
 
 def _difference(row: Mapping, reach: float, looks: Looks) -> str:
