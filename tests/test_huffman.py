@@ -86,10 +86,10 @@ def test_a_node_stands_for_one_prefix_and_numbers_rise_toward_the_root(counts):
     for nodes, codes in paths_of(tree):
         assert nodes[0] == len(counts) - 2
         assert nodes == sorted(nodes, reverse=True)
-        for place, node in enumerate(nodes):
-            prefixes.setdefault(node, set()).add(tuple(codes[:place]))
+        for position, node in enumerate(nodes):
+            prefixes.setdefault(node, set()).add(tuple(codes[:position]))
     assert sorted(prefixes) == list(range(len(counts) - 1))
-    assert all(len(found) == 1 for found in prefixes.values())
+    assert all(len(result) == 1 for result in prefixes.values())
 
 
 def test_paths_are_word2vecs_where_no_counts_tie():

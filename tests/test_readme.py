@@ -44,8 +44,8 @@ def flags_of(module):
     """The flags that one of the package's other commands defines."""
     inside = module.removeprefix("devise_tf.").replace(".", "/")
     # `export/` and `models/` lie beside `devise_tf/`.
-    places = (f"{inside}/__main__.py", f"{inside}.py", f"devise_tf/{inside}.py", f"devise_tf/{inside}/__main__.py")
-    path = next(ROOT / place for place in places if (ROOT / place).is_file())
+    paths = (f"{inside}/__main__.py", f"{inside}.py", f"devise_tf/{inside}.py", f"devise_tf/{inside}/__main__.py")
+    path = next(ROOT / path for path in paths if (ROOT / path).is_file())
     source = path.read_text(encoding="utf-8")
     return set(re.findall(r"(?:define\.\w+\(|add_argument\()\s*\"(?:--)?([a-z0-9_]+)\"", source))
 

@@ -159,9 +159,9 @@ def main(_: list[str], options: flags.FlagValues) -> None:
         models |= {name: load_converted(path, options.threads) for name, path in paths.items()}
         sizes = {_SAVED_MODEL: _directory_bytes(version)}
         sizes |= {name: os.path.getsize(path) for name, path in paths.items()}
-        places = np.array([answered.index(label) for label in val.label_ids])
+        positions = np.array([answered.index(label) for label in val.label_ids])
         batches = sample_pixels(val, options.limit, version)
-        batches = [(pixels, places[labels]) for pixels, labels in batches]
+        batches = [(pixels, positions[labels]) for pixels, labels in batches]
         results = measure(models, batches, label_matrix(loaded))
         images = [image for pixels, _ in batches for image in pixels]
         times = milliseconds(models, images[: options.timed], options.rounds)

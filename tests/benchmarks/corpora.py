@@ -190,8 +190,8 @@ def cut_lines(ids: np.ndarray, longest: int = LONGEST_LINE) -> np.ndarray:
     """
     ends = np.flatnonzero(ids < 0)
     starts = np.concatenate([[0], ends[:-1] + 1])
-    places = np.arange(len(ids)) - np.repeat(starts, ends - starts + 1)
-    return np.insert(ids, np.flatnonzero((places > 0) & (places % longest == 0) & (ids >= 0)), np.int32(-1))
+    positions = np.arange(len(ids)) - np.repeat(starts, ends - starts + 1)
+    return np.insert(ids, np.flatnonzero((positions > 0) & (positions % longest == 0) & (ids >= 0)), np.int32(-1))
 
 
 def _key(*values: object) -> str:

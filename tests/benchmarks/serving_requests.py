@@ -201,11 +201,11 @@ def damaged(chance: random.Random, body: bytes) -> bytes:
     """A copy with something wrong, by chance: bytes changed, cut off, repeated, removed, or numbers made large."""
     data = bytearray(body)
     for _ in range(chance.choice((1, 1, 1, 2, 20))):
-        place = chance.randrange(len(data)) if data else 0
-        head = min(place, chance.choice((len(data), 64)))  # what stands in front matters most
+        position = chance.randrange(len(data)) if data else 0
+        head = min(position, chance.choice((len(data), 64)))  # what stands in front matters most
         kind = chance.choice((0, 1, 1, 1, 2, 3, 4, 5))
         if kind == 0:
-            del data[place:]
+            del data[position:]
         elif kind == 1:
             data[head : head + 1] = bytes([chance.randrange(256)])
         elif kind == 2:
@@ -213,9 +213,9 @@ def damaged(chance: random.Random, body: bytes) -> bytes:
                 (b"\xff\xff\xff\xff", b"\0\0\0\0", b"\x7f\xff\xff\xff", b"\x80\0\0\0")
             )
         elif kind == 3:
-            data[place:place] = data[place : place + chance.randrange(1, 200)]
+            data[position:position] = data[position : position + chance.randrange(1, 200)]
         elif kind == 4:
-            del data[place : place + chance.randrange(1, 50)]
+            del data[position : position + chance.randrange(1, 50)]
         else:
             data[head : head + 1] = chance.choice((b"[", b"{", b'"', b"]", b"9" * 400, b"-", b"\0", b"\xc3", b"null"))
     return bytes(data)

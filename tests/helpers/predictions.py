@@ -41,7 +41,7 @@ def ranked(scores, labels, ids, k):
     return [[Answer(labels[i], row[i], ids[i]) for i in np.argsort(-row, kind="stable")[:k]] for row in scores]
 
 
-def assert_answers(found, expected, atol=1e-5):
-    assert [[(a.label, a.id) for a in row] for row in found] == [[(a.label, a.id) for a in row] for row in expected]
-    for row, wanted in zip(found, expected, strict=True):
+def assert_answers(result, expected, atol=1e-5):
+    assert [[(a.label, a.id) for a in row] for row in result] == [[(a.label, a.id) for a in row] for row in expected]
+    for row, wanted in zip(result, expected, strict=True):
         np.testing.assert_allclose([a.score for a in row], [a.score for a in wanted], atol=atol)

@@ -8,9 +8,9 @@ from devise_tf.text.skip_gram_blocks import keep_probabilities
 WORD = 2**64 - 1
 
 
-def splitmix(key, place):
+def splitmix(key, position):
     """Output number `place` of SplitMix64 from the state `key`, in Python's integers."""
-    x = (key + 0x9E3779B97F4A7C15 * place) & WORD
+    x = (key + 0x9E3779B97F4A7C15 * position) & WORD
     x = ((x ^ (x >> 30)) * 0xBF58476D1CE4E5B9) & WORD
     x = ((x ^ (x >> 27)) * 0x94D049BB133111EB) & WORD
     return x ^ (x >> 31)
@@ -40,11 +40,11 @@ def kept_terms(blocks, epoch, seed):
     key = splitmix(splitmix(splitmix(0, seed), epoch), 1)
     keep = keep_probabilities(blocks.counts, blocks.sample).astype(np.float32)
     kept, sentence = [], 0
-    for place, term in enumerate(blocks.ids.tolist()):
+    for position, term in enumerate(blocks.ids.tolist()):
         if term < 0:
             sentence += 1
-        elif (splitmix(key, place) >> 40) / 2**24 < keep[term]:
-            kept.append((place, term, sentence))
+        elif (splitmix(key, position) >> 40) / 2**24 < keep[term]:
+            kept.append((position, term, sentence))
     return kept
 
 
@@ -52,14 +52,14 @@ def blocks_of_places(blocks, chunks, epochs, seed=0):
     """The blocks of some chunks, in order: for each the chunk's place in `chunks`, the kept terms, and as places among
     them the centres and word2vec's pairs of context and centre.
     """
-    found, memo = [], {}
+    result, memo = [], {}
     for number, (chunk, epoch) in enumerate(zip(chunks, epochs, strict=True)):
         if epoch not in memo:
             memo[epoch] = kept_terms(blocks, epoch, seed)
         kept = memo[epoch]
         key = splitmix(splitmix(splitmix(0, seed), epoch), 2)
         start, stop = chunk * blocks.chunk_size, (chunk + 1) * blocks.chunk_size
-        centres = [i for i, (place, _, _) in enumerate(kept) if start <= place < stop]
+        centres = [i for i, (position, _, _) in enumerate(kept) if start <= position < stop]
         # As few blocks as the size allows, and as even as they can be: of the same size, but the last.
         count = -(-len(centres) // blocks.block_size)
         size = next((size for size in range(1, len(centres) + 1) if size * count >= len(centres)), 1)
@@ -70,11 +70,11 @@ def blocks_of_places(blocks, chunks, epochs, seed=0):
                 for a in range(-reach, reach + 1):
                     if a == 0 or not 0 <= i + a < len(kept):
                         continue
-                    place, _, sentence = kept[i + a]
-                    if sentence == kept[i][2] and start - blocks.halo <= place < stop + blocks.halo:
+                    position, _, sentence = kept[i + a]
+                    if sentence == kept[i][2] and start - blocks.halo <= position < stop + blocks.halo:
                         pairs.append((i + a, i))
-            found.append((number, kept, block, pairs))
-    return found
+            result.append((number, kept, block, pairs))
+    return result
 
 
 def blocks_of_pairs(blocks, chunks, epochs, seed=0):

@@ -38,12 +38,12 @@ def expected():
 
 @pytest.mark.parametrize("missing", ["compose", "drop"])
 def test_whole_and_composed_labels(missing):
-    found = WordSpace(TERMS, VECTORS, missing=missing).table(LABELS)
-    assert found.ids == ["n5", "n1", "n4", "n2", "n3"]
-    assert found.composed == ["n5", "n4"] and list(found.unknown) == []
-    assert found.values.dtype == np.float32
-    np.testing.assert_allclose(found.values, [expected()[label] for label in found.ids], rtol=1e-5)
-    np.testing.assert_allclose(np.linalg.norm(found.values, axis=1), np.ones(5), rtol=1e-6)
+    result = WordSpace(TERMS, VECTORS, missing=missing).table(LABELS)
+    assert result.ids == ["n5", "n1", "n4", "n2", "n3"]
+    assert result.composed == ["n5", "n4"] and list(result.unknown) == []
+    assert result.values.dtype == np.float32
+    np.testing.assert_allclose(result.values, [expected()[label] for label in result.ids], rtol=1e-5)
+    np.testing.assert_allclose(np.linalg.norm(result.values, axis=1), np.ones(5), rtol=1e-6)
 
 
 def test_rows_reproduce_the_vectors():
@@ -58,22 +58,22 @@ def test_rows_reproduce_the_vectors():
 
 def test_order_follows_the_ids():
     reversed_ids = LABELS.ids[::-1]
-    found = WordSpace(TERMS, VECTORS).table(LABELS.select(reversed_ids))
-    assert found.ids == reversed_ids
-    np.testing.assert_allclose(found.values, [expected()[label] for label in reversed_ids], rtol=1e-5)
+    result = WordSpace(TERMS, VECTORS).table(LABELS.select(reversed_ids))
+    assert result.ids == reversed_ids
+    np.testing.assert_allclose(result.values, [expected()[label] for label in reversed_ids], rtol=1e-5)
 
 
 def test_drop_ignores_labels_that_cannot_be_composed():
     shuffled = MISSING.select(["n9", "n3", "n8", "n5"])
-    found = WordSpace(TERMS, VECTORS, missing="drop").table(shuffled)
-    assert found.ids == ["n3", "n5"] and found.unknown == ["n9", "n8"]
-    assert found.composed == ["n5"]
-    np.testing.assert_allclose(found.values, [expected()["n3"], expected()["n5"]], rtol=1e-5)
+    result = WordSpace(TERMS, VECTORS, missing="drop").table(shuffled)
+    assert result.ids == ["n3", "n5"] and result.unknown == ["n9", "n8"]
+    assert result.composed == ["n5"]
+    np.testing.assert_allclose(result.values, [expected()["n3"], expected()["n5"]], rtol=1e-5)
 
 
 def test_a_repeated_word_counts_twice():
-    found = WordSpace(TERMS, VECTORS).table(LabelSet(["a", "b"], [["fox fox cat"], ["cat"]]))
-    np.testing.assert_allclose(found.values[0], unit(2 * VECTORS[7] + VECTORS[0]), rtol=1e-5)
+    result = WordSpace(TERMS, VECTORS).table(LabelSet(["a", "b"], [["fox fox cat"], ["cat"]]))
+    np.testing.assert_allclose(result.values[0], unit(2 * VECTORS[7] + VECTORS[0]), rtol=1e-5)
 
 
 def test_compose_names_what_cannot_be_composed():
@@ -113,8 +113,8 @@ def test_mean_of_terms_and_profiles():
     v = {term: unit(vector) for term, vector in zip(TERMS, VECTORS, strict=True)}
     labels = LABELS.select(["n1", "n2", "n5"])
     expected = [unit(v["snow_leopard"] + v["cat"]), unit(v["felis"] + v["cat"]), unit(VECTORS[6] + VECTORS[7])]
-    found = WordSpace(TERMS, VECTORS, label_terms="mean").table(labels)
-    np.testing.assert_allclose(found.values, expected, rtol=1e-5)
+    result = WordSpace(TERMS, VECTORS, label_terms="mean").table(labels)
+    np.testing.assert_allclose(result.values, expected, rtol=1e-5)
     # Similarities to two labels, softened.
     space = WordSpace(TERMS, VECTORS, "mean").with_profile(labels.select(["n1", "n2"]), temperature=0.2)
 
@@ -129,7 +129,7 @@ def test_mean_of_terms_and_profiles():
     for row, vector in ((snow_leopard, v["snow_leopard"]), (felis, v["felis"]), (cat, v["cat"])):
         np.testing.assert_allclose(terms.values[row], by_hand(vector), rtol=1e-4)
     np.testing.assert_allclose(terms.values[red_fox], by_hand(unit(VECTORS[6] + VECTORS[7])), rtol=1e-4)
-    np.testing.assert_array_equal(space.profile.references, found.values[:2])
+    np.testing.assert_array_equal(space.profile.references, result.values[:2])
     assert space.profile.temperature == 0.2 and space.dimension == 2
     # The last word of a term of several words counts as much as the term; a term without a last word stays alone.
     heads = WordSpace(TERMS, VECTORS, label_terms="heads").table(labels).values

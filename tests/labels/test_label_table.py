@@ -15,9 +15,9 @@ def best(candidates, queries, k):
     if len(candidates):
         queries = np.asarray(queries, np.float32)
         entries = np.asarray(search_labels(queries, candidates.values, candidates.entries_per_answer * k)[1])
-    answers, places = candidates.answers(entries, k)
-    assert answers.shape == places.shape == (len(queries), k) and answers.dtype == places.dtype == np.int32
-    return answers.tolist(), places.tolist()
+    answers, positions = candidates.answers(entries, k)
+    assert answers.shape == positions.shape == (len(queries), k) and answers.dtype == positions.dtype == np.int32
+    return answers.tolist(), positions.tolist()
 
 
 def expected_by_terms(terms_of, vectors, query, k):
@@ -27,12 +27,12 @@ def expected_by_terms(terms_of, vectors, query, k):
     """
     terms = list(dict.fromkeys(term for terms in terms_of for term in terms))
     nearest = sorted(terms, key=lambda term: -float(vectors[term] @ query))[: 4 * k]
-    found = []
-    for place, term in enumerate(nearest):
+    result = []
+    for position, term in enumerate(nearest):
         for label, its in enumerate(terms_of):
-            if term in its and label not in [one for one, _ in found]:
-                found.append((label, place))
-    return found[:k]
+            if term in its and label not in [one for one, _ in result]:
+                result.append((label, position))
+    return result[:k]
 
 
 @pytest.mark.parametrize("seed", range(40))
@@ -50,11 +50,11 @@ def test_answers_by_terms_follow_appendix_a2(seed):
     assert candidates.entries_per_answer == 4 and len(candidates) == len({t for its in terms_of for t in its})
     queries = rng.integers(-2, 3, (80, 3))
     k = int(rng.integers(1, labels + 1))
-    answers, places = best(candidates, queries, k)
-    for query, answered, at in zip(queries, answers, places, strict=True):
+    answers, positions = best(candidates, queries, k)
+    for query, answered, at in zip(queries, answers, positions, strict=True):
         expected = expected_by_terms(terms_of, vectors, query, k)
         assert answered == [label for label, _ in expected] + [-1] * (k - len(expected))
-        assert at[: len(expected)] == [place for _, place in expected]
+        assert at[: len(expected)] == [position for _, position in expected]
 
 
 @pytest.mark.parametrize("seed", range(20))
@@ -88,9 +88,9 @@ def test_shared_term_answers_both_labels():
     }
     candidates = table_of_terms(["empty", "machine", "bird"], vectors)
     assert candidates.owners.tolist() == [[1, -1], [1, 2]]
-    answers, places = best(candidates, [[1, 0.5], [0.5, 1]], 3)
+    answers, positions = best(candidates, [[1, 0.5], [0.5, 1]], 3)
     assert answers == [[1, 2, -1], [1, 2, -1]]
-    assert [row[:2] for row in places] == [[0, 0], [0, 1]]
+    assert [row[:2] for row in positions] == [[0, 0], [0, 1]]
 
 
 def test_k_answers_look_at_4k_terms():

@@ -9,18 +9,18 @@ def test_formula():
     references, vectors = rng.normal(size=(5, 4)), rng.normal(size=(3, 4))
     references /= np.linalg.norm(references, axis=1, keepdims=True)
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
-    found = SimilarityProfile(references, 0.2)(vectors)
+    result = SimilarityProfile(references, 0.2)(vectors)
     expected = np.array([[np.exp(v @ r / 0.2) for r in references] for v in vectors])
     expected /= np.sqrt((expected**2).sum(axis=1, keepdims=True))
-    assert found.dtype == np.float32
-    np.testing.assert_allclose(found, expected, rtol=1e-5)
+    assert result.dtype == np.float32
+    np.testing.assert_allclose(result, expected, rtol=1e-5)
     np.testing.assert_allclose(SimilarityProfile(references, 0.2)(vectors[0]), expected[0], rtol=1e-5)
 
 
 def test_small_temperatures_point_at_the_nearest_reference():
     references = np.eye(3, dtype="float32")
-    found = SimilarityProfile(references, 1e-4)(np.array([[0.6, 0.8, 0.0]]))
-    np.testing.assert_allclose(found, [[0, 1, 0]], atol=1e-6)
+    result = SimilarityProfile(references, 1e-4)(np.array([[0.6, 0.8, 0.0]]))
+    np.testing.assert_allclose(result, [[0, 1, 0]], atol=1e-6)
 
 
 @pytest.mark.parametrize("references", [np.zeros((0, 3)), np.ones(3), np.full((2, 2), np.nan)])

@@ -115,8 +115,8 @@ def test_encrypted_and_unknown_archives_are_refused(offset, value, tmp_path):
     save_model(build_visual_model("resnet_tiny", 5, 16), str(path))
     content = bytearray(path.read_bytes())
     for magic, flags in ((b"PK\x03\x04", 6), (b"PK\x01\x02", 8)):
-        for found in re.finditer(re.escape(magic), bytes(content)):
-            content[found.start() + flags + (0 if offset == "flags" else 2)] = value
+        for result in re.finditer(re.escape(magic), bytes(content)):
+            content[result.start() + flags + (0 if offset == "flags" else 2)] = value
     path.write_bytes(content)
     assert_refused(str(path), "does not hold weights of `resnet_tiny`")
 

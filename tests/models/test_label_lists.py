@@ -59,9 +59,9 @@ def test_lists_of_labels_within_some_hops_are_complete(name, hops, number):
         reached[one[near[other]]] = True
         reached[other[near[one]]] = True
         near = reached
-    found = set(nodes[near].tolist())
+    result = set(nodes[near].tolist())
     ids = load_ids(FOLDER / "imagenet" / f"{name}.txt")
-    assert ids == [label for label in everything if label in found and label not in trained]
+    assert ids == [label for label in everything if label in result and label not in trained]
     assert len(ids) == number
     assert set(ids) == set(tree.within(trained, hops)) & set(everything) - trained
 

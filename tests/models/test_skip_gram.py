@@ -50,8 +50,8 @@ def oracle(model, tree, contexts, centers):
     nodes = model.hierarchical_softmax.nodes.numpy().astype(float)
     loss, vector_gradient, node_gradient = 0.0, np.zeros_like(vectors), np.zeros_like(nodes)
     for context, center in zip(contexts, centers, strict=True):
-        for place in range(tree.lengths[center]):
-            node, sign = tree.nodes[center, place], 1 - 2 * int(tree.codes[center, place])
+        for position in range(tree.lengths[center]):
+            node, sign = tree.nodes[center, position], 1 - 2 * int(tree.codes[center, position])
             logit = vectors[context] @ nodes[node]
             loss += np.log1p(np.exp(-sign * logit))
             slope = -sign / (1 + np.exp(sign * logit))

@@ -133,7 +133,7 @@ def test_label_vectors_follow_the_recipe_of_the_model(directory, label_terms, pr
     model = network(np.eye(3, 3 if profiles else 4), space_recipe=recipe)
     label_terms, profile = label_recipe(model)
     space = TrainedRun(str(directory)).word_space("devise", LABELS, label_terms=label_terms, profile=profile)
-    found, by_terms = space.table(LABELS), space.table(LABELS, "terms")
+    result, by_terms = space.table(LABELS), space.table(LABELS, "terms")
     v = {term: unit(vector.astype(np.float64)) for term, vector in zip(TERMS, VECTORS, strict=True)}
     of_term = {**v, "snow_cat": unit(VECTORS[1] + VECTORS[0])}
     if label_terms == "heads":
@@ -146,8 +146,8 @@ def test_label_vectors_follow_the_recipe_of_the_model(directory, label_terms, pr
     if profiles:
         expected = [unit(np.exp(references @ vector / 0.5)) for vector in expected]
         ounce = unit(np.exp(references @ ounce / 0.5))
-    assert found.ids == LABELS.ids
-    np.testing.assert_allclose(found.values, expected, atol=1e-6)
+    assert result.ids == LABELS.ids
+    np.testing.assert_allclose(result.values, expected, atol=1e-6)
     np.testing.assert_allclose(by_terms.values[by_terms.entries[0][1]], ounce, atol=1e-6)
     assert (space.profile is not None) == profiles
 
@@ -157,8 +157,8 @@ def test_label_vectors_of_the_plain_space(directory, model):
     """Of ConSE; and for random embeddings, which have the labels that have a vector, but others."""
     label_terms, profile = label_recipe(model and network(space_recipe=SpaceRecipe(model)))
     space = TrainedRun(str(directory)).word_space("conse", label_terms=label_terms, profile=profile)
-    found = space.table(LABELS.select(["n4", "n1"]))
-    np.testing.assert_allclose(found.values, [unit(VECTORS[5]), unit(VECTORS[3])], atol=1e-6)
+    result = space.table(LABELS.select(["n4", "n1"]))
+    np.testing.assert_allclose(result.values, [unit(VECTORS[5]), unit(VECTORS[3])], atol=1e-6)
     assert profile is None
 
 
@@ -187,10 +187,10 @@ def test_random_vectors_are_those_of_training(directory):
         assert table.ids == list(ids)
         return table.by_label()
 
-    found = vectors("random_1", "n4", "n1")
-    np.testing.assert_array_equal(vectors("random_1_projection", "n1")["n1"], found["n1"])
-    assert not np.allclose(vectors("random_0", "n1")["n1"], found["n1"])
+    result = vectors("random_1", "n4", "n1")
+    np.testing.assert_array_equal(vectors("random_1_projection", "n1")["n1"], result["n1"])
+    assert not np.allclose(vectors("random_0", "n1")["n1"], result["n1"])
     rng = np.random.default_rng(np.random.SeedSequence([1000 * (3 + 1) + 1, *b"n4"]))
-    np.testing.assert_allclose(found["n4"], unit(rng.standard_normal(4)), rtol=1e-5)
+    np.testing.assert_allclose(result["n4"], unit(rng.standard_normal(4)), rtol=1e-5)
     seeds = [random_seed(run_seed, number) for run_seed in range(5) for number in range(50)]
     assert len(set(seeds)) == len(seeds)

@@ -17,8 +17,8 @@ def network(name="network"):
     x = keras.layers.BatchNormalization(name="normalization")(x)
     x = keras.layers.Dropout(0.5, seed=0, name="dropout")(x)
     model = keras.Model(pixels, keras.layers.Dense(4, use_bias=False, name="last")(x), name=name)
-    for place, weight in enumerate(model.weights):
-        weight.assign(place + np.arange(np.prod(weight.shape)).reshape(weight.shape) / 8)
+    for position, weight in enumerate(model.weights):
+        weight.assign(position + np.arange(np.prod(weight.shape)).reshape(weight.shape) / 8)
     return model
 
 
@@ -39,7 +39,7 @@ class Head(keras.Model):
         super().__init__(**arguments)
         self.projection = keras.layers.Dense(2, name="projection")
         self.scale = self.add_weight(shape=(), initializer="ones", name="scale")
-        self.places = self.add_weight(shape=(2,), dtype="int32", initializer="ones", trainable=False, name="places")
+        self.positions = self.add_weight(shape=(2,), dtype="int32", initializer="ones", trainable=False, name="places")
 
     def call(self, x):
         return self.projection(x) * self.scale
@@ -103,7 +103,7 @@ def test_saved_weights_are_loaded_unchanged(tmp_path):
 def test_half_precision_rounds_floats_alone(tmp_path):
     model = head()
     model.projection.kernel.assign([[1 / 3, -2.0], [0.0, 100.5], [1e-3, 7.0]])
-    model.places.assign([70000, -3])
+    model.positions.assign([70000, -3])
     save_weights(model, tmp_path / "a.npz", dtype="float16")
     with np.load(tmp_path / "a.npz") as stored:
         assert {key: str(stored[key].dtype) for key in stored} == {
@@ -118,7 +118,7 @@ def test_half_precision_rounds_floats_alone(tmp_path):
     np.testing.assert_array_equal(
         loaded.projection.kernel, np.float16([[1 / 3, -2.0], [0.0, 100.5], [1e-3, 7.0]]).astype(np.float32)
     )
-    assert loaded.places.numpy().tolist() == [70000, -3]
+    assert loaded.positions.numpy().tolist() == [70000, -3]
 
 
 def test_bfloat16_weights_are_stored_in_float32(tmp_path):
@@ -181,11 +181,11 @@ def test_layers_of_one_name_are_refused(tmp_path):
 
 def test_checksum_comes_before_reading(tmp_path):
     (tmp_path / "a.npz").write_bytes(b"no archive")
-    found = hashlib.sha256(b"no archive").hexdigest()
-    with pytest.raises(ValueError, match=rf"SHA-256 is {found}, .* Received: path='.*a.npz', sha256='{'0' * 64}'"):
+    result = hashlib.sha256(b"no archive").hexdigest()
+    with pytest.raises(ValueError, match=rf"SHA-256 is {result}, .* Received: path='.*a.npz', sha256='{'0' * 64}'"):
         load_weights(network(), tmp_path / "a.npz", "0" * 64)
     with pytest.raises(ValueError, match="damaged or truncated"):
-        load_weights(network(), tmp_path / "a.npz", found)
+        load_weights(network(), tmp_path / "a.npz", result)
 
 
 KERNEL = ARRAYS["last/kernel"]

@@ -37,14 +37,14 @@ UNKNOWN = ["n02432511", "n02085374", "n02512053"]  # mule deer, toy dog, fish: l
 @pytest.fixture(scope="module")
 def predictor():
     """Loads a model of a preset, once; the models of a preset share their softmax network."""
-    runs, found = {}, {}
+    runs, result = {}, {}
 
     def load(name, model):
         if name not in runs:
             runs[name] = open_run(name)
-        if (name, model) not in found:
-            found[name, model] = Predictor(runs[name], model)
-        return found[name, model]
+        if (name, model) not in result:
+            result[name, model] = Predictor(runs[name], model)
+        return result[name, model]
 
     return load
 
@@ -54,11 +54,11 @@ def images(tmp_path_factory):
     """Pictures of four labels of ImageNet-1K, one of which is broken, and of three others of ImageNet-21K."""
     folder = tmp_path_factory.mktemp("zoo")
     for part, labels in (("seen", SEEN), ("both", [*SEEN, *UNKNOWN])):
-        for place, label in enumerate(labels):
+        for position, label in enumerate(labels):
             (folder / part / "val" / label).mkdir(parents=True)
             for number in range(COPIES.get(label, 2)):
                 path = folder / part / "val" / label / f"{number}.jpg"
-                path.write_bytes(photo(100 * place + number, (280, 256)))
+                path.write_bytes(photo(100 * position + number, (280, 256)))
     (folder / "seen" / "val" / SEEN[0] / "0.jpg").write_bytes(b"no photo")
     (folder / "unseen.txt").write_text("".join(f"{label}\n" for label in UNKNOWN))
     return folder
@@ -103,9 +103,9 @@ def test_predictions_equal_those_of_evaluation(name, model, predictor):
     expected = queries[:, values] if values.ndim == 1 else queries @ values.T
     if model == "softmax":  # which is ranked by logits
         expected = softmax(expected)
-    for found, row in zip(scores_by_id(loaded.predict_labels(PHOTOS, k=len(ids))), expected, strict=True):
-        assert len(found) == len(ids)
-        np.testing.assert_allclose([found[label] for label in ids], row, atol=1e-4)
+    for result, row in zip(scores_by_id(loaded.predict_labels(PHOTOS, k=len(ids))), expected, strict=True):
+        assert len(result) == len(ids)
+        np.testing.assert_allclose([result[label] for label in ids], row, atol=1e-4)
     assert np.isfinite(loaded.embed(PHOTOS)).all()
 
 
@@ -128,13 +128,13 @@ def test_predictions_equal_those_of_the_export(name, model, predictor, tmp_path)
     np.testing.assert_allclose(loaded.embed(PHOTOS), embedded, atol=1e-4)
     served = signatures["classify"](image_bytes=tf.constant(PHOTOS), labels=tf.constant([TEXTS]))
     known, order = served["known"].numpy(), served["indices"].numpy()
-    for row, places, scores, its in zip(
+    for row, positions, scores, its in zip(
         scores_by_id(loaded.predict_labels(PHOTOS, TEXTS, k=len(TEXTS))), order, served["scores"].numpy(), known,
         strict=True,
     ):  # fmt: skip
         # The export holds the terms of its labels and 200 others, the predictor all.
-        assert its.sum() >= 5 and {TEXTS[place] for place in places[its]} <= set(row)
-        np.testing.assert_allclose([row[TEXTS[place]] for place in places[its]], scores[its], atol=1e-4)
+        assert its.sum() >= 5 and {TEXTS[position] for position in positions[its]} <= set(row)
+        np.testing.assert_allclose([row[TEXTS[position]] for position in positions[its]], scores[its], atol=1e-4)
 
 
 @pytest.mark.slow
@@ -160,8 +160,8 @@ def test_preset_is_evaluated_on_known_labels(name, predictor, images, no_map, tm
     paths = [path for path in sorted(folders.glob("*/*.jpg")) if path != folders / SEEN[0] / "0.jpg"]
     answers = predictor(name, "softmax").predict_labels(paths, k=20)
     for k in (1, 20):
-        found = [path.parent.name in [a.id for a in row[:k]] for path, row in zip(paths, answers, strict=True)]
-        assert report["seen"]["softmax"][f"hit@{k}"] == pytest.approx(np.mean(found))
+        result = [path.parent.name in [a.id for a in row[:k]] for path, row in zip(paths, answers, strict=True)]
+        assert report["seen"]["softmax"][f"hit@{k}"] == pytest.approx(np.mean(result))
 
 
 def correct_set(label, k, candidates):
@@ -180,10 +180,10 @@ def correct_set(label, k, candidates):
                 near[parent].add(child)
                 above.add(parent)
         edge = above
-    found = {label}
-    while len(found & set(candidates)) < k:
-        found |= {other for one in found for other in near[one]}
-    return found & set(candidates)
+    result = {label}
+    while len(result & set(candidates)) < k:
+        result |= {other for one in result for other in near[one]}
+    return result & set(candidates)
 
 
 @pytest.mark.slow

@@ -79,13 +79,13 @@ def test_looks_and_words_are_made_apart():
     """Neither module imports the other, and drawing sees traits only, no names."""
 
     def imports(module):
-        found = set()
+        result = set()
         for node in ast.walk(ast.parse(inspect.getsource(module))):
             if isinstance(node, ast.ImportFrom):
-                found |= {node.module} | {f"{node.module}.{a.name}" for a in node.names}
+                result |= {node.module} | {f"{node.module}.{a.name}" for a in node.names}
             elif isinstance(node, ast.Import):
-                found |= {a.name for a in node.names}
-        return {name.removeprefix("devise_tf.small_world.") for name in found if "small_world" in name}
+                result |= {a.name for a in node.names}
+        return {name.removeprefix("devise_tf.small_world.") for name in result if "small_world" in name}
 
     assert not any("writing" in name or "names" in name for name in imports(drawing))
     assert not any("drawing" in name for name in imports(writing) | imports(description))

@@ -61,10 +61,10 @@ def test_draws_are_splitmix64():
     """The reference implementation's first outputs from the state 0, and the oracle's from others."""
     published = [0xE220A8397B1DCDAF, 0x6E789E6AA1B965F4, 0x06C45D188009454F]
     assert _draws(np.uint64(0), np.arange(1, 4)).tolist() == published
-    assert [splitmix(0, place) for place in (1, 2, 3)] == published
-    places = np.array([0, 1, 250, 2**31, 2**40 + 7])
+    assert [splitmix(0, position) for position in (1, 2, 3)] == published
+    positions = np.array([0, 1, 250, 2**31, 2**40 + 7])
     for key in (0, 1, 2**64 - 1):
-        assert _draws(np.uint64(key), places).tolist() == [splitmix(key, int(place)) for place in places]
+        assert _draws(np.uint64(key), positions).tolist() == [splitmix(key, int(position)) for position in positions]
     keys = {tuple(draw_keys(seed, epoch).tolist()) for seed in range(20) for epoch in range(20)}
     assert len({key for pair in keys for key in pair}) == 800
 

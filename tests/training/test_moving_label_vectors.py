@@ -38,9 +38,9 @@ def test_gradient_of_the_ranking_loss_reaches_the_term_vectors():
     np.testing.assert_allclose(value, loss(table), rtol=1e-5)
     gradient = tf.convert_to_tensor(tape.gradient(value, skip_gram.embedding.embeddings.value)).numpy()
     expected = np.zeros_like(table)
-    for place in np.ndindex(*table.shape):
+    for position in np.ndindex(*table.shape):
         step = np.zeros_like(table)
-        step[place] = 1e-6
-        expected[place] = (loss(table + step) - loss(table - step)) / 2e-6
+        step[position] = 1e-6
+        expected[position] = (loss(table + step) - loss(table - step)) / 2e-6
     assert np.abs(expected).max() > 0.1
     np.testing.assert_allclose(gradient, expected, rtol=1e-3, atol=1e-4)

@@ -40,8 +40,8 @@ def test_run_with_other_label_vectors_and_compared_recipes(tmp_path):
     assert isinstance(devise.loss, LabelSoftmaxLoss) and devise.loss.temperature == 0.1
     assert devise.space_recipe.label_terms == "random" and devise.profile_references.shape == (len(SEEN), 8)
     assert isinstance(l2.loss, LabelDistanceLoss) and l2.space_recipe == SpaceRecipe()
-    found, vectors = text.load_vectors(tmp_path / "run" / "vectors.bin")
-    first = np.stack([vectors[found.index(label)] for label in SEEN])
+    result, vectors = text.load_vectors(tmp_path / "run" / "vectors.bin")
+    first = np.stack([vectors[result.index(label)] for label in SEEN])
     first /= np.linalg.norm(first, axis=1, keepdims=True)
     np.testing.assert_allclose(devise.profile_references, first, atol=1e-5)
     np.testing.assert_allclose(l2.label_vectors, first, atol=1e-5)

@@ -70,8 +70,8 @@ def scorers(run):
 
 
 def named(scorers, name):
-    (found,) = [scorer for scorer in scorers if scorer.name == name]
-    return found
+    (result,) = [scorer for scorer in scorers if scorer.name == name]
+    return result
 
 
 def queries(scorer):
@@ -143,20 +143,20 @@ def by_terms(scorer):
 )
 def test_candidates(run, answers, conse, devise, means):
     """By terms where label vectors are those of single terms; random vectors have none."""
-    found = run_scorers(run, LABELS, answers=answers, only=["softmax", "conse", "devise", "l2", "profiles", "random"])
-    ways = {scorer.name: by_terms(scorer) for scorer in found if scorer.name != "softmax"}
+    result = run_scorers(run, LABELS, answers=answers, only=["softmax", "conse", "devise", "l2", "profiles", "random"])
+    ways = {scorer.name: by_terms(scorer) for scorer in result if scorer.name != "softmax"}
     assert ways == {"conse": conse, "devise": devise, "l2": means, "profiles": means, "random": False}
-    softmax = named(found, "softmax").candidates(["n6", "n4", "n2"])
+    softmax = named(result, "softmax").candidates(["n6", "n4", "n2"])
     assert softmax.values.tolist() == [3, 1] and softmax.owners.tolist() == [[1], [2]]
-    assert len(named(found, "softmax").candidates(UNSEEN)) == 0
+    assert len(named(result, "softmax").candidates(UNSEEN)) == 0
 
 
 def test_vectors_of_candidates(run, scorers):
     units = dict(zip(TERMS, unit(VECTORS), strict=True))
     fox = unit((VECTORS[6] + VECTORS[7])[None])[0]  # composed
     expected = [units[t] for t in ("cat", "puss", "snow_leopard", "crane", "oak", "derrick")]
-    found = named(scorers, "devise").candidates(LABELS.ids)
-    np.testing.assert_allclose(found.values, [*expected, fox], atol=1e-6)
+    result = named(scorers, "devise").candidates(LABELS.ids)
+    np.testing.assert_allclose(result.values, [*expected, fox], atol=1e-6)
     means = unit(np.stack([units["cat"] + units["puss"], units["derrick"] + units["crane"]]))
     np.testing.assert_allclose(named(scorers, "l2").candidates(["n1", "n5"]).values, means, atol=1e-6)
     randoms = [scorer for scorer in scorers if scorer.name == "random"]

@@ -37,9 +37,9 @@ def test_devise_answers_by_cosines(load, directory, pixels):
     assert_answers(answers, expected)
     assert_answers(predictor.predict_labels(PHOTOS, k=2), [row[:2] for row in expected])
     assert all(type(answer.score) is float for row in answers for answer in row)
-    found = predictor.embed(PHOTOS)
-    assert found.dtype == np.float32 and found.shape == (5, DIMENSION)
-    np.testing.assert_allclose(found, embeddings, atol=1e-5)
+    result = predictor.embed(PHOTOS)
+    assert result.dtype == np.float32 and result.shape == (5, DIMENSION)
+    np.testing.assert_allclose(result, embeddings, atol=1e-5)
 
 
 def test_texts_and_label_sets_have_vectors_of_their_terms(load, directory, pixels):
@@ -132,10 +132,10 @@ def test_unknown_and_repeated_texts_are_named(load, caplog):
     predictor = load()
     answers = predictor.predict_labels(PHOTOS[0], texts, k=9)
     assert sorted(answer.label for answer in answers[0]) == ["cat", "dog"]
-    found = predictor.known(texts)
-    assert found.labels.ids == ["cat", "dog"]
-    assert found.unknown == ["zyzzyva", "кошка", "🐱", "polar zyzzyva"]
-    assert found.repeated == ["Cat", "cat", "zyzzyva"]
+    result = predictor.known(texts)
+    assert result.labels.ids == ["cat", "dog"]
+    assert result.unknown == ["zyzzyva", "кошка", "🐱", "polar zyzzyva"]
+    assert result.repeated == ["Cat", "cat", "zyzzyva"]
     assert len(caplog.records) == 1
     assert caplog.records[0].getMessage() == ("devise does not know 4 of the labels: zyzzyva, кошка, 🐱, polar zyzzyva")
     predictor.predict_labels(PHOTOS[0], texts)
@@ -188,11 +188,11 @@ def test_a_hundred_thousand_labels(load, directory, pixels):
     cosines = embeddings @ vectors.T
     answers = load().predict_labels(PHOTOS, texts, k=3)
     assert len(load().known(texts).labels) == 100_000
-    place = {text: i for i, text in enumerate(texts)}
+    position = {text: i for i, text in enumerate(texts)}
     for row, scores in zip(answers, cosines, strict=True):
         best = np.sort(scores)[::-1][:3]
         np.testing.assert_allclose([answer.score for answer in row], best, atol=1e-5)
-        np.testing.assert_allclose([scores[place[answer.label]] for answer in row], best, atol=1e-5)
+        np.testing.assert_allclose([scores[position[answer.label]] for answer in row], best, atol=1e-5)
 
 
 @pytest.mark.parametrize("model", ["softmax", "devise"])

@@ -91,8 +91,8 @@ def test_batches_are_answered_as_single_images(load):
     images = [photo(number, (30, 26), "PNG") for number in range(67)]
     together = load().predict_labels(images, k=3)
     assert len(together) == 67
-    for place in (0, 63, 64, 66):
-        assert_answers(load().predict_labels(images[place], k=3), [together[place]], atol=1e-6)
+    for position in (0, 63, 64, 66):
+        assert_answers(load().predict_labels(images[position], k=3), [together[position]], atol=1e-6)
     embeddings = load().embed(images)
     np.testing.assert_allclose(load().embed(images[66]), embeddings[66:], atol=1e-6)
 

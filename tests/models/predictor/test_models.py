@@ -32,23 +32,23 @@ ROOT = Path(__file__).resolve().parents[3]
 
 
 def test_from_several_threads(load):
-    predictor, found = load(), {}
+    predictor, result = load(), {}
     lists = [["cat", "dog"], ["zebra", "dog", "polar bear"], ["leopard"], ["the", "cat"], None]
     expected = [predictor.predict_labels(PHOTOS, labels) for labels in lists]
 
     def work(number):
         for turn in range(6):
-            place = (number + turn) % len(lists)
-            found[number, turn] = place, predictor.predict_labels(PHOTOS, lists[place])
+            position = (number + turn) % len(lists)
+            result[number, turn] = position, predictor.predict_labels(PHOTOS, lists[position])
 
     threads = [threading.Thread(target=work, args=(number,)) for number in range(4)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert len(found) == 24
-    for place, answers in found.values():
-        assert_answers(answers, expected[place])
+    assert len(result) == 24
+    for position, answers in result.values():
+        assert_answers(answers, expected[position])
 
 
 def test_unknown_models_are_refused_with_those_that_exist(directory, tmp_path):

@@ -75,8 +75,8 @@ def test_names_never_refer_to_the_working_directory(folder, changed, tmp_path, m
     preset = load_preset(changed(vectors="here.bin,label_terms_300", hierarchy="imagenet"))
     assert preset.vector_files() == [str(folder / "here.bin"), str(folder / "label_terms_300")]
     assert preset.hierarchy_source() == str(folder / "imagenet")
-    for given, found in (("wordnet", "wordnet"), ("wordnet:wn", f"wordnet:{folder}/wn"), ("wordnet:/", "wordnet:/")):
-        assert load_preset(changed(hierarchy=given)).hierarchy_source() == found
+    for given, result in (("wordnet", "wordnet"), ("wordnet:wn", f"wordnet:{folder}/wn"), ("wordnet:/", "wordnet:/")):
+        assert load_preset(changed(hierarchy=given)).hierarchy_source() == result
 
 
 def test_hierarchy_card_and_results_are_optional(changed):

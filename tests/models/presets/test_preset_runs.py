@@ -142,9 +142,9 @@ def test_models_follow_the_formula_from_the_softmax(folder):
         if name == "profiles":
             embeddings = unit(embeddings) + WEIGHT * unit(probabilities)
         np.testing.assert_allclose(model(pixels, training=False), embeddings, atol=1e-4)
-    found = run.model("profiles").open_space().table(LabelSet(["x"], [["polar bear"]]))
+    result = run.model("profiles").open_space().table(LabelSet(["x"], [["polar bear"]]))
     polar_bear = unit(unit(raw["polar"].astype(np.float64) + raw["bear"]) + v["bear"])
-    np.testing.assert_allclose(found.values, [unit(np.exp(heads @ polar_bear / TEMPERATURE))], atol=1e-5)
+    np.testing.assert_allclose(result.values, [unit(np.exp(heads @ polar_bear / TEMPERATURE))], atol=1e-5)
 
 
 def test_directory_with_the_name_of_a_preset(folder, tmp_path, monkeypatch):
@@ -165,5 +165,5 @@ def test_directory_with_the_name_of_a_preset(folder, tmp_path, monkeypatch):
 
 
 def test_packaged_hierarchy_is_opened_whole(changed):
-    found = open_run(changed(hierarchy="imagenet")).hierarchy()
-    assert found.parents == Hierarchy.open("imagenet").parents
+    result = open_run(changed(hierarchy="imagenet")).hierarchy()
+    assert result.parents == Hierarchy.open("imagenet").parents

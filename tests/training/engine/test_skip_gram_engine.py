@@ -68,14 +68,14 @@ def test_chunks_whose_terms_are_all_subsampled():
 def test_ids_may_be_mapped_from_a_file(tmp_path):
     ids, counts = zipf_corpus(40, 700)
     ids.tofile(tmp_path / "corpus.ids")
-    found = []
+    result = []
     for source in (ids, np.memmap(tmp_path / "corpus.ids", np.int32, mode="r")):
         blocks = make_blocks(ids, counts)
         blocks.ids = source
         engine = SkipGramEngine(blocks, *random_tables(blocks, 8), threads=1)
         engine.train(*every(blocks))
-        found.append(engine.vectors())
-    np.testing.assert_array_equal(*found)
+        result.append(engine.vectors())
+    np.testing.assert_array_equal(*result)
 
 
 def test_initial_tables_are_copied():
