@@ -19,6 +19,7 @@ class MissingLabels(NamedTuple):
 
 # What a label's vector is made of; see `devise_tf.labels.WordSpace`.
 LABEL_TERMS = ("first", "mean", "heads", "random")
+# The choices. An entry is all that another one takes: flags, help texts and errors list it.
 MISSING_LABELS = {
     "compose": MissingLabels(True, False, "take the mean of the words' vectors; stop if a word has none"),
     "drop": MissingLabels(True, True, "take the mean; leave the label out if a word has none"),

@@ -12,7 +12,7 @@ class LabelLoss(keras.layers.Layer):
 
     `loss_i = label_loss(embedding_i, label_i, label_vectors)`, which subclasses define; all label vectors of unit norm
 
-    The layer computes in its variable dtype, which is float32 under mixed precision: a margin of 0.1 leaves no room
+    The layer computes in its variable dtype, which is float32 under mixed precision: a small margin leaves no room
     for half precision. The label vectors are a weight that is not trained; files of weights restore it, the config
     holds only its shape.
 

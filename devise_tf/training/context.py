@@ -1,6 +1,7 @@
 """What all steps of a run share: settings, devices, the directory, and what the chief alone does."""
 
 from collections.abc import Callable, Sequence
+from typing import TypeVar
 
 import keras
 import tensorflow as tf
@@ -12,6 +13,8 @@ from devise_tf.model_dir import Entry, ModelDir
 from devise_tf.training.loop import run_phase
 from devise_tf.training.phase import Phase
 from devise_tf.training.strategy import is_chief
+
+T = TypeVar("T")
 
 
 class RunContext:
@@ -75,19 +78,29 @@ class RunContext:
             return keras.models.load_model(self.model_dir.needed(ModelDir.model_file(name)), compile=False)
 
     def save_model(self, model: keras.Model, name: str) -> None:
-        """Saves a finished model; all workers wait until it is written."""
-        if self.chief:
+        """Saves a finished model."""
+
+        def save() -> None:
             with atomic_path(self.model_dir.path(ModelDir.model_file(name))) as temporary:
                 model.save(temporary)
-        self.wait_for_chief()
 
-    def wait_for_chief(self) -> None:
-        """A barrier that every worker must reach, the chief after writing: then all can read what it wrote."""
+        self.by_chief(save)
+
+    def by_chief(self, action: Callable[[], T]) -> T | None:
+        """Has the chief do something that others rely on, such as writing a file; all workers go on once it is done.
+
+        Every worker must call it: the chief waits for the others, too.
+
+        Returns:
+            The result of `action`; for other workers than the chief None.
+        """
+        result = action() if self.chief else None
         if self.strategy.cluster_resolver is not None and self.strategy.num_replicas_in_sync > 1:
             ones = self.strategy.run(
                 tf.function(lambda: tf.distribute.get_replica_context().all_reduce("SUM", tf.constant(1.0)))
             )
             self.strategy.experimental_local_results(ones)[0].numpy()
+        return result
 
     def say(self, line: str) -> None:
         """Prints a line, once for all workers."""

@@ -13,10 +13,12 @@ def encoded_text(
 ) -> tuple[text.Vocabulary, text.SkipGramBlocks]:
     """The vocabulary and the corpus as skip-gram blocks, made by the chief where they do not exist yet."""
     config, path = run.config, run.model_dir.path(Entry.CORPUS)
-    if run.chief:
+
+    def encode() -> None:
         corpus = inputs.corpus()
         _encode(run, corpus, _vocabulary(run, corpus, inputs.label_terms()))
-    run.wait_for_chief()
+
+    run.by_chief(encode)
     vocabulary, encoded = text.Vocabulary.load(run.model_dir.path(Entry.VOCABULARY)), text.EncodedCorpus.open(path)
     run.say(f"\n{encoded.num_words:,} words of text, {len(vocabulary):,} terms in the vocabulary")
     blocks = text.SkipGramBlocks(

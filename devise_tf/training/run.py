@@ -76,14 +76,11 @@ class Run(RunContext):
         if not self._has_phase(DEVISE):
             return ""
         train_devise_models(self, self.inputs, labels)
-        tables = self._report(command)
-        self.wait_for_chief()  # a worker that leaves would be missed by the others
-        return tables
+        # A worker that left before the report is written would be missed by the others.
+        return self.by_chief(lambda: self._report(command)) or ""
 
     def _report(self, command: str) -> str:
         """Measures the run's models and writes the report; returns the tables."""
-        if not self.chief:
-            return ""
         self.say("\nReport")
         config = self.config
         settings = EvaluationSettings(

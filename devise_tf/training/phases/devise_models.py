@@ -121,10 +121,9 @@ class _Training:
         if trained is None:
             return
         model.label_vectors.assign(trained.label_vectors())
-        if run.chief:
-            terms = text.Vocabulary.load(run.model_dir.path(Entry.VOCABULARY)).terms
-            path = run.model_dir.path(Entry.TRAINED_VECTORS)
-            text.save_vectors(path, terms, trained.skip_gram.vectors(), "word2vec_binary")
+        terms = text.Vocabulary.load(run.model_dir.path(Entry.VOCABULARY)).terms
+        path = run.model_dir.path(Entry.TRAINED_VECTORS)
+        run.by_chief(lambda: text.save_vectors(path, terms, trained.skip_gram.vectors(), "word2vec_binary"))
 
     def _trained_label_vectors(self) -> TrainedLabelVectors:
         config, run = self.config, self.run

@@ -11,7 +11,7 @@ from absl import logging
 
 from devise_tf import text
 from devise_tf.images import ExampleOrder
-from devise_tf.model_dir import SKIP_GRAM, Entry
+from devise_tf.model_dir import SKIP_GRAM, Entry, ModelDir
 from devise_tf.models.skip_gram import SkipGram
 from devise_tf.text import SkipGramBlocks
 from devise_tf.training.context import RunContext
@@ -115,22 +115,21 @@ def skip_gram_phase(
 def make_term_vectors(run: RunContext, inputs: Inputs) -> None:
     """Makes the run's term vectors: trains them, or takes over those of a file."""
     if run.config.vectors:
-        # All workers go to the barrier: one that saw a faster chief's file and went on would leave it waiting there.
-        if run.chief and not run.model_dir.has(Entry.VECTORS):
-            _take_over(inputs.vectors, run.model_dir.path(Entry.VECTORS))
-        run.wait_for_chief()
+        run.by_chief(lambda: _take_over(inputs.vectors, run.model_dir))
     elif not run.model_dir.has(Entry.VECTORS):
         _train(run, inputs)
 
 
-def _take_over(source: str, path: str) -> None:
+def _take_over(source: str, model_dir: ModelDir) -> None:
+    if model_dir.has(Entry.VECTORS):
+        return
     terms, vectors = text.load_vectors(source)
     # Published files hold terms of odd spaces, which a word2vec file cannot.
     rows = [i for i, term in enumerate(terms) if term and not any(map(str.isspace, term))]
     if len(rows) < len(terms):
         logging.warning("Ignored %d terms with white space", len(terms) - len(rows))
         terms, vectors = [terms[i] for i in rows], vectors[rows]
-    text.save_vectors(path, terms, vectors, "word2vec_binary")
+    text.save_vectors(model_dir.path(Entry.VECTORS), terms, vectors, "word2vec_binary")
 
 
 def _train(run: RunContext, inputs: Inputs) -> None:
@@ -150,9 +149,8 @@ def _train(run: RunContext, inputs: Inputs) -> None:
             threads=config.skip_gram_threads if engine else None,
         )
     run.train(phase)
-    if run.chief:
-        text.save_vectors(run.model_dir.path(Entry.VECTORS), vocabulary.terms, model.vectors(), "word2vec_binary")
-    run.wait_for_chief()
+    path = run.model_dir.path(Entry.VECTORS)
+    run.by_chief(lambda: text.save_vectors(path, vocabulary.terms, model.vectors(), "word2vec_binary"))
 
 
 def _load_engine(run: RunContext) -> types.ModuleType | None:

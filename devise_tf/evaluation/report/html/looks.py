@@ -1,4 +1,4 @@
-"""Names and colors of the models."""
+"""What models look like on a page; their names and colors are in `report/models.py`."""
 
 import html
 from collections.abc import Iterable
