@@ -37,7 +37,7 @@ def pytest_itemcollected(item: pytest.Item) -> None:
 def pytest_collection_finish() -> None:
     """Half of the time went into garbage collections, which went through all of TensorFlow again and again.
 
-    What is loaded by now is there for good, and what tests leave is collected after each file.
+    What is loaded by now is there for good; what tests leave is collected after slow ones, and after each file.
     """
     gc.collect()
     gc.freeze()
@@ -46,7 +46,7 @@ def pytest_collection_finish() -> None:
 
 @pytest.hookimpl(trylast=True)
 def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> None:
-    if nextitem is None or nextitem.path != item.path:
+    if nextitem is None or nextitem.path != item.path or item.get_closest_marker("slow"):
         gc.collect()
 
 

@@ -7,6 +7,8 @@ from devise_tf.images.image_input import ImageInput
 
 # Images are tried this many at a time, and one at a time only where one of them is bad.
 _CHUNK = 32
+# Traced once a process: each dataset has it twice.
+_decode = tf.function(decode_image, input_signature=[tf.TensorSpec([], tf.string)], autograph=False)
 
 
 def image_dataset(images: ImageInput, examples: tf.data.Dataset, training: bool) -> tf.data.Dataset:
@@ -42,9 +44,10 @@ def image_dataset(images: ImageInput, examples: tf.data.Dataset, training: bool)
             "seed": example["seed"],
         }
 
+    @tf.autograph.experimental.do_not_convert
     def load_chunk(chunk):
         pixels = tf.map_fn(
-            lambda example: crop(decode_image(example[0]), example[1]),
+            lambda example: crop(_decode(example[0]), example[1]),
             (source.encoded_batch(chunk["index"]), chunk["seed"]),
             fn_output_signature=tf.TensorSpec([image_size, image_size, 3], tf.float32),
         )
@@ -54,13 +57,15 @@ def image_dataset(images: ImageInput, examples: tf.data.Dataset, training: bool)
         with tf.control_dependencies([tf.numpy_function(images.bad_images.record, [index], [])]):
             return tf.zeros([1, 1, 3], tf.uint8), tf.zeros([])
 
+    @tf.autograph.experimental.do_not_convert
     def load_one(example):
         # Only reading and decoding may fail here: an error in the cropping is ours and must be seen.
         index = tf.data.Dataset.from_tensors(example["index"])
-        good = index.map(lambda index: (decode_image(source.encoded(index)), 1.0)).ignore_errors()
+        good = index.map(lambda index: (_decode(source.encoded(index)), 1.0)).ignore_errors()
         first = good.concatenate(index.map(report)).take(1)
         return first.map(lambda image, weight: with_labels(example, crop(image, example["seed"]), weight))
 
+    @tf.autograph.experimental.do_not_convert
     def load(chunk):
         # `concatenate` and `take` reach the slow path only where the fast one gave nothing.
         fast = tf.data.Dataset.from_tensors(chunk).map(load_chunk).ignore_errors()

@@ -48,6 +48,7 @@ class ReplicaSteps:
         for _ in tf.range(count):
             self.strategy.run(self._step, args=(next(iterator),))
 
+    @tf.autograph.experimental.do_not_convert
     def _step(self, batch: Any) -> None:
         with tf.GradientTape() as tape:
             objective, sums = self.phase.loss(batch)

@@ -8,6 +8,7 @@ import sys
 
 import keras
 import numpy as np
+import pytest
 import tensorflow as tf
 from PIL import Image
 
@@ -142,6 +143,21 @@ def run(config, **options):
 def start_run(config):
     """Runs in this process; returns the tables."""
     return train(Config(**config), make_strategy())
+
+
+class Killed(BaseException):
+    """Nothing catches it: `finally` blocks aside, the process might as well have been killed."""
+
+
+def killed_run(config, kill, monkeypatch):
+    """Runs in this process until `kill`, as `KillAt` takes it."""
+
+    def raise_killed():
+        raise Killed
+
+    with monkeypatch.context() as patch, pytest.raises(Killed):
+        callback = KillAt(config["model_dir"], *kill, kill=raise_killed, setattr=patch.setattr)
+        train(Config(**config), make_strategy(), [callback])
 
 
 def read_metrics(model_dir):

@@ -84,7 +84,7 @@ def test_small_application_gives_the_outputs_of_the_original(name):
     check_family(name)
 
 
-@pytest.mark.slow
+@pytest.mark.soak
 @pytest.mark.parametrize("name", sorted({*FAMILIES} - {*SMALL}))
 def test_every_family_gives_the_outputs_of_the_original(name):
     check_family(name)

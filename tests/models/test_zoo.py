@@ -22,6 +22,7 @@ from devise_tf.models.predictor import Predictor
 from devise_tf.models.pretrained import load_preset
 from devise_tf.models.sources import PretrainedRun, open_run
 from devise_tf.packaged import packaged_files
+from tests.helpers.exports import checked_in_this_process
 from tests.helpers.tiny_model_dir import photo
 
 MODELS = Path(devise_tf.models.__file__).parent
@@ -112,8 +113,9 @@ def test_predictions_equal_those_of_evaluation(name, model, predictor):
 @pytest.mark.slow
 @pytest.mark.parametrize(("name", "model"), EVERY)
 def test_predictions_equal_those_of_the_export(name, model, predictor, tmp_path):
-    """Which is checked in a fresh process, in a v1 Session, as it is written."""
-    version = export_model(name, str(tmp_path), ExportSettings(model, answers="ids", k=7, max_terms=200))
+    """Which is checked in a v1 Session as it is written."""
+    with checked_in_this_process():
+        version = export_model(name, str(tmp_path), ExportSettings(model, answers="ids", k=7, max_terms=200))
     manifest = json.loads(Path(version, MANIFEST_FILE).read_text())
     loaded = predictor(name, model)
     assert (manifest["model"], manifest["image_size"]) == (model, loaded.image_size)

@@ -11,11 +11,7 @@ from devise_tf.config import Config
 from devise_tf.training import make_strategy, train
 from devise_tf.training.replica_steps import sum_rows
 from tests.helpers import tiny_run
-from tests.helpers.tiny_run import read_metrics, read_report, settings
-
-
-class Killed(BaseException):
-    """Nothing catches it: `finally` blocks aside, the process might as well have been killed."""
+from tests.helpers.tiny_run import Killed, read_metrics, read_report, settings
 
 
 def read(directory, name):
@@ -29,10 +25,6 @@ def assert_equal_runs(expected_dir, actual_dir):
     for name in ("vocabulary.txt", "corpus.ids", "vectors.bin", "trained_vectors.bin"):
         assert read(actual_dir, name) == read(expected_dir, name), name
     assert read_report(actual_dir) == read_report(expected_dir)
-
-
-def raise_killed():
-    raise Killed
 
 
 @pytest.mark.slow
@@ -55,9 +47,7 @@ def test_run_killed_in_every_phase_equals_an_uninterrupted_one(finished_run, tmp
             status, output = tiny_run.finish(tiny_run.start(config, kill_at=kill))
             assert status == -signal.SIGKILL, output
         else:
-            with monkeypatch.context() as patch, pytest.raises(Killed):
-                callback = tiny_run.KillAt(config["model_dir"], *kill, kill=raise_killed, setattr=patch.setattr)
-                train(Config(**config), make_strategy(), [callback])
+            tiny_run.killed_run(config, kill, monkeypatch)
         last = read_metrics(config["model_dir"])[-1]
         assert (last["phase"], last["step"]) == kill[:2]
     train(Config(**config), make_strategy())

@@ -161,7 +161,7 @@ def test_gradients_in_half_precision_are_scaled_and_scaled_back():
 
 
 @pytest.mark.slow
-def test_killed_run_resumes_with_frozen_layers(inputs, vectors, weights_file, tmp_path):
+def test_killed_run_resumes_with_frozen_layers(inputs, vectors, weights_file, tmp_path, monkeypatch):
     changes = {
         "corpus": "",
         "vectors": vectors,
@@ -171,12 +171,11 @@ def test_killed_run_resumes_with_frozen_layers(inputs, vectors, weights_file, tm
         "random_models": 0,
     }
     expected = settings(inputs, tmp_path / "expected", **changes)
-    tiny_run.run(expected)
+    tiny_run.start_run(expected)
     config = settings(inputs, tmp_path / "run", **changes)
     for kill in (("cnn", 4, "before"), ("devise", 3, "after")):
-        status, output = tiny_run.finish(tiny_run.start(config, kill_at=kill))
-        assert status < 0, output
-    tiny_run.run(config)
+        tiny_run.killed_run(config, kill, monkeypatch)
+    tiny_run.start_run(config)
     assert read_metrics(config["model_dir"]) == read_metrics(expected["model_dir"])
     for name in ("cnn", "devise"):
         first, second = (loaded(c["model_dir"], name).get_weights() for c in (expected, config))

@@ -16,6 +16,7 @@ from devise_tf.labels import LabelSet
 from devise_tf.models.registry import build_visual_model
 from devise_tf.models.sources import TrainedRun
 from devise_tf.models.weights_file import save_weights
+from tests.helpers.exports import checked_in_this_process
 from tests.helpers.predictions import (
     PHOTOS,
     SEEN,
@@ -107,7 +108,8 @@ def test_importing_the_zoo_imports_no_framework():
 def test_answers_are_those_of_exports(load, directory, tmp_path, model):
     from devise_tf.export.build import ExportSettings, export_model
 
-    path = export_model(directory, str(tmp_path / "base"), ExportSettings(model, k=4))
+    with checked_in_this_process():
+        path = export_model(directory, str(tmp_path / "base"), ExportSettings(model, k=4))
     signatures = tf.saved_model.load(path).signatures
     served = signatures["serving_default"](image_bytes=tf.constant(PHOTOS))
     answers = load(model).predict_labels(PHOTOS, k=4)
