@@ -110,7 +110,7 @@ def test_errors_are_one_line(status, arguments, error, folder, monkeypatch):
     assert not (folder / "run" / "report").exists()
 
 
-@pytest.mark.slow
+@pytest.mark.soak
 def test_report_survives_a_kill_while_the_next_is_written(folder):
     arguments = [
         *("--model_dir=run", "--images=folder:images", "--hierarchy=parents.txt", "--models=softmax,conse,conse_1"),

@@ -25,7 +25,7 @@ def run(*arguments):
     )
 
 
-@pytest.mark.slow
+@pytest.mark.soak
 def test_a_small_model(tmp_path):
     # Imported here: it imports TensorFlow.
     from tests.helpers.tiny_model_dir import make_model_dir

@@ -159,7 +159,7 @@ def test_a_few_unseen_labels(ilsvrc, ids):
     assert not any("298 labels" in note for note in report["notes"])
 
 
-@pytest.mark.slow
+@pytest.mark.soak
 def test_all_of_imagenet_as_candidates(ilsvrc, ids):
     """All 20,842 others may be answered, images are there of some; the paper stands beside."""
     trained, others = ids

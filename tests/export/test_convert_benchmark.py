@@ -47,7 +47,7 @@ def run_benchmark(*arguments):
     return subprocess.run(command, env=environment, cwd=ROOT, capture_output=True, text=True, timeout=300)
 
 
-@pytest.mark.slow
+@pytest.mark.soak
 @needs_litert
 @needs_onnx
 def test_benchmark_measures_every_form(tiny_export, tmp_path):

@@ -40,7 +40,7 @@ def test_conflicting_flags_are_a_usage_error(arguments, message):
     assert status == 2 and message in err and err.count("\n") == 1
 
 
-@pytest.mark.slow
+@pytest.mark.soak
 def test_command_killed_during_the_check_leaves_no_version(tiny_model_dir, tmp_path):
     base = tmp_path / "base"
     arguments = [f"--model_dir={tiny_model_dir}", f"--export_dir={base}", "--k=2"]

@@ -110,6 +110,7 @@ def test_base_path_without_versions_raises_an_error(tmp_path):
             newest_version(str(path))
 
 
+@pytest.mark.soak
 @pytest.mark.parametrize("when", ["before", "after"])
 def test_a_kill_at_any_moment_leaves_no_half_version(tmp_path, when):
     number, codes = 0, []

@@ -186,7 +186,7 @@ def test_failed_download_error_names_the_file(monkeypatch, tmp_path):
     assert "\n" not in str(e.value)
 
 
-@pytest.mark.slow
+@pytest.mark.soak
 @pytest.mark.parametrize("name", ["EfficientNetB0", "MobileNetV2"])
 def test_published_imagenet_weights_give_the_published_outputs(name, monkeypatch, tmp_path):
     """A file such as Keras downloads, at another size of images; EfficientNet's Normalization is as published."""

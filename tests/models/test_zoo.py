@@ -27,6 +27,10 @@ from tests.helpers.tiny_model_dir import photo
 
 MODELS = Path(devise_tf.models.__file__).parent
 EVERY = [(name, model) for name in packaged_files("preset") for model in load_preset(name).models()]
+# All are exported, the default one in every run of the tests.
+EXPORTED = [
+    pytest.param(*pair, marks=() if pair[1] == load_preset(pair[0]).model else pytest.mark.soak) for pair in EVERY
+]
 PHOTOS = [photo(seed, size) for seed, size in enumerate([(320, 260), (230, 400), (224, 224)])]
 # Of the words of two, and of a word that no model was trained on by this term.
 TEXTS = ["Tabby cat", "sports car", "snow leopard", "goldfish", "espresso", "okapi", "acoustic guitar"]
@@ -111,7 +115,7 @@ def test_predictions_equal_those_of_evaluation(name, model, predictor):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("name", "model"), EVERY)
+@pytest.mark.parametrize(("name", "model"), EXPORTED)
 def test_predictions_equal_those_of_the_export(name, model, predictor, tmp_path):
     """Which is checked in a v1 Session as it is written."""
     with checked_in_this_process():

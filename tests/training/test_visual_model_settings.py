@@ -98,7 +98,7 @@ def test_nothing_is_written_before_an_error(changes, error, inputs, tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("last", ["stage1_block1_add", "all"])
+@pytest.mark.parametrize("last", ["stage1_block1_add", pytest.param("all", marks=pytest.mark.soak)])
 def test_frozen_layers_stay_through_all_phases(last, inputs, vectors, weights_file, tmp_path, capsys):
     """Statistics of batch normalization among them; the softmax is new, since the file has more labels."""
     changes = {"corpus": "", "vectors": vectors, "visual_weights": weights_file[9], "frozen_layers": last}
@@ -129,7 +129,10 @@ def in_float32(inputs, vectors, tmp_path_factory):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("dtype", ["mixed_bfloat16", "mixed_float16", "bfloat16", "float16"])
+@pytest.mark.parametrize(
+    "dtype",
+    ["mixed_bfloat16", *(pytest.param(d, marks=pytest.mark.soak) for d in ("mixed_float16", "bfloat16", "float16"))],
+)
 def test_losses_of_every_dtype_are_near_those_of_float32(dtype, inputs, vectors, in_float32, tmp_path):
     """What is not the visual model is float32; the losses are near those of float32."""
     if dtype == "float16":
@@ -160,7 +163,7 @@ def test_gradients_in_half_precision_are_scaled_and_scaled_back():
         np.testing.assert_allclose(-variable.numpy(), expected, rtol=1e-3)
 
 
-@pytest.mark.slow
+@pytest.mark.soak
 def test_killed_run_resumes_with_frozen_layers(inputs, vectors, weights_file, tmp_path, monkeypatch):
     changes = {
         "corpus": "",
@@ -199,7 +202,7 @@ def test_model_directories_without_later_flags_are_resumed(tmp_path):
             new.bind_flags(Config(**config).bound(), FREE)
 
 
-@pytest.mark.slow
+@pytest.mark.soak
 def test_application_is_trained_and_resumed_on_the_built_in_set(tmp_path):
     """Frozen and in bfloat16; interrupted in phase 2 and in phase 3, it goes on from where it was."""
     changes = {
