@@ -12,7 +12,8 @@ from devise_tf.export.build import ExportSettings, export_model
 from devise_tf.export.relabel import relabel
 from devise_tf.labels import LabelSet
 from devise_tf.text import load_vectors
-from tests.helpers.exports import copy_of, manifest_of, unit
+from tests.helpers.exports import copy_of, manifest_of
+from tests.helpers.predictions import unit
 from tests.helpers.tiny_model_dir import IMAGE_SIZE, LABELS, add_devise, make_model_dir, photo
 
 

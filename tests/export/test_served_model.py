@@ -14,16 +14,8 @@ from devise_tf.images import Crop
 from devise_tf.images.decode_image import decode_image, resize_and_crop
 from devise_tf.labels import LabelSet, WordSpace
 from devise_tf.text import load_vectors
-from tests.helpers.exports import unit
+from tests.helpers.predictions import PHOTOS, unit
 from tests.helpers.tiny_model_dir import DIMENSION, IMAGE_SIZE, LABELS, RESIZE_SIZE, TERMS, photo
-
-PHOTOS = [
-    photo(0),
-    photo(1, (33, 60)),
-    photo(2, (24, 24), "PNG"),
-    photo(3, mode="L"),
-    photo(4, (90, 30), "PNG", "RGBA"),
-]
 
 
 @pytest.fixture(scope="module")

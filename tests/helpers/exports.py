@@ -8,8 +8,6 @@ from collections.abc import Iterator
 from typing import Any
 from unittest import mock
 
-import numpy as np
-
 from devise_tf.export.manifest import MANIFEST_FILE
 from devise_tf.export.verify import verify
 
@@ -30,8 +28,3 @@ def copy_of(base: str, directory: pathlib.Path) -> str:
     """Copies a directory, so that a test may change it."""
     shutil.copytree(base, directory)
     return str(directory)
-
-
-def unit(vectors: np.ndarray) -> np.ndarray:
-    """Vectors brought to unit norm."""
-    return vectors / np.linalg.norm(vectors, axis=-1, keepdims=True)

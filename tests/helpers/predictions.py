@@ -22,7 +22,8 @@ TEMPERATURE = 0.3
 SINGLE_WORDS = [term for term in TERMS if "_" not in term]
 
 
-def unit(vectors):
+def unit(vectors: np.ndarray) -> np.ndarray:
+    """Vectors brought to unit norm."""
     return vectors / np.linalg.norm(vectors, axis=-1, keepdims=True)
 
 
