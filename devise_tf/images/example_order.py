@@ -3,6 +3,17 @@
 import tensorflow as tf
 
 
+def without_tuning(dataset: tf.data.Dataset) -> tf.data.Dataset:
+    """The dataset, and all that is made of it, with the parallel calls and buffers that it names, which stay as they are.
+
+    tf.data's tuning thread sleeps up to a minute between two looks. Whoever deletes an iterator waits for that thread,
+    which may miss that it should end (TensorFlow 2.21).
+    """
+    options = tf.data.Options()
+    options.autotune.enabled = False
+    return dataset.with_options(options)
+
+
 class ExampleOrder:
     """Says which example has which position in which training step, as a pure function of the seed and the step.
 
@@ -98,7 +109,8 @@ class ExampleOrder:
             first = step * self.global_batch_size + replica * batch_size
             return self.examples(first + tf.range(batch_size, dtype=tf.int64))
 
-        return tf.data.Dataset.range((stop_step - start_step) * local).map(examples_of_replica).unbatch()
+        steps = tf.data.Dataset.range((stop_step - start_step) * local)
+        return without_tuning(steps.map(examples_of_replica).unbatch())
 
     def examples(self, numbers: tf.Tensor) -> dict[str, tf.Tensor]:
         """Returns the examples of these numbers of the stream, int64 [N]: `dataset`'s entries, batched."""

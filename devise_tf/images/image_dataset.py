@@ -1,8 +1,11 @@
 """From an order of examples to batches of pixels."""
 
+import os
+
 import tensorflow as tf
 
 from devise_tf.images.decode_image import augment, decode_image, resize_and_crop
+from devise_tf.images.example_order import without_tuning
 from devise_tf.images.image_input import ImageInput
 
 # Images are tried this many at a time, and one at a time only where one of them is bad.
@@ -75,5 +78,7 @@ def image_dataset(images: ImageInput, examples: tf.data.Dataset, training: bool)
     if not isinstance(examples.element_spec, dict):
         examples = examples.map(lambda index: {"index": index, "seed": tf.zeros([2], tf.int32)})
     count = examples.cardinality()
-    dataset = examples.batch(_CHUNK).map(load, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True).unbatch()
-    return dataset.apply(tf.data.experimental.assert_cardinality(count)) if count >= 0 else dataset
+    dataset = examples.batch(_CHUNK).map(load, num_parallel_calls=os.cpu_count(), deterministic=True).unbatch()
+    if count >= 0:
+        dataset = dataset.apply(tf.data.experimental.assert_cardinality(count))
+    return without_tuning(dataset)

@@ -122,7 +122,7 @@ def rounds(run, hierarchy, source, models: Sequence[str], batch_size: int, count
     def images():
         every = tf.data.Dataset.range(len(source))
         dataset = image_dataset(ImageInput(source, crop, BadImages(source)), every, training=False)
-        return iter(dataset.batch(batch_size, drop_remainder=True).prefetch(tf.data.AUTOTUNE))
+        return iter(dataset.batch(batch_size, drop_remainder=True).prefetch(2))
 
     ready = [batch["image"] for batch in itertools.islice(images(), 4)]
     steps = len(source) // batch_size

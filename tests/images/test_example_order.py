@@ -153,3 +153,8 @@ def test_invalid_use():
         order.dataset(0, 1, tf.distribute.InputContext(4, 0, 2))
     with pytest.raises(ValueError, match="start_step=3, stop_step=2"):
         order.dataset(3, 2)
+
+
+def test_no_tuning_thread_delays_the_end_of_an_iterator():
+    dataset = ExampleOrder(num_examples=10, global_batch_size=4, seed=0).dataset(0, 2).batch(4).prefetch(1)
+    assert dataset.options().autotune.enabled is False

@@ -149,3 +149,9 @@ def test_invalid_arguments(tmp_path):
         BadImages(source, max_share=1.5)
     with pytest.raises(ValueError, match="Received: image_size=20, resize_size=16"):
         Crop(20, 16)
+
+
+def test_no_tuning_thread_delays_the_end_of_an_iterator(tmp_path):
+    source = make_source(tmp_path)
+    images = ImageInput(source, CROP, BadImages(source))
+    assert image_dataset(images, tf.data.Dataset.range(8), training=False).batch(4).options().autotune.enabled is False

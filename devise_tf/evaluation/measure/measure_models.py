@@ -198,7 +198,7 @@ class _Group:
         padded = np.resize(self.rows, -(-len(self.rows) // batch_size) * batch_size)
         examples = tf.data.Dataset.from_tensor_slices(padded.astype(np.int64))
         dataset = image_dataset(self.images, examples, training=False)
-        return iter(dataset.batch(batch_size).prefetch(tf.data.AUTOTUNE))
+        return iter(dataset.batch(batch_size).prefetch(2))
 
     def _outcomes(self, name: str, labels: np.ndarray, arrays: Sequence[np.ndarray]) -> tuple[np.ndarray, ...]:
         number, _, what = name.partition("/")

@@ -29,7 +29,7 @@ def image_batches(
     def dataset(start, stop, context):
         examples = image_dataset(images, order.dataset(start, stop, context), training=True)
         if with_uniforms:
-            examples = examples.map(add_uniform, num_parallel_calls=tf.data.AUTOTUNE)
-        return examples.batch(order.per_replica_batch_size(context), drop_remainder=True).prefetch(tf.data.AUTOTUNE)
+            examples = examples.map(add_uniform)
+        return examples.batch(order.per_replica_batch_size(context), drop_remainder=True).prefetch(2)
 
     return dataset
