@@ -198,7 +198,8 @@ def _load(version_dir: str | os.PathLike) -> tuple[Any, int]:
 def _network(loaded: Any) -> Any:
     """What the signature computes, as a concrete function without the branch for no images at all."""
     signature = loaded.embed.input_signature
-    return tf.function(lambda pixels: {"embedding": loaded.embed(pixels)}, signature).get_concrete_function()
+    embed = tf.function(lambda pixels: {"embedding": loaded.embed(pixels)}, signature, autograph=False)
+    return embed.get_concrete_function()
 
 
 def _checked_images(representative: Iterable[np.ndarray], size: int) -> list[np.ndarray]:

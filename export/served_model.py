@@ -88,7 +88,7 @@ class ServedModel(tf.Module):
         spec = tf.TensorSpec([None, size, size, 3], tf.float32, name="pixels")
 
         # One function for all signatures: each would hold a copy of the network's graph otherwise.
-        @tf.function(input_signature=[spec])
+        @tf.function(input_signature=[spec], autograph=False)
         def run(pixels: tf.Tensor) -> tf.Tensor:
             return tf.cast(network(pixels, training=False), tf.float32)
 
@@ -100,7 +100,7 @@ class ServedModel(tf.Module):
         self._run_alone = _if_any(run, width)
         self._run = _if_any(_in_batches(run, spec, batching), width) if batching else self._run_alone
 
-        @tf.function(input_signature=[tf.TensorSpec([None], tf.string, name="image_bytes")])
+        @tf.function(input_signature=[tf.TensorSpec([None], tf.string, name="image_bytes")], autograph=False)
         def prepare(image_bytes: tf.Tensor) -> tf.Tensor:
             with tf.control_dependencies([at_most(tf.size(image_bytes), self.max_request_images, "images")]):
                 image_bytes = tf.identity(image_bytes)
@@ -112,10 +112,10 @@ class ServedModel(tf.Module):
 
         self._prepare = prepare
         # For converters, which want no branches.
-        self.embed = tf.function(lambda pixels: labels.embedding(run(pixels))[0], input_signature=[spec])
+        self.embed = tf.function(lambda pixels: labels.embedding(run(pixels))[0], [spec], autograph=False)
 
     def signatures(self) -> dict[str, Callable]:
-        """The signatures as functions, by name, for `tf.saved_model.save`."""
+        """The signatures as functions, by name, for `tf.saved_model.save`, which would trace them again otherwise."""
         functions = {
             "serving_default": self._serving_default,
             "embed_image": self._embed_image,
@@ -125,7 +125,7 @@ class ServedModel(tf.Module):
             "classify_examples": self._classify_examples,
         }
         return {
-            name: tf.function(functions[name], input_signature=self._specs(signature))
+            name: tf.function(functions[name], self._specs(signature), autograph=False).get_concrete_function()
             for name, signature in SIGNATURES.items()
         }
 

@@ -204,9 +204,9 @@ class Predictor:
 def _forward_pass(model: LabelModel, image_size: int) -> tuple[Any, Any]:
     """The way up to the embeddings, and up to the best labels, each one graph for any number of images."""
     pixels = tf.TensorSpec([None, image_size, image_size, 3], tf.float32)
-    embed = tf.function(model.embed, input_signature=[pixels]).get_concrete_function()
+    embed = tf.function(model.embed, [pixels], autograph=False).get_concrete_function()
     shape, dtype = model.value_spec(embed.output_shapes[-1])
     inputs = [pixels, tf.TensorSpec(shape, dtype), tf.TensorSpec([], tf.int32)]
-    answer = tf.function(lambda pixels, values, k: model.answer(pixels, values, k, embed), input_signature=inputs)
+    answer = tf.function(lambda pixels, values, k: model.answer(pixels, values, k, embed), inputs, autograph=False)
     # Called as it is, a function looks for the right one of its graphs first, which takes half a millisecond.
     return embed, answer.get_concrete_function()

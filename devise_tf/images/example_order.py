@@ -4,7 +4,7 @@ import tensorflow as tf
 
 
 def without_tuning(dataset: tf.data.Dataset) -> tf.data.Dataset:
-    """The dataset, and all that is made of it, with the parallel calls and buffers that it names, which stay as they are.
+    """The dataset, and all that is made of it, with parallel calls and buffers as they are given.
 
     tf.data's tuning thread sleeps up to a minute between two looks. Whoever deletes an iterator waits for that thread,
     which may miss that it should end (TensorFlow 2.21).
@@ -104,6 +104,7 @@ class ExampleOrder:
             raise ValueError(f"Workers must have equally many replicas. Received: {replicas} over {workers} workers")
         local = replicas // workers
 
+        @tf.autograph.experimental.do_not_convert
         def examples_of_replica(number):
             step, replica = start_step + number // local, worker * local + number % local
             first = step * self.global_batch_size + replica * batch_size

@@ -94,7 +94,7 @@ def _pixels(image: object, name: str, position: str) -> np.ndarray:
 def _crop_graph(kind: str, crop: Crop) -> Callable:
     """The crop of evaluation as a graph, for images of a dtype; on the CPU, where they are."""
 
-    @tf.function(input_signature=[tf.TensorSpec([None, None, 3], kind)])
+    @tf.function(input_signature=[tf.TensorSpec([None, None, 3], kind)], autograph=False)
     def cropped(image):
         with tf.device("CPU:0"):
             return resize_and_crop(image, crop.image_size, crop.resize_size)

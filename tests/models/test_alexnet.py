@@ -4,6 +4,7 @@ import pytest
 import tensorflow as tf
 
 from devise_tf.models.alexnet import AlexNet, LocalResponseNormalization
+from tests.helpers.fitting import assert_learns_and_is_saved
 
 
 def lrn_oracle(a, size, k, alpha, beta):
@@ -105,12 +106,7 @@ def test_training_lowers_the_loss_and_the_saved_model_is_equal(tmp_path):
     model = AlexNet(num_labels=4, image_size=32, width=1 / 16, dropout=0.0)
     x = np.random.default_rng(0).uniform(0, 255, (8, 32, 32, 3)).astype("float32")
     y = np.arange(8) % 4
-    model.compile(keras.optimizers.Adam(1e-3), keras.losses.SparseCategoricalCrossentropy(from_logits=True))
-    losses = model.fit(x, y, batch_size=8, epochs=25, verbose=0).history["loss"]
-    assert losses[-1] < 0.5 * losses[0]
-    model.save(tmp_path / "model.keras")
-    loaded = keras.saving.load_model(tmp_path / "model.keras")
-    np.testing.assert_array_equal(loaded.predict_on_batch(x), model.predict_on_batch(x))
+    assert_learns_and_is_saved(model, keras.optimizers.Adam(1e-3), x, y, tmp_path / "model.keras")
 
 
 def test_dropout_acts_on_the_representation():

@@ -1,5 +1,6 @@
 """Files of weights that are damaged or promise more than they hold."""
 
+import functools
 import io
 import os
 import re
@@ -15,9 +16,14 @@ from devise_tf.models.visual_weights import load_visual_weights
 from tests.helpers.visual_weights import save_model, weights_of
 
 
+@functools.cache
+def resnet():
+    return build_visual_model("resnet_tiny", 5, 16)
+
+
 def assert_refused(path, message):
     """With one line, which ends in what was received, and with the model as it was."""
-    model = build_visual_model("resnet_tiny", 5, 16)
+    model = resnet()
     before = weights_of(model)
     with pytest.raises(ValueError, match=message) as raised:
         load_visual_weights(model, "resnet_tiny", path)
@@ -65,8 +71,7 @@ def test_archives_that_promise_more_than_they_have_are_refused(num_labels, tmp_p
 def test_datasets_that_promise_more_than_the_file_has_are_refused(ending, num_labels, tmp_path):
     path = str(tmp_path / f"m{ending}")
     stored = str(tmp_path / "inside.weights.h5")
-    saved = build_visual_model("resnet_tiny", 5, 16)
-    saved.save_weights(stored)
+    resnet().save_weights(stored)
     with h5py.File(stored, "a") as file:
         top = file["layers/dense/vars"]
         features = top["0"].shape[0]
@@ -97,9 +102,7 @@ def damaged(path, start, stop):
 @pytest.mark.parametrize("part", range(12))
 def test_damaged_files_are_refused_or_change_values_alone(ending, part, tmp_path):
     """Wherever the damage is, an error names the file, or only values are others."""
-    path = damaged(
-        save_model(build_visual_model("resnet_tiny", 5, 16), str(tmp_path / f"m{ending}")), part / 12, (part + 1) / 12
-    )
+    path = damaged(save_model(resnet(), str(tmp_path / f"m{ending}")), part / 12, (part + 1) / 12)
     try:
         load_visual_weights(build_visual_model("resnet_tiny", 5, 16), "resnet_tiny", path)
     except ValueError as error:
@@ -112,7 +115,7 @@ def test_damaged_files_are_refused_or_change_values_alone(ending, part, tmp_path
 def test_encrypted_and_unknown_archives_are_refused(offset, value, tmp_path):
     """The fields of all entries, in front of them and in the directory, say so; what follows is no such stream."""
     path = tmp_path / "m.keras"
-    save_model(build_visual_model("resnet_tiny", 5, 16), str(path))
+    save_model(resnet(), str(path))
     content = bytearray(path.read_bytes())
     for magic, flags in ((b"PK\x03\x04", 6), (b"PK\x01\x02", 8)):
         for result in re.finditer(re.escape(magic), bytes(content)):

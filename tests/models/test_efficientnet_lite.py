@@ -10,6 +10,7 @@ from devise_tf.models.efficientnet_lite import EfficientNetLite, convert
 from devise_tf.models.registry import representation_model
 from devise_tf.models.weights_file import load_weights
 from tests.helpers.efficientnet_lite import FOLDER, REFERENCE, WEIGHTS, batch, build, pretrained, small
+from tests.helpers.fitting import assert_learns_and_is_saved
 
 # Widths and blocks of the seven stages as published.
 STAGES = {
@@ -116,7 +117,7 @@ def test_from_preset_is_called_summarized_fine_tuned_saved_and_loaded(tmp_path, 
     before = model.get_layer("stem_convolution").get_weights()[0]
     np.testing.assert_array_equal(before, whole.get_layer("stem_convolution").get_weights()[0])
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-    model.compile(keras.optimizers.Adam(1e-3), loss, metrics=["accuracy"])
+    model.compile(keras.optimizers.Adam(1e-3), loss, metrics=["accuracy"], jit_compile=False)  # XLA takes a while
     history = model.fit(x, np.array([0, 1, 2, 2]), epochs=4, verbose=0).history
     assert np.isfinite(history["loss"]).all() and not np.array_equal(model.get_layer("stem_convolution").kernel, before)
     model.save(tmp_path / "model.keras")
@@ -134,7 +135,8 @@ def test_frozen_representation_stays_under_a_new_top():
     before = features.predict_on_batch(x)
     features.trainable = False
     assert len(model.trainable_weights) == 2
-    model.compile(keras.optimizers.Adam(0.01), keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    model.compile(keras.optimizers.Adam(0.01), loss, jit_compile=False)
     model.fit(x, np.array([0, 1, 2, 2]), epochs=2, verbose=0)
     # Frozen in whole: the statistics of batch normalization stay too.
     np.testing.assert_array_equal(features.predict_on_batch(x), before)
@@ -146,12 +148,7 @@ def test_frozen_representation_stays_under_a_new_top():
 def test_training_lowers_the_loss_and_the_saved_model_is_equal(tmp_path):
     model = small(dropout=0.1)
     x, y = batch()
-    model.compile(keras.optimizers.Adam(0.01), keras.losses.SparseCategoricalCrossentropy(from_logits=True))
-    losses = model.fit(x, y, batch_size=8, epochs=25, verbose=0).history["loss"]
-    assert losses[-1] < 0.5 * losses[0]
-    model.save(tmp_path / "model.keras")
-    loaded = keras.saving.load_model(tmp_path / "model.keras")
-    np.testing.assert_array_equal(loaded.predict_on_batch(x), model.predict_on_batch(x))
+    assert_learns_and_is_saved(model, keras.optimizers.Adam(0.001), x, y, tmp_path / "model.keras")
 
 
 def test_dropout_acts_on_the_representation():

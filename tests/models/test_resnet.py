@@ -9,6 +9,7 @@ import tensorflow as tf
 
 from devise_tf.models.registry import architecture
 from devise_tf.models.resnet import ResNet
+from tests.helpers.fitting import assert_learns_and_is_saved
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -52,12 +53,7 @@ def test_half_precision_gives_float32_logits():
 def test_training_lowers_the_loss_and_the_saved_model_is_equal(tmp_path):
     model = small(dropout=0.1)
     x, y = batch()
-    model.compile(keras.optimizers.SGD(0.1, 0.9), keras.losses.SparseCategoricalCrossentropy(from_logits=True))
-    losses = model.fit(x, y, batch_size=8, epochs=25, verbose=0).history["loss"]
-    assert losses[-1] < 0.5 * losses[0]
-    model.save(tmp_path / "model.keras")
-    loaded = keras.saving.load_model(tmp_path / "model.keras")
-    np.testing.assert_array_equal(loaded.predict_on_batch(x), model.predict_on_batch(x))
+    assert_learns_and_is_saved(model, keras.optimizers.SGD(0.1, 0.9), x, y, tmp_path / "model.keras")
 
 
 def test_synchronized_statistics_equal_plain_ones_on_one_device():

@@ -54,7 +54,7 @@ def run_workers(config, count=2, **options):
 def assert_same_run(expected_dir, actual_dir):
     expected, actual = read_metrics(expected_dir), read_metrics(actual_dir)
     assert [(line["phase"], line["step"]) for line in actual] == [(line["phase"], line["step"]) for line in expected]
-    assert list(dict.fromkeys(line["phase"] for line in actual)) == list(PHASES)
+    assert list(dict.fromkeys(line["phase"] for line in actual)) == list(PHASES[:4])
     for want, got in zip(expected, actual, strict=True):
         assert got == pytest.approx(want, abs=TOLERANCE), (want, got)
     # Images may change places where two scores are as good as equal; with these they do not.
@@ -67,7 +67,7 @@ def one_device(tmp_path_factory):
 
     def make(directory):
         # Several steps between two readings, whose sparse gradients differ in length from step to step.
-        changes = {"train_label_vectors": True, "log_every": 3}
+        changes = {"train_label_vectors": True, "log_every": 3, "random_models": 0}
         config = tiny_run.settings(tiny_run.make_inputs(directory), directory / "run", **changes)
         with pytest.MonkeyPatch.context() as patch:
             patch.setitem(sys.modules, "devise_tf.training.engine.skip_gram_engine", None)  # as without Numba

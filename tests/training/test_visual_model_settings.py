@@ -100,20 +100,29 @@ def test_nothing_is_written_before_an_error(changes, error, inputs, tmp_path):
 @pytest.mark.slow
 @pytest.mark.parametrize("last", ["stage1_block1_add", pytest.param("all", marks=pytest.mark.soak)])
 def test_frozen_layers_stay_through_all_phases(last, inputs, vectors, weights_file, tmp_path, capsys):
-    """Statistics of batch normalization among them; the softmax is new, since the file has more labels."""
+    """Statistics of batch normalization among them, in mixed precision; the softmax is new, as the file has others."""
     changes = {"corpus": "", "vectors": vectors, "visual_weights": weights_file[9], "frozen_layers": last}
-    config = settings(inputs, tmp_path / "run", **changes, random_models=0)
+    config = settings(inputs, tmp_path / "run", **changes, dtype="mixed_bfloat16", random_models=0)
     tiny_run.start_run(config)
     assert "softmax: new, since theirs is for 9 labels" in capsys.readouterr().out
     given = weights_of(give_values(build_visual_model("resnet_tiny", 9, 16)))
     names = [path for path in given if not path.startswith("logits/")]
     below = {path for path in names if last == "all" or path.startswith(("stem", "stage1"))}
     cnn, projected, finetuned = (loaded(config["model_dir"], name) for name in ("cnn", "devise_projection", "devise"))
+    assert_dtypes(cnn, finetuned, "mixed_bfloat16")
     assert changed(representation_model(cnn), given) == set(names) - below
     assert not changed(projected.visual_model, weights_of(cnn))
     further = changed(finetuned.visual_model, weights_of(cnn))
     assert further == {path for path in set(names) - below if "normalization" not in path}
     assert not np.array_equal(finetuned.projection.kernel, projected.projection.kernel)
+
+
+def assert_dtypes(cnn, devise, dtype):
+    """What is not the visual model is float32."""
+    for model in (cnn, devise.visual_model):
+        assert model.get_layer("stem_convolution").dtype_policy.name == dtype
+    assert cnn.get_layer("logits").dtype_policy.name == devise.projection.dtype_policy.name == "float32"
+    assert devise.label_vectors.dtype == "float32"
 
 
 def precise(dtype, inputs, vectors, directory, **changes):
@@ -128,24 +137,16 @@ def in_float32(inputs, vectors, tmp_path_factory):
     return precise("float32", inputs, vectors, tmp_path_factory.mktemp("float32") / "run")
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize(
-    "dtype",
-    ["mixed_bfloat16", *(pytest.param(d, marks=pytest.mark.soak) for d in ("mixed_float16", "bfloat16", "float16"))],
-)
+@pytest.mark.soak
+@pytest.mark.parametrize("dtype", ["mixed_bfloat16", "mixed_float16", "bfloat16", "float16"])
 def test_losses_of_every_dtype_are_near_those_of_float32(dtype, inputs, vectors, in_float32, tmp_path):
-    """What is not the visual model is float32; the losses are near those of float32."""
     if dtype == "float16":
         losses = precise(dtype, inputs, vectors, tmp_path / "run", frozen_layers="all")
         assert np.mean(losses[-6:]) < 0.5 * np.mean(losses[8:11])  # of phase 3
     else:
         losses = precise(dtype, inputs, vectors, tmp_path / "run")
         assert np.mean(np.abs(np.subtract(losses, in_float32))) < 0.05
-    cnn, devise = loaded(tmp_path / "run", "cnn"), loaded(tmp_path / "run", "devise")
-    for model in (cnn, devise.visual_model):
-        assert model.get_layer("stem_convolution").dtype_policy.name == dtype
-    assert cnn.get_layer("logits").dtype_policy.name == devise.projection.dtype_policy.name == "float32"
-    assert devise.label_vectors.dtype == "float32"
+    assert_dtypes(loaded(tmp_path / "run", "cnn"), loaded(tmp_path / "run", "devise"), dtype)
 
 
 def test_gradients_in_half_precision_are_scaled_and_scaled_back():

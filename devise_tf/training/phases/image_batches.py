@@ -21,6 +21,7 @@ def image_batches(
         with_uniforms: Boolean. Whether each example has a uniform random number and its step, too.
     """
 
+    @tf.autograph.experimental.do_not_convert
     def add_uniform(example):
         # Another stream than the augmentation's.
         uniform = tf.random.stateless_uniform([], seed=example["seed"] + tf.constant([1, 7919]))

@@ -38,6 +38,7 @@ def skip_gram_batches(
         batch = blocks.batch(index, epoch, order.seed)
         return [batch[name] for name in signature]
 
+    @tf.autograph.experimental.do_not_convert
     def load(example):
         values = tf.numpy_function(
             make, [example["index"], example["epoch"]], [dtype for _, dtype in signature.values()]
