@@ -115,7 +115,7 @@ class ServedModel(tf.Module):
         self.embed = tf.function(lambda pixels: labels.embedding(run(pixels))[0], [spec], autograph=False)
 
     def signatures(self) -> dict[str, Callable]:
-        """The signatures as functions, by name, for `tf.saved_model.save`, which would trace them again otherwise."""
+        """The signatures as functions, by name, for `tf.saved_model.save`."""
         functions = {
             "serving_default": self._serving_default,
             "embed_image": self._embed_image,
@@ -125,7 +125,7 @@ class ServedModel(tf.Module):
             "classify_examples": self._classify_examples,
         }
         return {
-            name: tf.function(functions[name], self._specs(signature), autograph=False).get_concrete_function()
+            name: tf.function(functions[name], self._specs(signature), autograph=False)
             for name, signature in SIGNATURES.items()
         }
 

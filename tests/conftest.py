@@ -43,7 +43,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def pytest_collection_finish() -> None:
     """Half of the time went into garbage collections, which went through all of TensorFlow again and again.
 
-    What is loaded by now is there for good; what tests leave is collected after slow ones, and after each file.
+    What is loaded by now is there for good; what tests leave is collected after each file.
     """
     gc.collect()
     gc.freeze()
@@ -52,7 +52,7 @@ def pytest_collection_finish() -> None:
 
 @pytest.hookimpl(trylast=True)
 def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> None:
-    if nextitem is None or nextitem.path != item.path or item.get_closest_marker("slow"):
+    if nextitem is None or nextitem.path != item.path:
         gc.collect()
 
 

@@ -12,7 +12,7 @@ def finished_run(tmp_path_factory):
 
     def make(directory):
         inputs = tiny_run.make_inputs(directory)
-        config = tiny_run.settings(inputs, directory / "run", train_label_vectors=True)
+        config = tiny_run.settings(inputs, directory / "run", train_label_vectors=True, random_models=0)
         tiny_run.run(config)
         return config
 

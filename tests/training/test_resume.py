@@ -40,7 +40,7 @@ def test_run_killed_in_every_phase_equals_an_uninterrupted_one(finished_run, tmp
         ("cnn", 4, "before"),
         ("devise_projection", 2, "before"),
         ("devise", 3, "after"),
-        ("random_0", 6, "after"),  # the last step: only the model's file is missing
+        ("devise", 6, "after"),  # the last step: only the model's file is missing
     )
     for kill in kills:
         if kill[0] == "cnn":
