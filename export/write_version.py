@@ -41,7 +41,7 @@ def write_version(model: ServedModel, labels: LabelSet, directory: str, facts: M
         **facts,
         "image_size": model.crop.image_size,
         "resize_size": model.crop.resize_size,
-        "preprocessing": "RGB 0..255; shorter side to resize_size (bilinear, antialiased); centre cut to image_size",
+        "preprocessing": "RGB 0..255; shorter side to resize_size (bilinear, antialiased); center cut to image_size",
         "k": model.k,
         "dimension": int(expected[1]["embedding"].shape[1]),
         "terms": int(model.labels.table.size()),

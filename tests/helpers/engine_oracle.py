@@ -22,8 +22,8 @@ def train_by_formula(blocks, vectors, nodes, chunks, epochs, rates, seed=0):
     for number, _, pairs in blocks_of_pairs(blocks, chunks, epochs, seed):
         vector_updates, node_updates = np.zeros_like(vectors), np.zeros_like(nodes)
         vector_pairs, node_pairs = np.zeros(len(vectors)), np.zeros(len(nodes))
-        for context, centre in pairs:
-            path, sign = paths[centre], signs[centre]
+        for context, center in pairs:
+            path, sign = paths[center], signs[center]
             margins = sign * (nodes[path] @ vectors[context])
             total_loss += np.logaddexp(0, -margins).sum()
             slopes = rates[number] * sign / (1 + np.exp(margins))

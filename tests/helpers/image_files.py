@@ -10,8 +10,8 @@ from PIL import Image
 RED, BLUE = (200, 100, 30), (20, 60, 220)
 
 
-def picture(height=20, width=30, colour=RED):
-    return np.full((height, width, 3), colour, "uint8")
+def picture(height=20, width=30, color=RED):
+    return np.full((height, width, 3), color, "uint8")
 
 
 def noise(height=40, width=40, seed=0):

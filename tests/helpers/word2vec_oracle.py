@@ -50,7 +50,7 @@ def kept_terms(blocks, epoch, seed):
 
 def blocks_of_places(blocks, chunks, epochs, seed=0):
     """The blocks of some chunks, in order: for each the chunk's place in `chunks`, the kept terms, and as places among
-    them the centres and word2vec's pairs of context and centre.
+    them the centers and word2vec's pairs of context and center.
     """
     result, memo = [], {}
     for number, (chunk, epoch) in enumerate(zip(chunks, epochs, strict=True)):
@@ -59,12 +59,12 @@ def blocks_of_places(blocks, chunks, epochs, seed=0):
         kept = memo[epoch]
         key = splitmix(splitmix(splitmix(0, seed), epoch), 2)
         start, stop = chunk * blocks.chunk_size, (chunk + 1) * blocks.chunk_size
-        centres = [i for i, (position, _, _) in enumerate(kept) if start <= position < stop]
+        centers = [i for i, (position, _, _) in enumerate(kept) if start <= position < stop]
         # As few blocks as the size allows, and as even as they can be: of the same size, but the last.
-        count = -(-len(centres) // blocks.block_size)
-        size = next((size for size in range(1, len(centres) + 1) if size * count >= len(centres)), 1)
-        for first in range(0, len(centres), size):
-            block, pairs = centres[first : first + size], []
+        count = -(-len(centers) // blocks.block_size)
+        size = next((size for size in range(1, len(centers) + 1) if size * count >= len(centers)), 1)
+        for first in range(0, len(centers), size):
+            block, pairs = centers[first : first + size], []
             reach = 1 + (splitmix(key, kept[block[0]][0]) >> 32) % blocks.window
             for i in block:
                 for a in range(-reach, reach + 1):
@@ -78,7 +78,7 @@ def blocks_of_places(blocks, chunks, epochs, seed=0):
 
 
 def blocks_of_pairs(blocks, chunks, epochs, seed=0):
-    """The blocks of some chunks, in order: for each the chunk's place in `chunks`, the centres and word2vec's pairs."""
+    """The blocks of some chunks, in order: for each the chunk's place in `chunks`, the centers and word2vec's pairs."""
     return [
         (number, [kept[i][1] for i in block], [(kept[j][1], kept[i][1]) for j, i in pairs])
         for number, kept, block, pairs in blocks_of_places(blocks, chunks, epochs, seed)

@@ -113,16 +113,16 @@ def test_a_broken_exif_block_is_passed_over(form, block):
     [
         (encode(picture(), "JPEG", "CMYK", quality=95), RED),
         (encode(GREY16, "PNG"), (100,) * 3),
-        (encode(picture(colour=(204, 102, 51)), "PNG", "P", transparency=0), (204, 102, 51)),
-        (animated_gif(picture(), picture(colour=BLUE)), RED),
+        (encode(picture(color=(204, 102, 51)), "PNG", "P", transparency=0), (204, 102, 51)),
+        (animated_gif(picture(), picture(color=BLUE)), RED),
         (tiff(picture()), RED),
         (tiff(picture(), compression="tiff_lzw"), RED),
         (tiff(picture(), "L"), (122,) * 3),
         (tiff(picture(), "LA"), (122,) * 3),
         (tiff(picture(), "RGBA"), RED),
         (tiff(picture(), "CMYK"), RED),
-        (tiff(picture(colour=(204, 102, 51)), "P"), (204, 102, 51)),
-        (tiff(picture(colour=(255, 255, 255)), "1"), (255,) * 3),
+        (tiff(picture(color=(204, 102, 51)), "P"), (204, 102, 51)),
+        (tiff(picture(color=(255, 255, 255)), "1"), (255,) * 3),
         (tiff(GREY16), (100,) * 3),
         (tiff(GREY16.astype(">u2")), (100,) * 3),
         (encode(picture(), "WEBP", lossless=True), RED),
@@ -239,7 +239,7 @@ def test_a_file_without_end_is_not_read_to_its_end(monkeypatch):
 
 def test_images_of_pillow():
     for mode in ("RGB", "RGBA", "RGBX", "RGBa", "LA", "CMYK", "YCbCr", "HSV", "P", "PA"):
-        image = Image.fromarray(picture(colour=(204, 102, 51)))
+        image = Image.fromarray(picture(color=(204, 102, 51)))
         image = image.convert("RGBA").convert(mode) if mode == "RGBa" else image.convert(mode)
         photo = photo_of_pillow(image)
         assert photo.shape == (20, 30, 3) and photo.dtype == np.uint8
