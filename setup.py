@@ -62,6 +62,8 @@ setup(
         "numba>=0.60",
         "absl-py>=2.0",
         "pillow>=10.0",
+        # Lists of labels in YAML.
+        "pyyaml>=6.0",
         # Weights in Keras's `.weights.h5`.
         "h5py>=3.10",
         "tensorboard>=2.18",

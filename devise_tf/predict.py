@@ -52,7 +52,7 @@ def define_flags(define: command.Definitions) -> None:
     define.string("model_dir", DEFAULT_PRESET, "Name of a preset, or model directory of a run.")
     define.string("model", None, "softmax, devise, conse or another of its models; by default the best one.")
     define.string("labels", None, "Labels to choose from, separated by commas; by default the model's own.")
-    define.string("labels_file", None, "File of labels: lines `id<TAB>term, term`, just terms, or a .csv.")
+    define.string("labels_file", None, "List of labels: lines of ids and terms, CSV, JSON, YAML or Python.")
     define.string("candidates", None, "A list of labels: imagenet1k, imagenet21k, wordnet or wordnet:DIR.")
     define.integer("k", 5, "Number of labels to print a photo, the best first.", lower_bound=1)
     define.enum("format", "table", ANSWER_FORMATS, "Form of the answers.")

@@ -10,8 +10,8 @@ and --port, by --protocol=grpc or rest, under --model_name.
   labels of a file            python -m devise_tf.serving_client photo.jpg --labels_file=labels.txt
   REST, for a program         python -m devise_tf.serving_client *.jpg --protocol=rest --json
 
---labels holds labels between commas. --labels_file (or `@` and the file in --labels) holds a label a line, or lines
-`id<TAB>term, term`, of which the first term counts; empty lines and lines that start with `#` are skipped.
+--labels holds labels between commas. --labels_file (or `@` and the file in --labels) is a list of labels in any form
+that the other commands read; of each label the first term counts.
 
 A table of labels and scores a photo goes to the standard output; a label with a word that the model does not know is
 `unknown`. With --json it is a line a photo: `{"file": …, "labels": [{"label": …, "score": …, "known": …}, …]}`, or
@@ -30,6 +30,7 @@ from typing import NamedTuple
 from absl import flags
 
 from devise_tf import command
+from devise_tf.labels.open_labels import open_labels
 
 # Failures that are the server's, not a photo's.
 _SERVER_CODES = ("UNAVAILABLE", "NOT_FOUND", "UNIMPLEMENTED", "UNAUTHENTICATED", "PERMISSION_DENIED")
@@ -50,7 +51,7 @@ def define_flags(define: command.Definitions) -> None:
     define.string("model_name", "devise", "Name of the model on the server.")
     define.integer("version", None, "Version of the model; by default the latest.", lower_bound=0)
     define.string("labels", None, "Labels between commas, or @FILE; by default those of the export.")
-    define.string("labels_file", None, "File of labels; the same as --labels=@FILE.")
+    define.string("labels_file", None, "List of labels; the same as --labels=@FILE.")
     define.integer("k", 5, "Number of labels to print a photo, the best first.", lower_bound=1)
     define.bool("json", False, "Print a line of JSON a photo.")
     define.float("timeout", 30.0, "Seconds for the answer to a photo, repeats included.", lower_bound=0.001)
@@ -62,24 +63,15 @@ def parse_labels(text: str) -> list[str]:
     """The labels that `--labels` names, without duplicates.
 
     Args:
-        text: Labels between commas; or `@` and the path of a file, in UTF-8: a label a line, or `id<TAB>term, term`.
+        text: Labels between commas; or `@` and the path of a list of labels, of which the first terms are taken.
 
     Raises:
-        ValueError: There are none, or the file is not UTF-8.
-        OSError: The file cannot be read.
+        ValueError: There are none, or the file is no list of labels.
     """
     if text.startswith("@"):
-        with open(os.path.expanduser(text[1:]), encoding="utf-8-sig") as file:
-            try:
-                lines = [line for line in file.read().splitlines() if not line.startswith("#")]
-            except UnicodeDecodeError as error:
-                raise ValueError(
-                    f"{text[1:]} must be UTF-8 text; save it in that encoding. Received: {error}"
-                ) from error
-        labels = [line.partition("\t")[2].split(",")[0] if "\t" in line else line for line in lines]
+        labels = [terms[0] for terms in open_labels(os.path.expanduser(text[1:])).terms]
     else:
-        labels = text.split(",")
-    labels = [label.strip() for label in labels]
+        labels = [label.strip() for label in text.split(",")]
     labels = list(dict.fromkeys(label for label in labels if label))
     if not labels:
         raise ValueError(f"--labels must name at least one label. Received: --labels={text!r}")

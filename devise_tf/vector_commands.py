@@ -8,7 +8,7 @@ from absl import flags
 
 from devise_tf.files import atomic_write
 from devise_tf.labels.coverage import label_coverage
-from devise_tf.labels.label_set import read_lines
+from devise_tf.labels.text_lines import read_lines
 from devise_tf.model_dir import Entry, ModelDir
 from devise_tf.text.convert_vectors import convert_vectors, form_of, needed_terms
 from devise_tf.text.term_vectors import TermVectors

@@ -43,7 +43,7 @@ def define_flags(define: command.Definitions) -> None:
         "default devise, or what a preset answers with.",
     )
     define.string(
-        "labels_file", None, "File of the labels to answer, lines `id<TAB>term, term`; by default all of the run."
+        "labels_file", None, "List of the labels to answer, in any form of such lists; by default all of the run."
     )
     define.enum("answers", "terms", EXPORTED_ANSWERS, "Whether answers are the labels' first terms or their ids.")
     define.integer("k", 5, "Number of labels of an answer.", lower_bound=1)

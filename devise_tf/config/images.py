@@ -13,7 +13,7 @@ class ImageSettings(SettingsGroup):
     images: str = setting("", "Images: folder:DIR (DIR/train/LABEL/*.jpg, DIR/val/...), tfds:NAME, or builtin.")
     labels_file: str = setting(
         "",
-        "Label files, comma-separated: `id<TAB>term, term` a line, or .csv. Else ids are terms.",
+        "Lists of labels, comma-separated: lines of ids and terms, CSV, JSON, YAML, Python. Else ids are terms.",
         formerly="labels",
     )
     unseen_labels: str = setting("", "File of label ids, one a line, that no image phase may see: zero-shot.")

@@ -1,7 +1,6 @@
 """Lists of labels that come with the package or with WordNet, by name."""
 
 from devise_tf.labels.label_set import LabelSet
-from devise_tf.labels.open_labels import open_labels
 from devise_tf.labels.wordnet import wordnet_labels
 from devise_tf.packaged import packaged_files
 
@@ -15,7 +14,7 @@ def candidate_labels(name: str) -> LabelSet:
         ValueError: There is no such list, or WordNet is not there or unsound.
     """
     if name in LISTS:
-        return open_labels(packaged_files("labels")[LISTS[name]], "candidates")
+        return LabelSet.load(packaged_files("labels")[LISTS[name]])
     kind, _, folder = name.partition(":")
     if kind != "wordnet":
         names = ", ".join([*LISTS, "wordnet", "wordnet:DIR"])

@@ -7,7 +7,7 @@ from functools import cached_property
 from absl import logging
 
 from devise_tf.files import atomic_write
-from devise_tf.labels.label_set import read_lines
+from devise_tf.labels.text_lines import read_lines
 from devise_tf.labels.wordnet import WORDNET_VERSION, find_wordnet, noun_synsets, wordnet_version
 from devise_tf.packaged import packaged_files
 

@@ -1,12 +1,14 @@
 """Labels: an id and one or more terms each."""
 
-import csv
 import os
 import re
 from collections.abc import Iterable, Iterator
 
 from devise_tf.files import atomic_write
-from devise_tf.text.tokenizer import normalize_term, tokenize
+from devise_tf.labels.label_file import read_label_file
+from devise_tf.labels.label_rows import label_problem, term_of_id
+from devise_tf.labels.text_lines import empty_file, read_lines
+from devise_tf.text.tokenizer import normalize_term
 
 
 class LabelSet:
@@ -48,7 +50,7 @@ class LabelSet:
             )
         seen: dict[str, int] = {}
         for i, (label, label_terms) in enumerate(zip(ids, terms, strict=True)):
-            if problem := _problem(label, label_terms):
+            if problem := label_problem(label, label_terms):
                 raise ValueError(f"{problem}. Received: ids[{i}]={label!r}, terms[{i}]={label_terms!r}")
             if label in seen:
                 raise ValueError(
@@ -85,42 +87,34 @@ class LabelSet:
         `_` is read as a space; a synset id or a three-digit number (`001.`) before the name is left out.
         """
         ids = list(ids)
-        return cls(ids, [[_term_of_id(label)] for label in ids])
+        return cls(ids, [[term_of_id(label)] for label in ids])
 
     @classmethod
     def load(cls, path: str | os.PathLike) -> "LabelSet":
-        """Reads a label file.
+        """Reads a list of labels, in any of these forms.
 
-        Lines are `id<TAB>term, term two, …`, or an id, whose term is then that of `from_ids`. Empty lines and lines
-        that start with `#` are skipped.
+        Lines of text: `id<TAB>term, term two, …` or an id alone, whose term is then that of `from_ids`; a synset id, a
+        space and terms; a number that counts the lines, in front (`0: term, …`) or at the end, and terms; or terms,
+        the first of which is the id. Empty lines and lines that start with `#` are skipped.
 
-        A file whose name ends in `.csv` has columns separated by commas. A first row with a cell `id` (or `label`)
-        names the columns: that one has the ids, all others terms; without such a row the ids are in the first column. A
-        cell may hold several terms, separated by `;` or, in quotes, by commas; empty cells are skipped. A row without
-        terms is an id alone.
+        A `.csv` or `.tsv` file: columns, with or without a head. A head such as `wnid,name` names the column of ids and
+        those of terms; without one the ids are in the first column. A cell may hold several terms, separated by `;` or,
+        in quotes, by commas; empty cells are skipped. A row without terms is an id alone.
+
+        JSON, YAML or Python: a list of texts, a mapping from numbers or ids to terms (Keras's class index, `id2label`
+        of a Hugging Face model), a mapping from terms to numbers, or a list of mappings with an `id` and a `name`.
+
+        A label that stands several times counts once. `read_label_file` says which form it was.
 
         Args:
             path: str or path. The file.
 
         Raises:
-            ValueError: The file is malformed; file and line are named.
+            ValueError: The file is in none of the forms or malformed, or an id stands twice with different terms; file
+                and line are named.
         """
-        rows = _csv_rows(path) if os.fspath(path).lower().endswith(".csv") else _tab_rows(path)
-        ids, terms = [], []
-        lines: dict[str, int] = {}
-        for number, row, label, label_terms in rows:
-            label_terms = label_terms or [_term_of_id(label)]
-            problem = _problem(label, label_terms)
-            if not problem and label in lines:
-                problem = f"label {label!r} is a duplicate: it stands at line {lines[label]} already"
-            if problem:
-                raise ValueError(f"{path}, line {number}: {problem}. Received: {row!r}")
-            lines[label] = number
-            ids.append(label)
-            terms.append(label_terms)
-        if not ids:
-            raise ValueError(_empty(path, "`id<TAB>term, another term` or just `id` a line, or rows of CSV"))
-        return cls(ids, terms)
+        file = read_label_file(path)
+        return cls(file.ids, file.terms)
 
     def merged_with(self, other: "LabelSet") -> "LabelSet":
         """These labels, then those of the other set that are new."""
@@ -199,78 +193,5 @@ def load_ids(path: str | os.PathLike) -> list[str]:
             )
         lines[label] = number
     if not lines:
-        raise ValueError(_empty(path, "one id a line"))
+        raise ValueError(empty_file(path, "one id a line"))
     return list(lines)
-
-
-def _term_of_id(label: str) -> str:
-    # Stanford Dogs has folders like n02085620-Chihuahua, CUB-200 like 001.Black_footed_Albatross.
-    return re.sub(r"^(n\d{8}[-_ ]+|\d{3}\.)(?=\S)", "", label).replace("_", " ").strip()
-
-
-def _tab_rows(path: str | os.PathLike) -> Iterator[tuple[int, str, str, list[str]]]:
-    """Line number, line, id and terms of each row of a label file."""
-    for number, line in read_lines(path):
-        if not line.startswith("#"):
-            label, tab, rest = line.partition("\t")
-            yield number, line, label.strip(), [t.strip() for t in rest.split(",")] if tab else []
-
-
-def _csv_rows(path: str | os.PathLike) -> Iterator[tuple[int, list[str], str, list[str]]]:
-    """Line number, cells, id and terms of each row of a label file in CSV."""
-    with open(path, encoding="utf-8-sig", newline="") as file:
-        reader, id_column = csv.reader(file, strict=True), None
-        try:
-            for row in reader:
-                cells = [" ".join(cell.split()) for cell in row]
-                if not any(cells):
-                    continue
-                if id_column is None:
-                    head = [cell.lower() for cell in cells]
-                    id_column = next((head.index(name) for name in ("id", "label") if name in head), 0)
-                    if head[id_column] in ("id", "label"):
-                        continue
-                if any(sign in cell for cell in row[id_column : id_column + 1] for sign in ";\t"):
-                    raise ValueError(
-                        f"{path}, line {reader.line_num}: an id has a semicolon or a tab; separate columns by commas. "
-                        f"Received: {row!r}"
-                    )
-                label = cells.pop(id_column) if id_column < len(cells) else ""
-                yield reader.line_num, row, label, [t.strip() for c in cells if c for t in re.split("[;,]", c)]
-        except csv.Error as error:
-            raise ValueError(
-                f"{path}, line {reader.line_num}: not CSV ({error}). Put cells that have commas, quotes or line breaks "
-                f"in double quotes, and double the quotes within. Received: path={os.fspath(path)!r}"
-            ) from error
-        except UnicodeDecodeError as error:
-            raise _not_utf8(path, error) from error
-
-
-def _problem(label: str, terms: list[str]) -> str:
-    if not label.strip():
-        return "a label's id must not be empty"
-    if not terms:
-        return f"label {label!r} must have at least one term"
-    if not all(map(tokenize, terms)):
-        return f"label {label!r} has an empty term; a term needs a letter or a digit"
-    return ""
-
-
-def read_lines(path: str | os.PathLike) -> Iterator[tuple[int, str]]:
-    """The lines of a UTF-8 text file that are not blank, each with its number from 1."""
-    try:
-        with open(path, encoding="utf-8-sig") as file:
-            for number, line in enumerate(file, 1):
-                line = line.rstrip("\r\n")
-                if line.strip():
-                    yield number, line
-    except UnicodeDecodeError as error:
-        raise _not_utf8(path, error) from error
-
-
-def _not_utf8(path: str | os.PathLike, error: UnicodeDecodeError) -> ValueError:
-    return ValueError(f"{path} must be UTF-8 text; save it in that encoding. Received: {error}")
-
-
-def _empty(path: str | os.PathLike, expected: str) -> str:
-    return f"{path} holds no labels; expected {expected}. Received: path={os.fspath(path)!r}"

@@ -1,19 +1,30 @@
 """Files of labels, ids and hierarchies that a command line names."""
 
 import os
+import sys
 
 from devise_tf.labels.hierarchy import Hierarchy
+from devise_tf.labels.label_file import read_label_file
 from devise_tf.labels.label_set import LabelSet, load_ids
 from devise_tf.packaged import existing_file, packaged_path
 
 
 def open_labels(paths: str, flag: str = "labels_file") -> LabelSet:
-    """Reads a label file, or several separated by commas; of a label in several of them the first one's terms count."""
+    """Reads a label file, or several separated by commas, and says on the standard error what each was taken for.
+
+    Of a label in several files the first one's terms count.
+    """
     files = [paths] if os.path.isfile(packaged_path(paths)) else [path.strip() for path in paths.split(",")]
-    labels = LabelSet.load(existing_file(files[0], flag))
-    for path in files[1:]:
-        labels = labels.merged_with(LabelSet.load(existing_file(path, flag)))
-    return labels
+    first, *others = (_open(path, flag) for path in files)
+    for labels in others:
+        first = first.merged_with(labels)
+    return first
+
+
+def _open(path: str, flag: str) -> LabelSet:
+    file = read_label_file(existing_file(path, flag))
+    print(file, file=sys.stderr)
+    return LabelSet(file.ids, file.terms)
 
 
 def open_ids(path: str, flag: str) -> list[str]:

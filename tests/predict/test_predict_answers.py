@@ -115,14 +115,15 @@ def test_labels_of_files_and_lists_and_what_is_ignored(call, folder):
     Path("dict").mkdir()
     Path("dict", "data.noun").write_text(NOUNS)
     Path("labels.csv").write_text('label,name\nx1,"cat;kitty"\nx2,yeti\n')
-    for arguments, ids, unknown in (
-        (["--candidates=wordnet:dict"], {"n02124272": "cat", "n02391049": "zebra"}, "n02403454 (cow)"),
-        (["--labels_file=labels.csv"], {"x1": "cat"}, "x2 (yeti)"),
-        (["--labels=dog,yeti,🐱"], {"dog": "dog"}, "yeti, 🐱"),
+    line = "labels.csv: 2 labels; columns, ids in 'label', terms in 'name'\n"
+    for arguments, ids, said, unknown in (
+        (["--candidates=wordnet:dict"], {"n02124272": "cat", "n02391049": "zebra"}, "", "n02403454 (cow)"),
+        (["--labels_file=labels.csv"], {"x1": "cat"}, line, "x2 (yeti)"),
+        (["--labels=dog,yeti,🐱"], {"dog": "dog"}, "", "yeti, 🐱"),
     ):
         status, out, err = call("a.jpg", *arguments, "--format=json")
         assert {a["id"]: a["label"] for a in json.loads(out)["labels"]} == ids
-        assert (status, err) == (0, f"Ignored labels unknown to devise: {unknown}\n")
+        assert (status, err) == (0, f"{said}Ignored labels unknown to devise: {unknown}\n")
     status, out, err = call("a.jpg", "--labels=Zebra,dog,zebra,DOG")
     assert (status, err) == (0, "Ignored duplicates: zebra, DOG\n")
     # Of ImageNet's labels the few words of this run make some; the others are counted.
