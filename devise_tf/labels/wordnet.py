@@ -102,6 +102,8 @@ def noun_synsets(path: str | os.PathLike) -> Iterator[Synset]:
 def wordnet_labels(directory: str | os.PathLike | None = None) -> LabelSet:
     """All noun synsets with all their terms.
 
+    Ids of another version than ImageNet's begin with its number (`3.1:n02086723`): the same id is another synset there.
+
     Args:
         directory: Path or None. Folder of the file `data.noun`, or None to look where `find_wordnet` does.
 
@@ -109,8 +111,11 @@ def wordnet_labels(directory: str | os.PathLike | None = None) -> LabelSet:
         FileNotFoundError: There is no such file.
         ValueError: The file is not WordNet's.
     """
-    synsets = list(noun_synsets(find_wordnet(directory)))
-    return LabelSet([synset.id for synset in synsets], [synset.terms for synset in synsets])
+    path = find_wordnet(directory)
+    version = wordnet_version(path)
+    prefix = "" if version in ("", WORDNET_VERSION) else f"{version}:"
+    synsets = list(noun_synsets(path))
+    return LabelSet([f"{prefix}{synset.id}" for synset in synsets], [synset.terms for synset in synsets])
 
 
 def wordnet_names(directory: str | os.PathLike | None = None) -> dict[str, str]:

@@ -1,5 +1,6 @@
 import pytest
 
+from devise_tf.labels import LabelSet, OutputSpace
 from devise_tf.labels.wordnet import wordnet_labels, wordnet_names
 
 LINES = """  1 This software and database is being provided to you
@@ -56,3 +57,13 @@ def test_file_without_synsets_is_named(tmp_path):
     (tmp_path / "data.noun").write_text(LINES.splitlines()[0] + "\n")
     with pytest.raises(ValueError, match=r"data\.noun holds no synsets; expected .* Received: path="):
         wordnet_labels(tmp_path)
+
+
+def test_ids_of_another_version_are_not_those_of_imagenet(tmp_path):
+    """So a softmax finds such a label by its terms: n01440764 is another synset in WordNet 3.1."""
+    line = "01440764 05 n 02 dog 0 domestic_dog 0 000 | a member of the genus Canis\n"
+    (tmp_path / "data.noun").write_text(f"  3 WordNet 3.1 Copyright 2011 by Princeton University.\n{line}")
+    labels = wordnet_labels(tmp_path)
+    assert (labels.ids, labels.terms) == (["3.1:n01440764"], [["dog", "domestic dog"]])
+    outputs = LabelSet(["n01440764", "n02084071"], [["tench"], ["dog"]])
+    assert OutputSpace.of(outputs).table(labels).values.tolist() == [1]
