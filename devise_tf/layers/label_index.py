@@ -6,6 +6,8 @@ import keras
 import numpy as np
 from keras import ops
 
+from devise_tf.layers.unfilled import UNFILLED, check_filled
+
 
 def search_labels(
     queries: Any, values: Any, k: Any, candidates: Any = None, recall_target: float | None = None
@@ -59,7 +61,8 @@ class LabelIndex(keras.layers.Layer):
         k: integer. How many labels to return.
         recall_target: None. The search is exhaustive, and so exact; nothing else is supported yet.
         num_labels: integer. The number of indexed labels; with `dimension`, makes room for them, which loading a saved
-            layer needs. `index` sets both.
+            layer needs. `index` sets both. Until `index` or loaded weights fill the room, calling the layer is an error;
+            within a compiled function, where values are not known, there are no answers then, only ids of -1.
         dimension: integer. The dimension of the vectors.
         **kwargs: `name`, `dtype` of `keras.layers.Layer`.
 
@@ -123,9 +126,10 @@ class LabelIndex(keras.layers.Layer):
         self._tracker.unlock()
         self.num_labels = int(num_labels)
         self.dimension = int(dimension)
-        arguments = {"initializer": "zeros", "trainable": False, "autocast": False}
-        self.vectors = self.add_weight(name="vectors", shape=(self.num_labels, self.dimension), **arguments)
-        self.labels = self.add_weight(name="labels", shape=(self.num_labels,), dtype="int32", **arguments)
+        arguments = {"trainable": False, "autocast": False}
+        shape = (self.num_labels, self.dimension)
+        self.vectors = self.add_weight(name="vectors", shape=shape, initializer=UNFILLED, **arguments)
+        self.labels = self.add_weight(name="labels", shape=shape[:1], initializer="zeros", dtype="int32", **arguments)
         if self.built:
             self._tracker.lock()
 
@@ -180,6 +184,7 @@ class LabelIndex(keras.layers.Layer):
 
     def call(self, queries: Any, k: Any = None, candidates: Any = None) -> tuple[Any, Any]:
         k = self._count(k)
+        check_filled(self.vectors, "`index` must be called, or weights be loaded, before the layer is called.")
         if candidates is not None:
             candidates = self._mask(ops.convert_to_tensor(candidates))
         queries = ops.cast(queries, self.variable_dtype)

@@ -6,6 +6,7 @@ from typing import Any
 import keras
 from keras import ops
 
+from devise_tf.label_ids import per_example
 from devise_tf.labels import LabelSet, WordSpace
 from devise_tf.labels.similarity_profile import SimilarityProfile
 from devise_tf.layers import HingeRankLoss, LabelLoss
@@ -167,7 +168,8 @@ class DeViSE(keras.Model):
         """The mean loss of a batch, for `fit`."""
         losses = self.loss(y_pred, y)
         if sample_weight is not None:
-            losses = losses * ops.cast(sample_weight, losses.dtype)
+            weights = per_example(sample_weight, losses.shape, "sample_weight")
+            losses = losses * ops.cast(weights, losses.dtype)
         return ops.mean(losses)
 
     def freeze_visual_model(self, frozen: bool = True) -> None:
