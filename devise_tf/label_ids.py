@@ -78,7 +78,7 @@ def per_example(values: Any, batch_shape: Sequence[int | None], name: str) -> An
             f"`{name}` must have the shape {expected} or {(*expected, 1)}, one value for each example. "
             f"Received: {name}.shape={shape}"
         )
-    return ops.squeeze(values, axis=-1) if has_last else values
+    return ops.reshape(values, ops.shape(values)[:-1]) if has_last else values
 
 
 def known_values(tensor: Any) -> np.ndarray | None:

@@ -109,10 +109,10 @@ class HierarchicalSoftmax(keras.layers.Layer):
         One product with all `V - 1` nodes, then one addition for each level of the tree: `O(V)` for each example.
 
         Args:
-            inputs: Float tensor, `[B, D]`.
+            inputs: Float tensor, `[B, D]` or `[B, T, D]`.
 
         Returns:
-            Tensor, `[B, V]`, of the variable dtype. In nats.
+            Tensor, `[B, V]` or `[B, T, V]`, of the variable dtype. In nats.
         """
         inputs = ops.cast(inputs, self.variable_dtype)
         if not self.built:
@@ -123,15 +123,15 @@ class HierarchicalSoftmax(keras.layers.Layer):
         order, sizes, inner_positions, term_positions = self._levels
         logits = ops.matmul(inputs, ops.transpose(ops.take(self.nodes, order, axis=0)))
         level_children = []
-        node_values = ops.zeros_like(logits[:, :1])  # log-probabilities of reaching the level's nodes
+        node_values = ops.zeros_like(logits[..., :1])  # log-probabilities of reaching the level's nodes
         start = 0
         for size, positions in zip(sizes, inner_positions, strict=True):
-            level = logits[:, start : start + size]
+            level = logits[..., start : start + size]
             start += size
             branches = [node_values - ops.softplus(-level), node_values - ops.softplus(level)]
-            level_children.append(ops.concatenate(branches, axis=1))
-            node_values = ops.take(level_children[-1], positions, axis=1)
-        return ops.take(ops.concatenate(level_children, axis=1), term_positions, axis=1)
+            level_children.append(ops.concatenate(branches, axis=-1))
+            node_values = ops.take(level_children[-1], positions, axis=-1)
+        return ops.take(ops.concatenate(level_children, axis=-1), term_positions, axis=-1)
 
     def compute_output_shape(self, inputs_shape: Any, targets_shape: Any = None) -> tuple[int | None, ...]:
         return tuple(inputs_shape[:-1])

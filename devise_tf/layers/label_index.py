@@ -61,8 +61,8 @@ class LabelIndex(keras.layers.Layer):
         k: integer. How many labels to return.
         recall_target: None. The search is exhaustive, and so exact; nothing else is supported yet.
         num_labels: integer. The number of indexed labels; with `dimension`, makes room for them, which loading a saved
-            layer needs. `index` sets both. Until `index` or loaded weights fill the room, calling the layer is an error;
-            within a compiled function, where values are not known, there are no answers then, only ids of -1.
+            layer needs. `index` sets both. Calling the layer before `index` or loaded weights have filled the room is
+            an error; within a compiled function, where values are not known, all ids are -1 then.
         dimension: integer. The dimension of the vectors.
         **kwargs: `name`, `dtype` of `keras.layers.Layer`.
 
@@ -176,9 +176,9 @@ class LabelIndex(keras.layers.Layer):
     def build(self, queries_shape: tuple[int | None, ...]) -> None:
         if self.vectors is None:
             raise ValueError("`index` must be called before the layer is. Received: num_labels=None")
-        if queries_shape[-1] != self.dimension:
+        if len(queries_shape) != 2 or queries_shape[-1] != self.dimension:
             raise ValueError(
-                f"`queries` must have the dimension of the indexed vectors, {self.dimension}. "
+                f"`queries` must have the shape [B, D], and the dimension of the indexed vectors, {self.dimension}. "
                 f"Received: queries.shape={queries_shape}"
             )
 

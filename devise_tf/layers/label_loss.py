@@ -23,14 +23,15 @@ class LabelLoss(keras.layers.Layer):
         label_vectors: Float array, `[N, D]`. One vector a label; each is scaled to unit norm. Without it and without a
             shape the layer has none until `set_label_vectors`, or takes those of the call.
         seed: Integer. Of the draws of a loss that makes some.
-        num_labels: Integer. `N`, without `label_vectors`, which must be set, or weights be loaded, before the first call.
+        num_labels: Integer. `N`, without `label_vectors`; these must be set, or loaded as weights, before the first
+            call.
         dimension: Integer. `D`, likewise.
         **kwargs: `name`, `dtype` of `keras.layers.Layer`.
 
     Call arguments:
         embeddings: Float tensor, `[B, D]`. The projected images.
-        labels: Integer tensor of any dtype, `[B]` or `[B, 1]`. Rows of the label vectors. One outside of 0 to `N - 1` is an
-            error, or, within a compiled function, makes the loss of its example NaN.
+        labels: Integer tensor of any dtype, `[B]` or `[B, 1]`. Rows of the label vectors. One outside of 0 to `N - 1`
+            is an error, or, within a compiled function, makes the loss of its example NaN.
         uniforms: Float tensor, `[B]` or `[B, 1]`, in `[0, 1)`. For a loss that draws false labels; drawn if not given.
         label_vectors: Float tensor, `[N, D]`, of unit norm. In place of the layer's, such as vectors being trained.
 
@@ -117,15 +118,19 @@ class LabelLoss(keras.layers.Layer):
             )
 
     def call(self, embeddings: Any, labels: Any, uniforms: Any = None, label_vectors: Any = None) -> Any:
-        vectors = self.label_vectors if label_vectors is None else label_vectors
-        message = "`label_vectors` must be given, to the layer or to its call, or be loaded as weights."
-        if vectors is None:
-            raise ValueError(f"{message} Received: label_vectors=None")
         if label_vectors is None:
-            check_filled(vectors, message)
+            self.check_label_vectors()
+        vectors = self.label_vectors if label_vectors is None else label_vectors
         return self.label_loss(
             ops.cast(embeddings, self.variable_dtype), labels, ops.convert_to_tensor(vectors), uniforms
         )
+
+    def check_label_vectors(self) -> None:
+        """Raises a `ValueError` if the layer has no label vectors yet; passes where values are not known."""
+        message = "`label_vectors` must be given, to the layer or to its call, or be loaded as weights."
+        if self.label_vectors is None:
+            raise ValueError(f"{message} Received: label_vectors=None")
+        check_filled(self.label_vectors, message)
 
     def label_loss(self, embeddings: Any, labels: Any, label_vectors: Any, uniforms: Any) -> Any:
         """The loss of each example, `[B]`, of the dtype of `embeddings`; arguments as of the call."""

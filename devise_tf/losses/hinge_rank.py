@@ -43,8 +43,8 @@ def hinge_rank_loss(
         Tensor `[B]` of the dtype of `embeddings`.
 
     Raises:
-        ValueError: if `violations` is unknown, `margin` is negative, `uniforms` is missing, or labels or uniforms are not
-            as above.
+        ValueError: if `violations` is unknown, `margin` is negative, `uniforms` is missing, or `labels` or `uniforms`
+            are not as above.
 
     Example:
 

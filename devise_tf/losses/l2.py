@@ -25,7 +25,7 @@ def l2_label_loss(embeddings: Any, labels: Any, label_vectors: Any) -> Any:
         Tensor `[B]` of the dtype of `embeddings`.
 
     Raises:
-        ValueError: if labels are not as above.
+        ValueError: if `labels` are not as above.
 
     Example:
 

@@ -28,7 +28,7 @@ def label_softmax_loss(embeddings: Any, labels: Any, label_vectors: Any, tempera
         Tensor `[B]` of the dtype of `embeddings`, nats.
 
     Raises:
-        ValueError: if `temperature` is not positive, or labels are not as above.
+        ValueError: if `temperature` is not positive, or `labels` are not as above.
 
     Example:
 

@@ -8,6 +8,7 @@ import numpy as np
 from keras import ops
 
 from devise_tf.label_ids import label_ids
+from devise_tf.metrics.hit_at_k import checked_ranking
 
 Node = TypeVar("Node", bound=Hashable)
 
@@ -150,8 +151,8 @@ class HierarchicalPrecisionAtK(keras.metrics.Mean):
 
     A random ranker scores the mean size of the correct sets divided by the number of candidates. Among equal scores
     the lower candidate id comes first, wherever the backend's `top_k` is stable; NaN ranks last and is never correct.
-    A label without a set, such as -1 for "no label", is an error. Within a compiled function, where values are not known,
-    it makes the result NaN. Give padding any id, and the weight 0.
+    A label without a set, such as -1 for "no label", is an error. Within a compiled function, where values are not
+    known, it makes the result NaN. Give padding any id, and the weight 0.
 
     Args:
         k: int, `>= 1`.
@@ -198,10 +199,8 @@ class HierarchicalPrecisionAtK(keras.metrics.Mean):
             row[: len(correct)] = correct
 
     def update_state(self, labels: Any, ranking: Any, sample_weight: Any = None) -> None:
-        """Adds a batch: int `labels` `[B]` or `[B, 1]`, scores `[B, C]` or sorted ids `[B, K]`; weights `[B]` if given."""
-        ranking = ops.convert_to_tensor(ranking)
-        if len(ranking.shape) != 2:
-            raise ValueError(f"`ranking` must have the shape [B, C] or [B, K]. Received: ranking.shape={ranking.shape}")
+        """Adds a batch: int labels `[B]` or `[B, 1]`, scores `[B, C]` or sorted ids `[B, K]`, weights `[B]` if any."""
+        ranking = checked_ranking(ranking, self.from_sorted_ids)
         if ranking.shape[1] is not None and ranking.shape[1] < self.k and not self.from_sorted_ids:
             raise ValueError(
                 f"`ranking` must rank at least k={self.k} candidates. Received: ranking.shape={ranking.shape}"

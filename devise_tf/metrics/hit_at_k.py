@@ -43,9 +43,7 @@ def label_rank(labels: Any, ranking: Any, from_sorted_ids: bool = False) -> Any:
 
 def _ranks(labels: Any, ranking: Any, from_sorted_ids: bool) -> tuple[Any, Any]:
     """The ranks, and which of the labels are candidate ids at all."""
-    ranking = ops.convert_to_tensor(ranking)
-    if len(ranking.shape) != 2:
-        raise ValueError(f"`ranking` must have the shape [B, C] or [B, K]. Received: ranking.shape={ranking.shape}")
+    ranking = checked_ranking(ranking, from_sorted_ids)
     candidates = {} if from_sorted_ids else {"num_labels": ops.shape(ranking)[1]}
     labels, is_label = label_ids(labels, ranking.shape[:1], **candidates)
     labels = ops.expand_dims(labels, 1)
@@ -60,6 +58,18 @@ def _ranks(labels: Any, ranking: Any, from_sorted_ids: bool) -> tuple[Any, Any]:
         ranked = ops.logical_not(ops.isnan(true_scores[:, 0]))
         rank = 1 + ops.sum(ops.cast(ahead, "int32"), axis=1)
     return ops.where(ops.logical_and(ranked, is_label), rank, NEVER), is_label
+
+
+def checked_ranking(ranking: Any, from_sorted_ids: bool) -> Any:
+    """A ranking as a tensor: scores `[B, C]`, or integer ids `[B, K]`; raises a `ValueError` if it is another."""
+    ranking = ops.convert_to_tensor(ranking)
+    dtype = keras.backend.standardize_dtype(ranking.dtype)
+    if len(ranking.shape) != 2 or (from_sorted_ids and "int" not in dtype):
+        raise ValueError(
+            "`ranking` must have the shape [B, C] or, with `from_sorted_ids`, be integers of the shape [B, K]. "
+            f"Received: ranking.shape={tuple(ranking.shape)}, ranking.dtype={dtype}"
+        )
+    return ranking
 
 
 def hit_at_k(labels: Any, ranking: Any, k: int, from_sorted_ids: bool = False) -> Any:
@@ -90,8 +100,8 @@ class HitAtK(keras.metrics.Mean):
     """The share of examples whose true label is among the `k` best-ranked candidates.
 
     Ties and NaN go by the rules of `label_rank`: the lower candidate id first, NaN last and never a hit.
-    A label that is no candidate id, such as -1 for "no label", is an error. Within a compiled function, where values are
-    not known, it makes the result NaN. Give padding any id, and the weight 0.
+    A label that is no candidate id, such as -1 for "no label", is an error. Within a compiled function, where values
+    are not known, it makes the result NaN. Give padding any id, and the weight 0.
 
     Args:
         k: int, `>= 1`.
@@ -119,7 +129,7 @@ class HitAtK(keras.metrics.Mean):
         self.from_sorted_ids = from_sorted_ids
 
     def update_state(self, labels: Any, ranking: Any, sample_weight: Any = None) -> None:
-        """Adds a batch: int `labels` `[B]` or `[B, 1]`, scores `[B, C]` or sorted ids `[B, K]`; weights `[B]` if given."""
+        """Adds a batch: int labels `[B]` or `[B, 1]`, scores `[B, C]` or sorted ids `[B, K]`, weights `[B]` if any."""
         ranks, is_label = _ranks(labels, ranking, self.from_sorted_ids)
         super().update_state(ops.where(is_label, ops.cast(ranks <= self.k, self.dtype), np.nan), sample_weight)
 

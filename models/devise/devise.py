@@ -162,6 +162,14 @@ class DeViSE(keras.Model):
         """
         return self.projection(representation)
 
+    def make_train_function(self, force: bool = False) -> Any:
+        self.loss.check_label_vectors()  # the compiled function could not
+        return super().make_train_function(force)
+
+    def make_test_function(self, force: bool = False) -> Any:
+        self.loss.check_label_vectors()
+        return super().make_test_function(force)
+
     def compute_loss(
         self, x: Any = None, y: Any = None, y_pred: Any = None, sample_weight: Any = None, training: bool = True
     ) -> Any:
