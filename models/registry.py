@@ -138,6 +138,22 @@ def build_visual_model(
         return builder(*([part] if part else []), **own, **{**settings, **overrides})
 
 
+def load_network(path: str, visual_model: str = "") -> keras.Model:
+    """Loads a saved network of a run: a visual model, or a model that has one.
+
+    Args:
+        path: String. A `.keras` file.
+        visual_model: String. The name of its architecture, whose folder is imported: Keras must know the layers that
+            are defined there. Those of an architecture that is not registered must be imported already.
+
+    Returns:
+        The `keras.Model`, not compiled.
+    """
+    with contextlib.suppress(ValueError):
+        architecture(visual_model)
+    return keras.models.load_model(path, compile=False)
+
+
 def representation_model(model: keras.Model) -> keras.Model:
     """The part of a visual model up to its top representation; layers and weights are shared, not copied.
 

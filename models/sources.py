@@ -11,7 +11,7 @@ from devise_tf.models.devise import DeViSE, SoftmaxFusion
 from devise_tf.models.model_names import SOFTMAX
 from devise_tf.models.model_source import ModelSource
 from devise_tf.models.pretrained import Preset, load_preset
-from devise_tf.models.registry import build_visual_model
+from devise_tf.models.registry import build_visual_model, load_network
 from devise_tf.models.weights_file import load_weights
 from devise_tf.packaged import packaged_files
 
@@ -68,7 +68,7 @@ class TrainedRun(ModelSource):
 
     def _load_network(self, name: str) -> keras.Model:
         path = self.files.needed(self.files.model_file(_FILES.get(name, name)))
-        return keras.models.load_model(path, compile=False)
+        return load_network(path, self.flags.get("visual_model", ""))
 
     def _vector_files(self, model: str) -> list[str]:
         if model == self.default_model and self.files.has(Entry.TRAINED_VECTORS):

@@ -8,6 +8,7 @@ import numpy as np
 from keras import ops
 
 from devise_tf.huffman import HuffmanTree, check_counts
+from devise_tf.label_ids import label_ids
 from devise_tf.losses.hierarchical_softmax import hierarchical_softmax_loss
 
 # See `_tree_levels`.
@@ -31,17 +32,19 @@ class HierarchicalSoftmax(keras.layers.Layer):
         **kwargs: `name`, `dtype`, `trainable` of `keras.layers.Layer`.
 
     Call arguments:
-        inputs: Float tensor, `[B, D]`.
-        targets: Integer tensor, `[B]`. Term ids below `V`.
+        inputs: Float tensor, `[B, D]` or `[B, T, D]`.
+        targets: Integer tensor of any dtype, `[B]` or `[B, 1]`; for `[B, T, D]`, `[B, T]` or `[B, T, 1]`. Term ids. One
+            outside of 0 to `V - 1` is an error, or, within a compiled function, where values are not known, makes that
+            output NaN.
 
     Input shape:
-        `[B, D]` and `[B]`.
+        `[B, D]` and `[B]`, or as above.
 
     Output shape:
-        `[B]`, in nats.
+        That of the inputs without `D`, `[B]` or `[B, T]`. In nats.
 
     Raises:
-        ValueError: Not exactly one of `counts` and `tree` is given, it is not valid, or the targets are not integers.
+        ValueError: Not exactly one of `counts` and `tree` is given, it is not valid, or the targets are not as above.
 
     Example:
 
@@ -89,17 +92,16 @@ class HierarchicalSoftmax(keras.layers.Layer):
         )
 
     def call(self, inputs: Any, targets: Any) -> Any:
-        dtype = keras.backend.standardize_dtype(targets.dtype)
-        if "int" not in dtype:
-            raise ValueError(f"`targets` must be integers. Received: targets.dtype={dtype}")
-        paths = ops.take(ops.convert_to_tensor(self._paths), targets, axis=0)
+        inputs = ops.cast(inputs, self.variable_dtype)
+        targets, is_term = label_ids(targets, inputs.shape[:-1], len(self.tree), "targets")
+        paths = ops.take(ops.convert_to_tensor(self._paths), ops.reshape(targets, (-1,)), axis=0)
         mask = paths >= 0
         paths = ops.maximum(paths, 0)
         nodes = paths // 2
         node_vectors = ops.take(self.nodes, nodes, axis=0)
-        return hierarchical_softmax_loss(
-            ops.cast(inputs, self.variable_dtype), node_vectors, codes=paths - 2 * nodes, mask=mask
-        )
+        inputs = ops.reshape(inputs, (-1, inputs.shape[-1]))
+        losses = hierarchical_softmax_loss(inputs, node_vectors, codes=paths - 2 * nodes, mask=mask)
+        return ops.where(is_term, ops.reshape(losses, ops.shape(is_term)), np.nan)
 
     def log_probabilities(self, inputs: Any) -> Any:
         """Computes the log-probability of every term; their exponentials sum to one.
@@ -107,10 +109,10 @@ class HierarchicalSoftmax(keras.layers.Layer):
         One product with all `V - 1` nodes, then one addition for each level of the tree: `O(V)` for each example.
 
         Args:
-            inputs: Float tensor, `[B, D]`.
+            inputs: Float tensor, `[B, D]` or `[B, T, D]`.
 
         Returns:
-            Tensor, `[B, V]`, of the variable dtype. In nats.
+            Tensor, `[B, V]` or `[B, T, V]`, of the variable dtype. In nats.
         """
         inputs = ops.cast(inputs, self.variable_dtype)
         if not self.built:
@@ -121,18 +123,18 @@ class HierarchicalSoftmax(keras.layers.Layer):
         order, sizes, inner_positions, term_positions = self._levels
         logits = ops.matmul(inputs, ops.transpose(ops.take(self.nodes, order, axis=0)))
         level_children = []
-        node_values = ops.zeros_like(logits[:, :1])  # log-probabilities of reaching the level's nodes
+        node_values = ops.zeros_like(logits[..., :1])  # log-probabilities of reaching the level's nodes
         start = 0
         for size, positions in zip(sizes, inner_positions, strict=True):
-            level = logits[:, start : start + size]
+            level = logits[..., start : start + size]
             start += size
             branches = [node_values - ops.softplus(-level), node_values - ops.softplus(level)]
-            level_children.append(ops.concatenate(branches, axis=1))
-            node_values = ops.take(level_children[-1], positions, axis=1)
-        return ops.take(ops.concatenate(level_children, axis=1), term_positions, axis=1)
+            level_children.append(ops.concatenate(branches, axis=-1))
+            node_values = ops.take(level_children[-1], positions, axis=-1)
+        return ops.take(ops.concatenate(level_children, axis=-1), term_positions, axis=-1)
 
-    def compute_output_shape(self, inputs_shape: Any, targets_shape: Any = None) -> tuple[int | None]:
-        return (inputs_shape[0],)
+    def compute_output_shape(self, inputs_shape: Any, targets_shape: Any = None) -> tuple[int | None, ...]:
+        return tuple(inputs_shape[:-1])
 
     def compute_output_spec(self, inputs: Any, targets: Any) -> keras.KerasTensor:
         return keras.KerasTensor(self.compute_output_shape(inputs.shape), dtype=self.variable_dtype)

@@ -6,6 +6,8 @@ import keras
 import numpy as np
 from keras import ops
 
+from devise_tf.layers.unfilled import UNFILLED, check_filled
+
 
 def search_labels(
     queries: Any, values: Any, k: Any, candidates: Any = None, recall_target: float | None = None
@@ -59,7 +61,8 @@ class LabelIndex(keras.layers.Layer):
         k: integer. How many labels to return.
         recall_target: None. The search is exhaustive, and so exact; nothing else is supported yet.
         num_labels: integer. The number of indexed labels; with `dimension`, makes room for them, which loading a saved
-            layer needs. `index` sets both.
+            layer needs. `index` sets both. Calling the layer before `index` or loaded weights have filled the room is
+            an error; within a compiled function, where values are not known, all ids are -1 then.
         dimension: integer. The dimension of the vectors.
         **kwargs: `name`, `dtype` of `keras.layers.Layer`.
 
@@ -123,9 +126,10 @@ class LabelIndex(keras.layers.Layer):
         self._tracker.unlock()
         self.num_labels = int(num_labels)
         self.dimension = int(dimension)
-        arguments = {"initializer": "zeros", "trainable": False, "autocast": False}
-        self.vectors = self.add_weight(name="vectors", shape=(self.num_labels, self.dimension), **arguments)
-        self.labels = self.add_weight(name="labels", shape=(self.num_labels,), dtype="int32", **arguments)
+        arguments = {"trainable": False, "autocast": False}
+        shape = (self.num_labels, self.dimension)
+        self.vectors = self.add_weight(name="vectors", shape=shape, initializer=UNFILLED, **arguments)
+        self.labels = self.add_weight(name="labels", shape=shape[:1], initializer="zeros", dtype="int32", **arguments)
         if self.built:
             self._tracker.lock()
 
@@ -172,14 +176,15 @@ class LabelIndex(keras.layers.Layer):
     def build(self, queries_shape: tuple[int | None, ...]) -> None:
         if self.vectors is None:
             raise ValueError("`index` must be called before the layer is. Received: num_labels=None")
-        if queries_shape[-1] != self.dimension:
+        if len(queries_shape) != 2 or queries_shape[-1] != self.dimension:
             raise ValueError(
-                f"`queries` must have the dimension of the indexed vectors, {self.dimension}. "
+                f"`queries` must have the shape [B, D], and the dimension of the indexed vectors, {self.dimension}. "
                 f"Received: queries.shape={queries_shape}"
             )
 
     def call(self, queries: Any, k: Any = None, candidates: Any = None) -> tuple[Any, Any]:
         k = self._count(k)
+        check_filled(self.vectors, "`index` must be called, or weights be loaded, before the layer is called.")
         if candidates is not None:
             candidates = self._mask(ops.convert_to_tensor(candidates))
         queries = ops.cast(queries, self.variable_dtype)

@@ -6,6 +6,8 @@ import keras
 import numpy as np
 from keras import ops
 
+from devise_tf.layers.unfilled import UNFILLED, check_filled
+
 
 class LabelLoss(keras.layers.Layer):
     """Base of the losses that hold label vectors: one call for all of them, one value an example.
@@ -14,31 +16,34 @@ class LabelLoss(keras.layers.Layer):
 
     The layer computes in its variable dtype, which is float32 under mixed precision: a small margin leaves no room
     for half precision. The label vectors are a weight that is not trained; files of weights restore it, the config
-    holds only its shape.
+    holds only its shape. Until something fills it, it is NaN: calling the layer is an error then, or, within a compiled
+    function, where values are not known, gives NaN.
 
     Args:
         label_vectors: Float array, `[N, D]`. One vector a label; each is scaled to unit norm. Without it and without a
             shape the layer has none until `set_label_vectors`, or takes those of the call.
         seed: Integer. Of the draws of a loss that makes some.
-        num_labels: Integer. `N`, without `label_vectors`: they are zero then, until weights are loaded.
+        num_labels: Integer. `N`, without `label_vectors`; these must be set, or loaded as weights, before the first
+            call.
         dimension: Integer. `D`, likewise.
         **kwargs: `name`, `dtype` of `keras.layers.Layer`.
 
     Call arguments:
         embeddings: Float tensor, `[B, D]`. The projected images.
-        labels: Integer tensor, `[B]`. Rows of the label vectors.
-        uniforms: Float tensor, `[B]` in `[0, 1)`. For a loss that draws false labels; drawn if not given.
+        labels: Integer tensor of any dtype, `[B]` or `[B, 1]`. Rows of the label vectors. One outside of 0 to `N - 1`
+            is an error, or, within a compiled function, makes the loss of its example NaN.
+        uniforms: Float tensor, `[B]` or `[B, 1]`, in `[0, 1)`. For a loss that draws false labels; drawn if not given.
         label_vectors: Float tensor, `[N, D]`, of unit norm. In place of the layer's, such as vectors being trained.
 
     Input shape:
-        `[B, D]`, `[B]`, and optionally `[B]` and `[N, D]`.
+        `[B, D]`, `[B]` or `[B, 1]`, and optionally `[B]` or `[B, 1]`, and `[N, D]`.
 
     Output shape:
         `[B]`.
 
     Raises:
         ValueError: `label_vectors` is not a matrix of finite numbers, holds rows of zeros, or contradicts the shape
-            that is given; or the labels are not integers.
+            that is given; the call's arguments are not as above; or nothing filled the label vectors.
     """
 
     def __init__(
@@ -92,7 +97,7 @@ class LabelLoss(keras.layers.Layer):
         self.label_vectors = self.add_weight(
             name="label_vectors",
             shape=(self.num_labels, self.dimension),
-            initializer="zeros"
+            initializer=UNFILLED
             if vectors is None
             else lambda shape, dtype: ops.convert_to_tensor(vectors, dtype=dtype),
             trainable=False,
@@ -106,22 +111,26 @@ class LabelLoss(keras.layers.Layer):
         uniforms_shape: Any = None,
         label_vectors_shape: Any = None,
     ) -> None:
-        if self.dimension not in (None, embeddings_shape[-1]):
+        if len(embeddings_shape) != 2 or self.dimension not in (None, embeddings_shape[-1]):
             raise ValueError(
-                f"`embeddings` must have the dimension of the label vectors, {self.dimension}. "
-                f"Received: embeddings.shape={embeddings_shape}"
+                "`embeddings` must have the shape [B, D], and the dimension of the label vectors, "
+                f"{self.dimension}. Received: embeddings.shape={embeddings_shape}"
             )
 
     def call(self, embeddings: Any, labels: Any, uniforms: Any = None, label_vectors: Any = None) -> Any:
-        dtype = keras.backend.standardize_dtype(labels.dtype)
-        if "int" not in dtype:
-            raise ValueError(f"`labels` must be integers. Received: labels.dtype={dtype}")
+        if label_vectors is None:
+            self.check_label_vectors()
         vectors = self.label_vectors if label_vectors is None else label_vectors
-        if vectors is None:
-            raise ValueError("`label_vectors` must be given, to the layer or to its call. Received: label_vectors=None")
         return self.label_loss(
             ops.cast(embeddings, self.variable_dtype), labels, ops.convert_to_tensor(vectors), uniforms
         )
+
+    def check_label_vectors(self) -> None:
+        """Raises a `ValueError` if the layer has no label vectors yet; passes where values are not known."""
+        message = "`label_vectors` must be given, to the layer or to its call, or be loaded as weights."
+        if self.label_vectors is None:
+            raise ValueError(f"{message} Received: label_vectors=None")
+        check_filled(self.label_vectors, message)
 
     def label_loss(self, embeddings: Any, labels: Any, label_vectors: Any, uniforms: Any) -> Any:
         """The loss of each example, `[B]`, of the dtype of `embeddings`; arguments as of the call."""

@@ -3,9 +3,11 @@
 from typing import Any
 
 import keras
+import numpy as np
 from keras import ops
 
 from devise_tf.choices import TEMPERATURE
+from devise_tf.label_ids import label_ids
 
 
 def label_softmax_loss(embeddings: Any, labels: Any, label_vectors: Any, temperature: float = TEMPERATURE) -> Any:
@@ -17,7 +19,8 @@ def label_softmax_loss(embeddings: Any, labels: Any, label_vectors: Any, tempera
 
     Args:
         embeddings: float tensor `[B, D]`, the projected images.
-        labels: integer tensor `[B]`, the true labels, rows of `label_vectors`.
+        labels: integer tensor `[B]` or `[B, 1]`, the true labels, rows of `label_vectors`. An id outside of these is an
+            error, or, within a compiled function, where values are not known, makes the example's loss NaN.
         label_vectors: float tensor `[N, D]` of the same dtype, the label vectors, of unit norm.
         temperature: float, `> 0`. The smaller, the more the nearest false labels count.
 
@@ -25,7 +28,7 @@ def label_softmax_loss(embeddings: Any, labels: Any, label_vectors: Any, tempera
         Tensor `[B]` of the dtype of `embeddings`, nats.
 
     Raises:
-        ValueError: if `temperature` is not positive.
+        ValueError: if `temperature` is not positive, or `labels` are not as above.
 
     Example:
 
@@ -34,8 +37,9 @@ def label_softmax_loss(embeddings: Any, labels: Any, label_vectors: Any, tempera
     """
     check_temperature(temperature)
     cosines = ops.matmul(ops.normalize(embeddings, axis=-1), ops.transpose(label_vectors))
-    labels = ops.cast(labels, "int32")
-    return keras.losses.sparse_categorical_crossentropy(labels, cosines / temperature, from_logits=True)
+    labels, is_label = label_ids(labels, cosines.shape[:1], ops.shape(cosines)[1])
+    losses = keras.losses.sparse_categorical_crossentropy(labels, cosines / temperature, from_logits=True)
+    return ops.where(is_label, losses, np.nan)
 
 
 def check_temperature(temperature: float) -> None:

@@ -7,6 +7,9 @@ import keras
 import numpy as np
 from keras import ops
 
+from devise_tf.label_ids import label_ids
+from devise_tf.metrics.hit_at_k import checked_ranking
+
 Node = TypeVar("Node", bound=Hashable)
 
 
@@ -148,6 +151,8 @@ class HierarchicalPrecisionAtK(keras.metrics.Mean):
 
     A random ranker scores the mean size of the correct sets divided by the number of candidates. Among equal scores
     the lower candidate id comes first, wherever the backend's `top_k` is stable; NaN ranks last and is never correct.
+    A label without a set, such as -1 for "no label", is an error. Within a compiled function, where values are not
+    known, it makes the result NaN. Give padding any id, and the weight 0.
 
     Args:
         k: int, `>= 1`.
@@ -159,7 +164,7 @@ class HierarchicalPrecisionAtK(keras.metrics.Mean):
             `keras.metrics.SparseTopKCategoricalAccuracy`; scores by default.
 
     Raises:
-        ValueError: `k` is not an integer `>= 1`, or the sets hold anything but ids `>= 0`.
+        ValueError: `k` is not an integer `>= 1`, or the sets hold anything but ids `>= 0`; or a label is not as above.
 
     Example:
 
@@ -194,18 +199,19 @@ class HierarchicalPrecisionAtK(keras.metrics.Mean):
             row[: len(correct)] = correct
 
     def update_state(self, labels: Any, ranking: Any, sample_weight: Any = None) -> None:
-        """Adds a batch: int `labels` `[B]`, scores `[B, C]` or sorted ids `[B, K]`, and, if given, weights `[B]`."""
-        ranking = ops.convert_to_tensor(ranking)
+        """Adds a batch: int labels `[B]` or `[B, 1]`, scores `[B, C]` or sorted ids `[B, K]`, weights `[B]` if any."""
+        ranking = checked_ranking(ranking, self.from_sorted_ids)
         if ranking.shape[1] is not None and ranking.shape[1] < self.k and not self.from_sorted_ids:
             raise ValueError(
                 f"`ranking` must rank at least k={self.k} candidates. Received: ranking.shape={ranking.shape}"
             )
         ids = ops.cast(ranking, "int32") if self.from_sorted_ids else best_ids(ranking, self.k)
-        correct = ops.take(ops.convert_to_tensor(self.correct_sets), ops.cast(labels, "int32"), axis=0)
+        labels, is_label = label_ids(labels, ids.shape[:1], len(self.correct_sets))
+        correct = ops.take(ops.convert_to_tensor(self.correct_sets), labels, axis=0)
         is_correct = ops.any(ids[:, :, None] == correct[:, None, :], axis=2)
         position = 1 + ops.arange(ops.shape(ids)[1], dtype="int32")
         counts = correct_answers(ops.where(is_correct, position, self.k + 1), [self.k])[:, 0]
-        super().update_state(ops.cast(counts, self.dtype) / self.k, sample_weight)
+        super().update_state(ops.where(is_label, ops.cast(counts, self.dtype) / self.k, np.nan), sample_weight)
 
     def get_config(self) -> dict[str, Any]:
         correct_sets = [row[row >= 0].tolist() for row in self.correct_sets]

@@ -10,6 +10,7 @@ from devise_tf.config import Config
 from devise_tf.files import atomic_path
 from devise_tf.images import BadImages, Crop, ImageInput, ImageSource
 from devise_tf.model_dir import Entry, ModelDir
+from devise_tf.models.registry import load_network
 from devise_tf.training.loop import run_phase
 from devise_tf.training.phase import Phase
 from devise_tf.training.strategy import is_chief
@@ -75,7 +76,7 @@ class RunContext:
             ValueError: It is missing.
         """
         with self.strategy.scope():
-            return keras.models.load_model(self.model_dir.needed(ModelDir.model_file(name)), compile=False)
+            return load_network(self.model_dir.needed(ModelDir.model_file(name)), self.config.visual_model)
 
     def save_model(self, model: keras.Model, name: str) -> None:
         """Saves a finished model."""

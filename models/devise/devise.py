@@ -6,6 +6,7 @@ from typing import Any
 import keras
 from keras import ops
 
+from devise_tf.label_ids import per_example
 from devise_tf.labels import LabelSet, WordSpace
 from devise_tf.labels.similarity_profile import SimilarityProfile
 from devise_tf.layers import HingeRankLoss, LabelLoss
@@ -161,13 +162,22 @@ class DeViSE(keras.Model):
         """
         return self.projection(representation)
 
+    def make_train_function(self, force: bool = False) -> Any:
+        self.loss.check_label_vectors()  # the compiled function could not
+        return super().make_train_function(force)
+
+    def make_test_function(self, force: bool = False) -> Any:
+        self.loss.check_label_vectors()
+        return super().make_test_function(force)
+
     def compute_loss(
         self, x: Any = None, y: Any = None, y_pred: Any = None, sample_weight: Any = None, training: bool = True
     ) -> Any:
         """The mean loss of a batch, for `fit`."""
         losses = self.loss(y_pred, y)
         if sample_weight is not None:
-            losses = losses * ops.cast(sample_weight, losses.dtype)
+            weights = per_example(sample_weight, losses.shape, "sample_weight")
+            losses = losses * ops.cast(weights, losses.dtype)
         return ops.mean(losses)
 
     def freeze_visual_model(self, frozen: bool = True) -> None:

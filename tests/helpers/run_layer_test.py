@@ -45,7 +45,7 @@ def run_layer_test(
     assert revived.get_config() == config
 
     # Shape, dtype, and the same output from a revived layer of equal weights.
-    _call(layer, call_args)
+    layer.build(*shapes)
     weights = _random_weights(layer)
     layer.set_weights(weights)
     eager = _call(layer, call_args)
@@ -53,7 +53,7 @@ def run_layer_test(
     output_shapes = output_shapes if isinstance(output_shapes[0], tuple) else (output_shapes,)
     assert tuple(output.shape for output in eager) == output_shapes
     assert tuple(output.dtype.name for output in eager) == tuple(expected_dtypes)
-    _call(revived, call_args)
+    revived.build(*shapes)
     revived.set_weights(weights)
     _assert_equal(_call(revived, call_args), eager)
 
@@ -81,7 +81,7 @@ def run_layer_test(
         keras.ops.cast(array, "bfloat16") if array.dtype.kind == "f" else keras.ops.convert_to_tensor(array)
         for array in call_args
     ]
-    _call(half, half_args)
+    half.build(*shapes)
     half.set_weights(weights)
     outputs = _call(half, half_args)
     assert tuple(output.dtype.name for output in outputs) == tuple(expected_dtypes)

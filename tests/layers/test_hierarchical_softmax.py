@@ -127,3 +127,43 @@ def test_bad_arguments_are_refused():
         HierarchicalSoftmax(tree=[1, 2])
     with pytest.raises(ValueError, match="`targets` must be integers"):
         HierarchicalSoftmax([1, 2])(np.ones((1, 2), "float32"), np.zeros(1, "float32"))
+
+
+@pytest.mark.parametrize("dtype", ["int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64"])
+def test_targets_of_any_integer_dtype_and_with_a_last_dimension_give_the_same(dtype):
+    layer, inputs = built(COUNTS), np.random.default_rng(1).normal(size=(12, 4)).astype("float32")
+    expected = -oracle_log_probabilities(layer.tree, layer.nodes.numpy(), inputs)[np.arange(12), np.arange(12)]
+    for targets in (np.arange(12, dtype=dtype), np.arange(12, dtype=dtype)[:, None]):
+        for given in (targets, tf.constant(targets)):
+            np.testing.assert_allclose(layer(inputs, given), expected, rtol=2e-5)
+
+
+@pytest.mark.parametrize("last", [(), (1,)])
+def test_sequences_of_inputs_and_targets(last):
+    inputs = np.random.default_rng(1).normal(size=(3, 2, 4)).astype("float32")
+    targets = np.array([[0, 11], [4, 8], [2, 2]], "int32")
+    run_layer_test(HierarchicalSoftmax, {"counts": COUNTS}, [inputs, targets.reshape(3, 2, *last)])
+    layer = built(COUNTS)
+    expected = oracle_log_probabilities(layer.tree, layer.nodes.numpy(), inputs.reshape(6, 4)).reshape(3, 2, -1)
+    np.testing.assert_allclose(layer.log_probabilities(inputs), expected, rtol=2e-5)
+    losses = layer(inputs, targets.reshape(3, 2, *last))
+    np.testing.assert_allclose(losses, -np.take_along_axis(expected, targets[:, :, None], axis=2)[:, :, 0], rtol=2e-5)
+    for shape in ((3,), (2, 3), (6,), (3, 2, 2)):
+        with pytest.raises(ValueError, match=r"`targets` must have the shape \(3, 2\) or \(3, 2, 1\).*targets.shape="):
+            layer(inputs, np.zeros(shape, "int32"))
+
+
+def test_a_target_outside_is_an_error_and_in_a_compiled_function_nan():
+    layer, inputs = built(COUNTS), np.ones((3, 4), "float32")
+    expected = layer(inputs, np.array([3, 3, 3])).numpy()
+    for outside in (-1, 12):
+        targets = np.array([3, outside, 3])
+        with pytest.raises(ValueError, match=rf"`targets` must be ids from 0 to 11. Received: 1 others, \[{outside}\]"):
+            layer(inputs, targets)
+        actual = tf.function(layer)(tf.constant(inputs), tf.constant(targets))
+        np.testing.assert_array_equal(actual, np.where(targets == 3, expected, np.nan))
+
+
+def test_nan_stays_nan():
+    inputs = np.where(np.arange(3)[:, None] == 1, np.nan, np.ones((3, 4))).astype("float32")
+    np.testing.assert_array_equal(np.isnan(built(COUNTS)(inputs, np.array([3, 3, 3]))), [False, True, False])

@@ -135,3 +135,23 @@ def test_bad_arguments():
         LabelIndex(1).index([[0.0, 1.0], [np.nan, 0.0]])
     with pytest.raises(ValueError, match="dimension of the indexed vectors, 4"):
         LabelIndex(1).index(VECTORS)(np.ones((1, 3), "float32"))
+
+
+def test_an_index_that_nothing_filled_says_so(tmp_path):
+    """Until labels are indexed, assigned or loaded; in a compiled function there are no answers."""
+    inputs = keras.Input((4,))
+    model = keras.Model(inputs, LabelIndex(3, name="index").index(VECTORS, np.arange(100, 130))(inputs))
+    expected = model(QUERIES)
+    copies = [keras.models.clone_model(model) for _ in range(3)]
+    copies[0].get_layer("index").index(VECTORS, np.arange(100, 130))
+    copies[1].set_weights(model.get_weights())
+    with pytest.raises(ValueError, match=r"(?s)`index` must be called.*Received: a table .*\[30, 4\]"):
+        copies[2](QUERIES)
+    assert (copies[2].predict_on_batch(QUERIES)[1] == -1).all()
+    model.save_weights(tmp_path / "a.weights.h5")
+    copies[2].load_weights(tmp_path / "a.weights.h5")
+    for copy in copies:
+        for output, value in zip(copy(QUERIES), expected, strict=True):
+            np.testing.assert_array_equal(output, value)
+    with pytest.raises(ValueError, match=r"`queries` must have the shape \[B, D\].*queries.shape=\(1, 5, 4\)"):
+        LabelIndex(1).index(VECTORS)(QUERIES[None])

@@ -199,3 +199,29 @@ def test_bad_arguments_are_named():
         hierarchical_correct_set(PARENTS, "feline", 2, VALID)
     with pytest.raises(ValueError, match=r"Received: ks=\[0\]"):
         hierarchical_correct_set(PARENTS, "cat", 0, VALID)
+
+
+@pytest.mark.parametrize("dtype", ["int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64"])
+def test_labels_of_any_integer_dtype_and_with_a_last_dimension_give_the_same(dtype):
+    for labels in (np.arange(10, dtype=dtype), np.arange(10, dtype=dtype)[:, None]):
+        metric = HierarchicalPrecisionAtK(1, [{label} for label in range(10)])
+        metric.update_state(labels, np.eye(10, dtype="float32"), np.ones((10, 1)))
+        assert metric.result() == 1
+
+
+@pytest.mark.parametrize("outside", [-1, 2])
+def test_a_label_without_a_set_is_an_error_and_in_a_compiled_function_nan(outside):
+    labels, scores = np.array([1, outside]), np.array([[0.0, 1.0], [0.0, 1.0]], "float32")
+    metric = HierarchicalPrecisionAtK(1, [{0}, {1}])
+    with pytest.raises(ValueError, match=rf"`labels` must be ids from 0 to 1. Received: 1 others, \[{outside}\]"):
+        metric.update_state(labels, scores)
+    tf.function(metric.update_state)(tf.constant(labels), tf.constant(scores))
+    assert np.isnan(metric.result())
+
+
+def test_other_shapes_are_named():
+    metric = HierarchicalPrecisionAtK(1, [{0}, {1}])
+    with pytest.raises(ValueError, match=r"Received: labels.shape=\(2,\)"):
+        metric.update_state([0, 1], [[0.1, 0.2]])
+    with pytest.raises(ValueError, match=r"Received: ranking.shape=\(2,\)"):
+        metric.update_state([0, 1], [0.1, 0.2])

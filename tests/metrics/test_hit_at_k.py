@@ -91,3 +91,71 @@ def test_nan_ranks_last_and_hits_nothing_in_a_graph_too():
         hits = tf.function(lambda labels, scores, k=k: hit_at_k(labels, scores, k))
         np.testing.assert_array_equal(hits(tf.constant([0, 1, 2]), scores), expected)
         np.testing.assert_array_equal(hit_at_k([0, 1, 2], scores, k), expected)
+
+
+DTYPES = ["int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64"]
+
+
+@pytest.mark.parametrize("from_sorted_ids", [False, True])
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_labels_of_any_integer_dtype_and_with_a_last_dimension_give_the_same(dtype, from_sorted_ids):
+    scores = np.eye(10, dtype="float32")
+    ranking = np.argsort(-scores, axis=1, kind="stable").astype(dtype) if from_sorted_ids else scores
+    for labels in (np.arange(10, dtype=dtype), np.arange(10, dtype=dtype)[:, None]):
+        metric = HitAtK(1, from_sorted_ids=from_sorted_ids)
+        metric.update_state(labels, ranking, np.ones((10, 1)))
+        tf.function(metric.update_state)(tf.constant(labels), tf.constant(ranking))
+        assert metric.result() == 1
+
+
+@pytest.mark.parametrize("outside", [-1, 3])
+def test_a_label_that_is_no_candidate_is_an_error_and_in_a_compiled_function_nan(outside):
+    """The last candidate would be the answer to label -1, were it counted from the end."""
+    labels, scores = np.array([1, outside]), np.array([[0.0, 1.0, 0.0], [0.0, 0.0, 1.0]], "float32")
+    for call in (lambda: HitAtK(1).update_state(labels, scores), lambda: label_rank(labels, scores)):
+        with pytest.raises(ValueError, match=rf"`labels` must be ids from 0 to 2. Received: 1 others, \[{outside}\]"):
+            call()
+    metric = HitAtK(1)
+    tf.function(metric.update_state)(tf.constant(labels), tf.constant(scores))
+    assert np.isnan(metric.result())
+    hits = tf.function(lambda labels, scores: hit_at_k(labels, scores, 3))(tf.constant(labels), tf.constant(scores))
+    np.testing.assert_array_equal(hits, [True, False])
+
+
+def test_label_minus_one_is_not_an_answer_of_minus_one():
+    with pytest.raises(ValueError, match=r"`labels` must be ids from 0 .*Received: 1 others, \[-1\]"):
+        label_rank([-1], [[-1, 2]], from_sorted_ids=True)
+    ranks = tf.function(lambda labels, ids: label_rank(labels, ids, from_sorted_ids=True))
+    np.testing.assert_array_equal(ranks(tf.constant([-1, 2]), tf.constant([[-1, 2], [-1, 2]])), [NEVER, 2])
+
+
+def test_a_label_outside_is_nan_under_a_strategy_too():
+    strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
+    with strategy.scope():
+        metric = HitAtK(1)
+    for labels in ([1, 0], [1, -1]):
+        parts = strategy.experimental_distribute_values_from_function(
+            lambda context, labels=labels: tf.constant([labels[context.replica_id_in_sync_group]])
+        )
+        metric.reset_state()
+        tf.function(lambda parts: strategy.run(metric.update_state, (parts, [[0.1, 0.9]])))(parts)
+        np.testing.assert_array_equal(metric.result(), np.nan if -1 in labels else 0.5)
+
+
+@pytest.mark.parametrize(
+    ("labels", "ranking", "named"),
+    [
+        ([0], [[0.1, 0.2], [0.3, 0.4]], r"labels.shape=\(1,\)"),
+        ([0, 1], [0.1, 0.2], r"ranking.shape=\(2,\)"),
+        ([0.0, 1.0], [[0.1, 0.2], [0.3, 0.4]], "labels.dtype=float"),
+    ],
+)
+def test_other_shapes_and_dtypes_are_named(labels, ranking, named):
+    with pytest.raises(ValueError, match=f"Received: {named}"):
+        HitAtK(1).update_state(labels, ranking)
+
+
+def test_sorted_ids_must_be_integers():
+    """NaN would become an id."""
+    with pytest.raises(ValueError, match="`ranking` must .* be integers .*ranking.dtype=float32"):
+        label_rank([0], [[np.nan, 1.0]], from_sorted_ids=True)
