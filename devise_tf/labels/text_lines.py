@@ -1,18 +1,21 @@
 """Text files of labels, ids and hierarchies."""
 
 import os
+import unicodedata
 from collections.abc import Iterator
 
 
 def read_text(path: str | os.PathLike) -> str:
-    """The text of a UTF-8 file, with its line ends as they are.
+    """The text of a UTF-8 file in Unicode's composed form (NFC), with its line ends as they are.
+
+    Names that macOS writes have letters and their accents apart; people type them as one character.
 
     Raises:
         ValueError: It is not UTF-8.
     """
     try:
         with open(path, encoding="utf-8-sig", newline="") as file:
-            return file.read()
+            return unicodedata.normalize("NFC", file.read())
     except UnicodeDecodeError as error:
         raise ValueError(f"{path} must be UTF-8 text; save it in that encoding. Received: {error}") from error
 

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from devise_tf.labels import LabelSet
+from devise_tf.labels import LabelSet, load_ids
 from devise_tf.labels.label_file import read_label_file
 from devise_tf.packaged import packaged_path
 
@@ -202,3 +202,9 @@ def test_aliases_of_yaml_do_not_multiply(tmp_path):
     lines += [f"{n}: &{n} [{', '.join(['*' + chr(ord(n) - 1)] * 9)}]" for n in "bcdefghi"]
     with pytest.raises(ValueError, match="no list of labels"):
         read(tmp_path, "\n".join(lines) + "\n", "a.yaml")
+
+
+def test_letters_and_accents_written_apart_are_the_same_name(tmp_path):
+    composed, apart = "caf\u00e9\nå\n", "cafe\u0301\na\u030a\n"
+    assert read(tmp_path, composed).ids == read(tmp_path, apart).ids == ["caf\u00e9", "\u00e5"]
+    assert load_ids(write(tmp_path, apart)) == load_ids(write(tmp_path, composed))
