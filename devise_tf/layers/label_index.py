@@ -206,8 +206,14 @@ class LabelIndex(keras.layers.Layer):
 
     def _mask(self, candidates: Any) -> Any:
         """Which of the indexed labels are candidates."""
-        if keras.backend.standardize_dtype(candidates.dtype) == "bool":
+        dtype = keras.backend.standardize_dtype(candidates.dtype)
+        if dtype == "bool":
             return candidates
+        if "int" not in dtype or len(candidates.shape) != 1:
+            raise ValueError(
+                "`candidates` must be integers of the shape [M], or booleans. "
+                f"Received: candidates.shape={tuple(candidates.shape)}, candidates.dtype={dtype}"
+            )
         candidates = ops.sort(ops.cast(candidates, "int32"))
         positions = ops.searchsorted(candidates, self.labels)
         last = ops.shape(candidates)[0] - 1

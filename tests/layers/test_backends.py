@@ -10,16 +10,18 @@ import sys
 import pytest
 
 ROOT = pathlib.Path(__file__).parents[2]
-FILES = sorted(path for name in ("layers", "losses", "metrics") for path in (ROOT / "devise_tf" / name).glob("*.py"))
+FOLDERS = [ROOT / "devise_tf" / name for name in ("layers", "losses", "metrics")]
+FILES = [ROOT / "devise_tf/label_ids.py", *sorted(path for folder in FOLDERS for path in folder.glob("*.py"))]
 
 # What each backend needs; Keras's NumPy backend borrows from JAX.
 BACKENDS = {"jax": "jax", "numpy": "jax", "torch": "torch"}
 
 FORWARD_PASSES = """
 import sys
+import keras
 import numpy as np
 from devise_tf.layers import HierarchicalSoftmax, HingeRankLoss, LabelIndex
-from devise_tf.losses import label_softmax_loss
+from devise_tf.losses import l2_label_loss, label_softmax_loss
 from devise_tf.metrics import HierarchicalPrecisionAtK, HitAtK
 from keras.ops import convert_to_numpy as numpy
 
@@ -49,6 +51,44 @@ assert float(hits.result()) == 0.5
 precision = HierarchicalPrecisionAtK(2, [{0, 1}, {0, 1}, {2}])
 precision.update_state(np.array([2, 0]), np.array([[0.1, 0.7, 0.2], [0.1, 0.7, 0.0]], "float32"))
 assert float(precision.result()) == 0.75
+
+def refused(call, message):
+    try:
+        call()
+    except ValueError as error:
+        assert message in str(error), error
+    else:
+        raise AssertionError(message)
+
+for dtype in ("int8", "int16", "int32", "int64", "uint8", "uint16", "uint32"):
+    targets = np.arange(4, dtype=dtype)
+    for given in (targets, targets[:, None]):
+        np.testing.assert_allclose(numpy(layer(inputs, given)), -np.diag(log_probabilities), rtol=1e-5)
+        hits = HitAtK(1)
+        hits.update_state(given, np.eye(4, dtype="float32"))
+        assert float(hits.result()) == 1
+sequences = numpy(layer(inputs.reshape(2, 2, 3), np.arange(4).reshape(2, 2)))
+np.testing.assert_allclose(sequences, -np.diag(log_probabilities).reshape(2, 2), rtol=1e-5)
+
+for outside in (-1, 4, 2**32 + 1):
+    refused(lambda: HitAtK(1).update_state(np.array([outside]), np.eye(4)[:1]), "must be ids from 0 to 3")
+for outside in (-1, 4):
+    refused(lambda: layer(inputs, np.array([0, outside, 0, 0])), "must be ids from 0 to 3")
+    refused(lambda: HingeRankLoss(np.eye(4))(np.eye(4)[:1], np.array([outside])), "must be ids from 0 to 3")
+if keras.backend.backend() == "jax":
+    import jax
+    losses = jax.jit(lambda labels: l2_label_loss(np.ones((3, 2), "float32"), labels, np.eye(2, dtype="float32")))
+    np.testing.assert_array_equal(losses(np.array([0, -1, 2])), [1, np.nan, np.nan])
+
+for name in ("one", "sum", "hardest"):
+    for label in (0, 1):
+        loss = HingeRankLoss(np.eye(2), violations=name)(embeddings * np.nan, np.array([label]))
+        assert np.isnan(numpy(loss)).all()
+empty = HingeRankLoss(num_labels=2, dimension=2, violations="sum")
+refused(lambda: empty(embeddings, labels), "`label_vectors` must be given")
+empty.set_weights([np.eye(2)])
+np.testing.assert_allclose(numpy(empty(embeddings, labels)), [1.1], rtol=1e-6)
+refused(lambda: LabelIndex(1, num_labels=2, dimension=2)(embeddings), "`index` must be called")
 assert "tensorflow" not in sys.modules
 """
 

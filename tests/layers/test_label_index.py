@@ -125,6 +125,9 @@ def test_bad_arguments():
         LabelIndex(10).index(np.eye(2))(np.eye(2, dtype="float32"))
     with pytest.raises(ValueError, match="`index` must be called"):
         LabelIndex(1)(QUERIES)
+    for candidates in ([[7], [8]], [7.0, np.nan]):
+        with pytest.raises(ValueError, match="`candidates` must be integers of the shape"):
+            LabelIndex(1).index(VECTORS)(QUERIES, candidates=candidates)
     with pytest.raises(ValueError, match=r"labels.shape=\(3,\)"):
         LabelIndex(1).index(np.eye(2), [1, 2, 3])
     with pytest.raises(ValueError, match="32-bit integers"):

@@ -21,7 +21,8 @@ CLASSES = [HingeRankLoss, LabelDistanceLoss, LabelSoftmaxLoss]
 @pytest.mark.parametrize("arguments", [{"label_vectors": VECTORS}, {"num_labels": 300, "dimension": 4}])
 @pytest.mark.parametrize(("layer_class", "own"), [(LabelDistanceLoss, {}), (LabelSoftmaxLoss, {"temperature": 0.5})])
 def test_layers(layer_class, own, arguments):
-    run_layer_test(layer_class, {**arguments, **own}, [EMBEDDINGS, LABELS], tolerance=5e-2)
+    for labels in (LABELS, LABELS[:, None]):
+        run_layer_test(layer_class, {**arguments, **own}, [EMBEDDINGS, labels], tolerance=5e-2)
 
 
 @pytest.mark.parametrize(

@@ -131,3 +131,38 @@ def test_bad_arguments_are_refused():
         make_model(label_vectors=None)
     with pytest.raises(ValueError, match="none of them zero"):
         make_model(label_vectors=np.zeros((3, 2)))
+
+
+def test_labels_and_weights_may_have_a_last_dimension():
+    model = make_model(loss=LabelDistanceLoss())
+    embeddings = np.random.default_rng(3).normal(size=(6, DIMENSION)).astype("float32")
+    labels = np.arange(6, dtype="uint8")
+    weights = np.linspace(0, 1, 6, dtype="float32")
+    expected = model.compute_loss(y=labels, y_pred=embeddings, sample_weight=weights)
+    for y, sample_weight in ((labels[:, None], weights[:, None]), (labels, weights[:, None])):
+        np.testing.assert_array_equal(model.compute_loss(y=y, y_pred=embeddings, sample_weight=sample_weight), expected)
+    with pytest.raises(ValueError, match=r"`sample_weight` must .*Received: sample_weight.shape=\(1,\)"):
+        model.compute_loss(y=labels, y_pred=embeddings, sample_weight=weights[:1])
+
+
+def test_a_label_outside_makes_the_loss_of_fit_nan():
+    model = make_model(loss=LabelDistanceLoss())
+    pixels, labels = images(8)
+    model.compile(keras.optimizers.SGD(0.1))
+    history = model.fit(pixels, np.where(np.arange(8) == 3, -1, labels), batch_size=8, verbose=0).history["loss"]
+    assert np.isnan(history).all()
+    assert np.isfinite(model.evaluate(pixels, labels, verbose=0))  # the weights are as good as before
+
+
+def test_training_needs_label_vectors():
+    """A model that was built from a config has none until weights are loaded."""
+    full = make_model(loss=LabelDistanceLoss())
+    model = type(full).from_config(full.get_config())
+    model.compile(keras.optimizers.SGD(0.1))
+    pixels, labels = images(4)
+    for train in (model.fit, model.evaluate, lambda x, y, verbose: model.loss(model(x), y)):
+        with pytest.raises(ValueError, match=rf"(?s)`label_vectors` must be given.*\[{LABELS}, {DIMENSION}\]"):
+            train(pixels, labels, verbose=0)
+    model.set_weights(full.get_weights())
+    expected = np.mean(full.loss(full(pixels), labels))
+    np.testing.assert_allclose(model.evaluate(pixels, labels, verbose=0), expected, rtol=1e-5)
