@@ -40,6 +40,8 @@ ANSWER_FORMATS = ("table", "json", "csv")
 EVALUATED_ANSWERS = ("auto", "terms", "labels")
 EXPORTED_ANSWERS = ("terms", "ids")
 
+# Rows of a vector file that may be left out because they cannot be read.
+MAX_BAD_ROWS = 1000
 MARGIN = 0.1
 # Of the softmax over cosines, and of profiles of similarities.
 TEMPERATURE = 0.05

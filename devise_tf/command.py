@@ -10,6 +10,7 @@ import contextlib
 import functools
 import os
 import sys
+import warnings
 import zipfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
@@ -86,6 +87,7 @@ def run(
     if argv is None:
         os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
         logging.use_absl_handler()
+        warnings.formatwarning = lambda message, *_: f"Warning: {message}\n"
         flags.FLAGS.mark_as_parsed()
     try:
         with usage_errors():

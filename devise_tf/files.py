@@ -1,15 +1,18 @@
 """Reading compressed files and arrays, and writing files atomically."""
 
+import bz2
 import contextlib
+import functools
 import gzip
 import io
 import lzma
 import os
+import re
 import tempfile
 import zipfile
 import zlib
-from collections.abc import Iterator, Sequence
-from typing import IO
+from collections.abc import Callable, Iterator, Sequence
+from typing import IO, Any
 
 import numpy as np
 
@@ -17,11 +20,47 @@ import numpy as np
 DECOMPRESSION_ERRORS = (EOFError, zlib.error, gzip.BadGzipFile, lzma.LZMAError)
 
 
-def open_compressed(path: str | os.PathLike) -> tuple[io.BufferedReader, io.BufferedReader]:
-    """Opens a plain, gzip or xz file for reading.
+class _Bz2File(bz2.BZ2File):
+    """Bzip2 content whose damage is an `EOFError`, not an `OSError`, which would speak of the disk."""
+
+    def readinto(self, buffer) -> int:
+        try:
+            return super().readinto(buffer)
+        except OSError as error:
+            raise EOFError(str(error)) from error
+
+
+# Content of a compressed file: how it begins, a file's suffix, and what opens it.
+_COMPRESSIONS: tuple[tuple[bytes, str, Callable[[IO[bytes]], Any]], ...] = (
+    (rb"\x1f\x8b", ".gz", lambda file: gzip.GzipFile(fileobj=file)),
+    (rb"BZh[1-9]1AY&SY", ".bz2", _Bz2File),
+    (rb"\xfd7zXZ\x00", ".xz", lzma.LZMAFile),
+)
+MAGIC_BYTES = 10
+
+
+def decompressor(magic: bytes, name: str = "") -> Callable[[IO[bytes]], io.BufferedReader] | None:
+    """What opens the content of a gzip, bzip2 or xz file; None for other files.
 
     The first bytes of a file decide, or its suffix if they do not tell: a damaged `.gz` file is then an error, and not
     read as text.
+
+    Args:
+        magic: Bytes. The first `MAGIC_BYTES` of the file.
+        name: String. The file's name.
+    """
+    for start, suffix, opener in _COMPRESSIONS:
+        if re.match(start, magic) or name.endswith(suffix):
+            return functools.partial(_buffered, opener)
+    return None
+
+
+def _buffered(opener: Callable[[IO[bytes]], Any], file: IO[bytes]) -> io.BufferedReader:
+    return io.BufferedReader(opener(file), 1 << 20)
+
+
+def open_compressed(path: str | os.PathLike) -> tuple[io.BufferedReader, io.BufferedReader]:
+    """Opens a plain, gzip, bzip2 or xz file for reading; see `decompressor`.
 
     Args:
         path: Path of the file.
@@ -30,15 +69,10 @@ def open_compressed(path: str | os.PathLike) -> tuple[io.BufferedReader, io.Buff
         Two handles: the decompressed content, and the file on disk, whose `tell()` gives the progress. For a plain
         file they are the same. Close both.
     """
-    path = os.fspath(path)
     disk = open(path, "rb")
     try:
-        magic = disk.peek(6)
-        if magic.startswith(b"\x1f\x8b") or path.endswith(".gz"):
-            return io.BufferedReader(gzip.GzipFile(fileobj=disk), 1 << 20), disk
-        if magic.startswith(b"\xfd7zXZ\x00") or path.endswith(".xz"):
-            return io.BufferedReader(lzma.LZMAFile(disk), 1 << 20), disk
-        return disk, disk
+        decompress = decompressor(disk.peek(MAGIC_BYTES), os.fspath(path))
+        return decompress(disk) if decompress else disk, disk
     except BaseException:
         disk.close()
         raise

@@ -13,7 +13,7 @@ from devise_tf.model_dir import Entry, ModelDir
 from devise_tf.text.convert_vectors import convert_vectors, form_of, needed_terms
 from devise_tf.text.term_vectors import TermVectors
 from devise_tf.text.tokenizer import normalize_term
-from devise_tf.text.vector_file import load_terms
+from devise_tf.text.vector_file import load_terms, load_vectors
 from devise_tf.text.vocabulary import Vocabulary
 from devise_tf.vector_inputs import find_source, label_columns, load_labels, load_source, named_labels, progress_line
 
@@ -54,7 +54,8 @@ def evaluate(_: list[str], values: flags.FlagValues) -> None:
 def coverage(_: list[str], values: flags.FlagValues) -> None:
     labels = load_labels(values)
     source = find_source(values.vectors, values.model_dir)
-    result = label_coverage(labels, load_terms(source, progress=progress_line("Reading")))
+    vectors = load_vectors(source, None, labels.names(), progress_line("Reading"), values.max_bad_rows)
+    result = label_coverage(labels, vectors[0])
     print(result.table())
     if result.missing:
         names = [f"{label} ({labels.terms[labels.index[label]][0]})" for label in result.missing[:10]]
@@ -69,7 +70,9 @@ def convert(paths: list[str], values: flags.FlagValues) -> None:
     counts = _counts(source) if form == "npz" else None
     source = find_source(None, source) if os.path.isdir(source) else find_source(source, None)
     chosen = _chosen_terms(source, values)
-    count, dimension = convert_vectors(source, target, form, chosen, counts, progress_line("Reading"))
+    count, dimension = convert_vectors(
+        source, target, form, chosen, counts, progress_line("Reading"), values.max_bad_rows
+    )
     size = os.path.getsize(target) / 1e6
     print(f"{target}: {count} terms, dimension {dimension}, {form}, {size:.3g} MB")
 
@@ -95,7 +98,8 @@ def _chosen_terms(source: str, values: flags.FlagValues) -> list[str] | None:
         names = load_labels(values).normalized_terms()
     if names is None and not values.limit:
         return None
-    chosen = needed_terms(names or [], load_terms(source, progress=progress_line("Reading terms")), values.limit)
+    known_terms = load_terms(source, None, progress_line("Reading terms"), values.max_bad_rows)
+    chosen = needed_terms(names or [], known_terms, values.limit)
     if not chosen:
         raise ValueError(f"None of the named terms has a vector. Received: {(names or [])[:5]}")
     if names is not None:

@@ -14,8 +14,8 @@ from devise_tf.labels.word_space import WordSpace
 from devise_tf.labels.wordnet import wordnet_names
 from devise_tf.model_dir import Entry, ModelDir
 from devise_tf.packaged import packaged_files
-from devise_tf.text.npz_vectors import find_vectors
 from devise_tf.text.term_vectors import TermVectors
+from devise_tf.text.vector_source import find_vectors
 
 
 def find_source(vectors: str | None, model_dir: str | None) -> str:
@@ -47,7 +47,8 @@ def find_source(vectors: str | None, model_dir: str | None) -> str:
 
 def load_source(values: flags.FlagValues) -> TermVectors:
     """The vectors of --vectors, --model_dir or the package."""
-    return TermVectors.load(find_source(values.vectors, values.model_dir), progress=progress_line("Reading"))
+    source = find_source(values.vectors, values.model_dir)
+    return TermVectors.load(source, progress_line("Reading"), values.max_bad_rows)
 
 
 def named_labels(values: flags.FlagValues) -> LabelSet | None:

@@ -2,7 +2,8 @@
 
   python -m devise_tf.vectors COMMAND … [flags]
 
-The vectors: --vectors=FILE (word2vec text or binary, GloVe, fastText's .vec, .npz; gzip and xz too, but for .npz), or
+The vectors: --vectors=FILE (word2vec text or binary, GloVe, fastText's .vec and .bin, .npz; all but .npz may be
+compressed by gzip, bzip2 or xz, or lie in a .zip or .tar: --vectors=ARCHIVE!FILE names one of several there), or
 --model_dir=DIR of a run, or --vectors=NAME of vectors that come with the package, which is also the default. Terms are
 taken in any spelling; several words of one term go in quotes, and are composed where the term has no vector of its own.
 
@@ -28,9 +29,9 @@ import sys
 from absl import flags
 
 from devise_tf import command, vector_commands
-from devise_tf.choices import VECTOR_FORMS
+from devise_tf.choices import MAX_BAD_ROWS, VECTOR_FORMS
 
-_SHARED = {"vectors", "model_dir"}
+_SHARED = {"vectors", "model_dir", "max_bad_rows"}
 # Each command with the number of its arguments (-1: one or more) and the flags that it takes beside _SHARED.
 COMMANDS = {
     "nearest": (vector_commands.nearest, -1, {"k", "restrict"}),
@@ -47,6 +48,12 @@ COMMANDS = {
 def define_flags(define: command.Definitions) -> None:
     define.string("vectors", None, "Vector file, or the name of vectors that come with the package.")
     define.string("model_dir", None, "Model directory of a run, in place of --vectors; it has labels too.")
+    define.integer(
+        "max_bad_rows",
+        MAX_BAD_ROWS,
+        "Most rows of a vector file that may be left out because they cannot be read; with more the command stops.",
+        lower_bound=0,
+    )
     define.integer("k", 10, "nearest, analogy: number of terms to show.", lower_bound=1)
     define.integer(
         "restrict", None, "nearest, analogy, evaluate: look at the first (most frequent) terms only.", lower_bound=1
@@ -82,7 +89,7 @@ def _check(name: str, arguments: list[str], values: flags.FlagValues) -> None:
         expected = f"{count} arguments" if count >= 0 else "at least one argument"
         raise ValueError(f"{name} takes {expected}; put a term of several words in quotes. Received: {arguments}")
     all_flags = {flag for _, _, names in COMMANDS.values() for flag in names} | _SHARED
-    taken = flags_of_command | (_SHARED if name != "convert" else set())
+    taken = flags_of_command | (_SHARED if name != "convert" else {"max_bad_rows"})
     others = [flag for flag in sorted(all_flags - taken) if values[flag].present]
     if others:
         raise ValueError(

@@ -20,7 +20,7 @@ import sys
 from absl import flags
 
 from devise_tf import command
-from devise_tf.choices import EXPORTED_ANSWERS, MISSING_LABELS
+from devise_tf.choices import EXPORTED_ANSWERS, MAX_BAD_ROWS, MISSING_LABELS
 
 _BATCHING_FLAGS = ("max_batch_size", "batch_timeout_micros", "batch_threads")
 _EXPORT_FLAGS = ("model", "labels_file", "answers", "k", "max_terms", "batching", *_BATCHING_FLAGS)
@@ -29,6 +29,7 @@ _JOBS_OF_FLAGS = {
     **dict.fromkeys(_EXPORT_FLAGS, ("model_dir",)),
     "missing_labels": ("model_dir", "relabel"),
     "vectors": ("relabel",),
+    "max_bad_rows": ("relabel",),
     "representative": ("conversions",),
 }
 
@@ -64,6 +65,12 @@ def define_flags(define: command.Definitions) -> None:
         None,
         "Relabel: vectors of the labels, of the space that the model was trained in. By default the packaged ones if "
         "they are of that space, else the terms that the export has.",
+    )
+    define.integer(
+        "max_bad_rows",
+        MAX_BAD_ROWS,
+        "Relabel: most rows of --vectors that may be left out because they cannot be read; with more it stops.",
+        lower_bound=0,
     )
     define.string("litert", None, "Write the newest version's network as a LiteRT file (float32).")
     define.string("int8", None, "Write it as a LiteRT file in 8-bit integers; needs --representative.")
@@ -122,7 +129,7 @@ def _relabel(export_dir: str, values: flags.FlagValues) -> str:
     from devise_tf.export.relabel import relabel
 
     labels_file = os.path.expanduser(values.relabel)
-    return relabel(export_dir, labels_file, values.vectors or "", values.missing_labels or "")
+    return relabel(export_dir, labels_file, values.vectors or "", values.missing_labels or "", values.max_bad_rows)
 
 
 def _export(export_dir: str, values: flags.FlagValues) -> str:

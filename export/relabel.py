@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from devise_tf.choices import MAX_BAD_ROWS
 from devise_tf.export.build import answer_texts, warn_of_unknown
 from devise_tf.export.manifest import TERMS_FILE, checksums, read_manifest
 from devise_tf.export.publish import newest_version, publish
@@ -21,7 +22,9 @@ from devise_tf.text import load_vectors
 Terms = tuple[list[str], np.ndarray]  # and their vectors
 
 
-def relabel(export_dir: str, labels_file: str, vectors: str = "", missing: str = "") -> str:
+def relabel(
+    export_dir: str, labels_file: str, vectors: str = "", missing: str = "", max_bad_rows: int = MAX_BAD_ROWS
+) -> str:
     """Publishes a version like the newest one that answers other labels, without the training run.
 
     Args:
@@ -31,6 +34,7 @@ def relabel(export_dir: str, labels_file: str, vectors: str = "", missing: str =
             that the export does not have. By default the packaged vectors if they are of that space. A softmax has no
             vectors: its labels are among those that it was trained on.
         missing: str. What to do about labels without a vector; see `WordSpace`. By default what the export did.
+        max_bad_rows: int. Most rows of `vectors` that may be left out because they cannot be read.
 
     Returns:
         The path of the new version.
@@ -51,7 +55,7 @@ def relabel(export_dir: str, labels_file: str, vectors: str = "", missing: str =
         checkpoint = tf.train.load_checkpoint(prefix)
         names = {key.split("/")[1]: key for key in checkpoint.get_variable_to_shape_map() if key.startswith("labels/")}
         tensors = {name: checkpoint.get_tensor(key) for name, key in names.items() if name != "texts"}
-        space = _space_of(manifest, terms, tensors, labels, vectors, missing)
+        space = _space_of(manifest, terms, tensors, labels, vectors, missing, max_bad_rows)
         table = space.table(labels)
         warn_of_unknown(table)
         changed = {names.get("label_vectors") or names["label_columns"]: table.values}
@@ -80,6 +84,7 @@ def _space_of(
     labels: LabelSet,
     vectors: str,
     missing: str,
+    max_bad_rows: int,
 ) -> LabelSpace:
     """What labels are to the model of a version; with terms of `vectors` that the version does not have."""
     if "outputs" in manifest:
@@ -90,7 +95,7 @@ def _space_of(
     profile = None
     if "references" in tensors:
         profile = SimilarityProfile(tensors["references"], manifest["profile_temperature"])
-    terms, rows = _extended((terms, tensors["term_vectors"]), vectors, labels)
+    terms, rows = _extended((terms, tensors["term_vectors"]), vectors, labels, max_bad_rows)
     return WordSpace(terms, rows, manifest["label_terms"], profile, missing or manifest["missing_labels"])
 
 
@@ -101,12 +106,12 @@ def _new_terms(space: LabelSpace, labels: LabelSet, known: set[str]) -> Terms:
     return [terms[row] for row in new], vectors[new]
 
 
-def _extended(exported: Terms, vectors: str, labels: LabelSet) -> Terms:
+def _extended(exported: Terms, vectors: str, labels: LabelSet, max_bad_rows: int) -> Terms:
     """The terms and vectors that new labels are looked up in: of the space that the model was trained in."""
     # Beside the terms of the labels some that both have, to compare.
     needed = labels.names() | set(exported[0][:2000])
     for path in [vectors] if vectors else packaged_files("vectors").values():
-        terms, rows = load_vectors(path, terms=needed)
+        terms, rows = load_vectors(path, terms=needed, max_bad_rows=max_bad_rows)
         scale = _scale(exported, (terms, rows))
         if scale:
             # Terms of the export stay as they are: labels do not change their vectors.

@@ -85,6 +85,31 @@ def test_errors_are_one_line(folder, status, arguments, error):
     assert outcome.out == ""
 
 
+def test_bad_rows_are_left_out_with_a_line_and_stop_the_command_above_the_limit(folder):
+    # White space and a vector that is none, as in published files; the terms that remain are those of the folder.
+    values = load_vectors("vectors.bin")[1]
+    lines = [f"{term} {' '.join(map(repr, row))}" for term, row in zip(TERMS, values.tolist(), strict=True)]
+    Path("bad.txt").write_text("\n".join([*lines[:2], "\u00a0 1 2 3 4 5 6", "sun 1 2 nan 4 5 6", *lines[2:], ""]))
+    done = start("nearest", "cat", "--vectors=bad.txt", cwd=folder)
+    assert done.returncode == 0 and done.stdout == call("nearest", "cat", "--vectors=vectors.bin")
+    assert re.fullmatch(
+        r"Warning: Not all of 'bad.txt' can be read, 2 bad rows: .*line 3 .*line 4, .*'sun'.*\n", done.stderr
+    )
+    commands_of_all = [
+        ("similarity", "cat", "dog"), ("analogy", "cat", "dog", "fox"), ("nearest", "cat"),
+        ("coverage", "--labels_file=labels.txt"), ("projector", "--limit=3", "--output=out"),
+        ("projector", "--labels_file=labels.txt", "--output=out"), ("convert", "bad.txt", "out.bin", "--limit=4"),
+        ("plot", "--labels_file=labels.txt", "--hierarchy=hierarchy.txt", "--output=a.png"),
+        ("convert", "bad.txt", "out.npz"), ("convert", "bad.txt", "out.vec", "--labels_file=labels.txt"),
+    ]  # fmt: skip
+    for arguments in commands_of_all:
+        source = [] if arguments[0] == "convert" else ["--vectors=bad.txt"]
+        with pytest.warns(UserWarning, match="line 3 is nothing but white space"):
+            call(*arguments, *source)
+        status, _, err = commands.call(command.run, *arguments, *source, "--max_bad_rows=0")
+        assert status == 1 and "`max_bad_rows` allows 0" in err and "bad.txt" in err
+
+
 def test_nearest_similarity_analogy(folder):
     out = call("nearest", "Snow Leopard", "snow tiger", "--model_dir=.", "--k=2").splitlines()
     assert out[0] == "Snow Leopard (snow_leopard)" and out[3] == "snow tiger (composed of snow + tiger)"
@@ -159,7 +184,7 @@ def test_plot(folder):
     [
         (["similarity", "cat"], "similarity takes 2 arguments"),
         (["nearest", "--vectors=vectors.bin"], "nearest takes at least one argument"),
-        (["nearest", "cat", "--seed=1"], "nearest takes --k, --model_dir, .* only. Received: --seed"),
+        (["nearest", "cat", "--seed=1"], "nearest takes --k, .*--model_dir, .* only. Received: --seed"),
         (["convert", "vectors.bin", "out.npz", "--k=3"], "Received: --k"),
         (["convert", "vectors.bin", "out"], "must end in .bin, "),
         (["convert", "vectors.bin", "out.npz", "--terms=a", "--labels_file=b"], "--terms or --labels_file, not both"),

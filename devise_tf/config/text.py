@@ -2,6 +2,7 @@
 
 import dataclasses
 
+from devise_tf.choices import MAX_BAD_ROWS
 from devise_tf.config.setting import SettingsGroup, setting
 
 
@@ -9,8 +10,16 @@ from devise_tf.config.setting import SettingsGroup, setting
 class TextSettings(SettingsGroup):
     """The text and the skip-gram. Each field's meaning is its help text."""
 
-    corpus: str = setting("", "Text of phase 1: globs separated by commas (plain, .gz, .xz), tfds:NAME, or builtin.")
+    corpus: str = setting(
+        "", "Text of phase 1: globs separated by commas (plain, .gz, .bz2, .xz), tfds:NAME, or builtin."
+    )
     vectors: str = setting("", "Pretrained vectors, in place of --corpus: a file, or the name of packaged ones.")
+    max_bad_rows: int = setting(
+        MAX_BAD_ROWS,
+        "Most rows of --vectors that may be left out because they cannot be read; with more the run stops.",
+        free=True,
+        later=True,
+    )
     dimension: int = setting(300, "Length of the term vectors that phase 1 trains.", positive=True)
     window: int = setting(10, "Largest reach of the skip-gram's window, to either side, in words.", positive=True)
     min_count: int = setting(5, "Least occurrences of a term in the text; terms of labels need one only.")

@@ -1,16 +1,19 @@
 """From one form of vector file to another, whole or in part."""
 
 import os
-import warnings
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+import shutil
+import tempfile
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import numpy as np
 
+from devise_tf.choices import MAX_BAD_ROWS
 from devise_tf.files import atomic_write
-from devise_tf.text.npz_vectors import find_vectors, save_npz
+from devise_tf.text.npz_vectors import save_npz
 from devise_tf.text.term_vectors import term_rows
-from devise_tf.text.vector_file import load_terms, load_vectors, save_vectors, write_rows
-from devise_tf.text.vector_rows import check_form, open_rows, parse_values
+from devise_tf.text.vector_file import collect_vectors, first_line, save_vectors, unique_rows, write_rows
+from devise_tf.text.vector_rows import VectorRows, check_form, open_rows
+from devise_tf.text.vector_source import find_vectors
 
 _SUFFIXES = {
     ".bin": "word2vec_binary",
@@ -31,10 +34,10 @@ def form_of(path: str | os.PathLike, form: str | None = None) -> str:
     if form is not None:
         check_form(form)
     form = form or _SUFFIXES.get(suffix)
-    if form is None or suffix in (".gz", ".xz"):
+    if form is None or suffix in (".gz", ".bz2", ".xz", ".zip"):
         raise ValueError(
             f"The file to write must end in {', '.join(_SUFFIXES)}, or its form be named (--format); it is not "
-            f"compressed, so not in .gz or .xz. Received: path={os.fspath(path)!r}, {form=}"
+            f"compressed, so not in .gz, .bz2, .xz or .zip. Received: path={os.fspath(path)!r}, {form=}"
         )
     return form
 
@@ -71,11 +74,13 @@ def convert_vectors(
     terms: Sequence[str] | None = None,
     counts: Mapping[str, int] | None = None,
     progress: Callable[[int, int], None] | None = None,
+    max_bad_rows: int = MAX_BAD_ROWS,
 ) -> tuple[int, int]:
     """Writes the vectors of a file in another form, atomically.
 
-    Terms that occur again, or that are nothing but white space of some alphabet, are left out with a warning. Where
-    all terms are converted to any form but `"npz"` the vectors stream through: only the terms are held in memory.
+    Terms that occur again, and rows that cannot be read, are left out with a warning. Where all terms are converted to
+    any form but `"npz"` the vectors stream through: only the terms are held in memory. A temporary file, as large as
+    the one to write, lies beside it meanwhile.
 
     Args:
         source: Path. A file that `load_vectors` reads.
@@ -84,6 +89,7 @@ def convert_vectors(
         terms: Strings, optional. Only these, in this order.
         counts: Dict, optional. How often terms occur, which only the form `"npz"` keeps.
         progress: Function, optional. Called with `(bytes_read, bytes_in_all)` now and then.
+        max_bad_rows: Integer. As for `load_vectors`.
 
     Returns:
         The number of terms written, and their dimension.
@@ -92,58 +98,44 @@ def convert_vectors(
         ValueError: The source is not sound, lacks one of `terms`, or has no vectors.
     """
     form, source = form_of(target, form), find_vectors(source)
-    if terms is None and form != "npz":
-        return _stream(source, target, form, progress)
-    loaded, vectors = load_vectors(source, terms=terms, progress=progress)
-    if terms is None:
-        order = [row for row, term in enumerate(loaded) if _is_sound(term)]
-        _warn(source, len(loaded) - len(order))
-        terms = [loaded[row] for row in order]
-    else:
-        index = {term: row for row, term in enumerate(loaded)}
-        missing = [term for term in terms if term not in index]
-        if missing:
-            raise ValueError(f"{len(missing)} of {len(terms)} terms are not in {source!r}. Received: {missing[:10]}")
-        order = [index[term] for term in terms]
-    if not order:
+    with open_rows(source, progress=progress, max_bad_rows=max_bad_rows) as file:
+        if terms is None and form != "npz":
+            return _stream(file, source, target, form)
+        loaded, vectors = collect_vectors(file, source, None if terms is None else set(terms))
+    if terms is not None:
+        order = _order(terms, loaded, file.bad.terms, source)
+        # All rows in their own order need no copy.
+        vectors = vectors if order == list(range(len(vectors))) else vectors[order]
+        loaded = [loaded[row] for row in order]
+    if not loaded:
         raise ValueError(f"There are no vectors to write. Received: source={source!r}")
-    # All rows in their own order need no copy.
-    vectors = vectors if order == list(range(len(vectors))) else vectors[order]
     if form == "npz":
         known = counts or {}
-        complete = all(term in known for term in terms)
-        save_npz(target, terms, vectors, np.array([known[term] for term in terms]) if complete else None)
+        complete = all(term in known for term in loaded)
+        save_npz(target, loaded, vectors, np.array([known[term] for term in loaded]) if complete else None)
     else:
-        save_vectors(target, terms, vectors, form)
+        save_vectors(target, loaded, vectors, form)
     return vectors.shape
 
 
-def _stream(
-    source: str, target: str | os.PathLike, form: str, progress: Callable[[int, int], None] | None
-) -> tuple[int, int]:
-    # A first pass, for the number of terms stands in the first line.
-    known = load_terms(source, progress=progress)
-    remaining = {term for term in known if _is_sound(term)}
-    _warn(source, len(known) - len(remaining))
-    count = len(remaining)
-    if not count:
-        raise ValueError(f"There are no vectors to write. Received: source={source!r}")
-    with open_rows(source, progress=progress) as file, atomic_write(target) as handle:
-
-        def rows() -> Iterator[tuple[str, np.ndarray]]:
-            for position, term, values in file.rows:
-                if term in remaining:
-                    remaining.remove(term)
-                    yield term, parse_values(position, term, values)
-
-        write_rows(handle, form, count, file.dimension, rows())
-        return count, file.dimension
+def _stream(file: VectorRows, source: str, target: str | os.PathLike, form: str) -> tuple[int, int]:
+    dimension = file.form.dimension
+    # The number of rows, which stands before them, is known behind the last one only.
+    with tempfile.TemporaryFile(dir=os.path.dirname(os.path.abspath(target))) as rows:
+        count = write_rows(rows, form, unique_rows(file, source))
+        if not count:
+            raise ValueError("there are no vectors to write.")
+        rows.seek(0)
+        with atomic_write(target) as handle:
+            handle.write(first_line(form, count, dimension))
+            shutil.copyfileobj(rows, handle, 1 << 20)
+    return count, dimension
 
 
-def _is_sound(term: str) -> bool:
-    return bool(term) and term.split() == [term] and not term.startswith("\ufeff")
-
-
-def _warn(source: str, number: int) -> None:
-    if number:
-        warnings.warn(f"{number} terms of {source!r} that are or hold white space were ignored.", stacklevel=3)
+def _order(terms: Sequence[str], loaded: list[str], bad: set[str], source: str) -> list[int]:
+    """The rows of the terms among those that were loaded; those whose vectors cannot be read are left out."""
+    index = {term: row for row, term in enumerate(loaded)}
+    missing = [term for term in terms if term not in index and term not in bad]
+    if missing:
+        raise ValueError(f"{len(missing)} of {len(terms)} terms are not in {source!r}. Received: {missing[:10]}")
+    return [index[term] for term in terms if term in index]

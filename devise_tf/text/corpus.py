@@ -22,9 +22,10 @@ Progress = Callable[[int, int | None], None]
 
 
 class Corpus:
-    """A text corpus: plain, gzip or xz files, or a TFDS set with a `"text"` feature, read lazily in blocks of lines.
+    """A text corpus: files, or a TFDS set with a `"text"` feature, read lazily in blocks of lines.
 
-    Memory is bounded: lines longer than 1 MiB are cut at a space. Blank lines are left out. A byte-order mark and
+    Files may be compressed by gzip, bzip2 or xz. Memory is bounded: lines longer than 1 MiB are cut at a space. Blank
+    lines are left out. A byte-order mark and
     `\\r\\n` line ends are removed. Bytes that are not UTF-8 are replaced by U+FFFD, which separates words.
 
     Args:

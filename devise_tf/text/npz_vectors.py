@@ -8,31 +8,9 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from devise_tf.files import atomic_write, read_array
-from devise_tf.packaged import packaged_files
 
 _MAX_BYTES = 1 << 32
 _SAMPLE_BYTES = 1 << 20
-
-
-def find_vectors(name: str | os.PathLike) -> str:
-    """The path of a vector file.
-
-    Args:
-        name: Path. A vector file, or the name of vectors that come with the package; where both exist, the file wins.
-
-    Raises:
-        FileNotFoundError: There is neither.
-    """
-    path = os.path.expanduser(os.fspath(name))
-    if os.path.isfile(path):
-        return path
-    in_package = packaged_files("vectors")
-    if path not in in_package:
-        raise FileNotFoundError(
-            "There is no such vector file, nor do vectors of that name come with the package, which has "
-            f"{', '.join(in_package) or 'none'}. Received: {os.fspath(name)!r}"
-        )
-    return in_package[path]
 
 
 def check_term_vectors(terms: Sequence[str], vectors: np.ndarray) -> None:
@@ -108,7 +86,7 @@ def load_npz(path: str | os.PathLike) -> tuple[list[str], np.ndarray, np.ndarray
         with zipfile.ZipFile(path) as archive:
             names = archive.namelist()
             if not {"terms.npy", "vectors.npy"} <= set(names) <= {"terms.npy", "vectors.npy", "counts.npy"}:
-                raise ValueError(f"the archive must hold `terms`, `vectors` and perhaps `counts`, not {names}.")
+                raise ValueError(f"a NumPy archive must hold `terms`, `vectors` and perhaps `counts`, not {names}.")
             if sum(entry.file_size for entry in archive.infolist()) > _MAX_BYTES:
                 raise ValueError(f"the archive holds more than {_MAX_BYTES} bytes.")
             terms = read_array(archive, "terms", [np.uint8], [None]).tobytes().decode("utf-8").split("\n")

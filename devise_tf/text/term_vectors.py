@@ -7,6 +7,7 @@ from functools import cached_property
 
 import numpy as np
 
+from devise_tf.choices import MAX_BAD_ROWS
 from devise_tf.text.npz_vectors import check_term_vectors
 from devise_tf.text.tokenizer import normalize_term, tokenize
 from devise_tf.text.vector_file import load_vectors
@@ -77,9 +78,14 @@ class TermVectors:
         self.index = {term: row for row, term in enumerate(self.terms)}
 
     @classmethod
-    def load(cls, path: str | os.PathLike, progress: Callable[[int, int], None] | None = None) -> "TermVectors":
+    def load(
+        cls,
+        path: str | os.PathLike,
+        progress: Callable[[int, int], None] | None = None,
+        max_bad_rows: int = MAX_BAD_ROWS,
+    ) -> "TermVectors":
         """Reads a vector file or packaged vectors, see `load_vectors`."""
-        return cls(*load_vectors(path, progress=progress))
+        return cls(*load_vectors(path, progress=progress, max_bad_rows=max_bad_rows))
 
     def __len__(self) -> int:
         return len(self.terms)

@@ -7,7 +7,7 @@ from devise_tf.config import Config
 from devise_tf.images import ImageSource, open_images
 from devise_tf.labels import Hierarchy, LabelSet
 from devise_tf.labels.open_labels import open_hierarchy, open_ids, open_labels
-from devise_tf.packaged import existing_file, packaged_files
+from devise_tf.text.vector_source import find_vectors
 
 
 class Inputs:
@@ -55,8 +55,7 @@ class Inputs:
         if self.config.corpus:
             self.corpus()
         else:
-            vectors = self.config.vectors
-            self.vectors = packaged_files("vectors").get(vectors) or existing_file(vectors, "vectors")
+            self.vectors = find_vectors(self.config.vectors)
 
     def _open_held_out(self) -> None:
         if self.config.unseen_labels:

@@ -30,7 +30,7 @@ class RunLabels:
 
     @functools.cached_property
     def _terms(self) -> tuple[list[str], np.ndarray]:
-        return text.load_vectors(self.model_dir.needed(Entry.VECTORS), terms=self.labels.names())
+        return text.load_vectors(self.model_dir.needed(Entry.VECTORS), terms=self.labels.names(), max_bad_rows=0)
 
     def space(self, config: Settings) -> WordSpace:
         """What labels are to a model of these settings."""

@@ -60,7 +60,7 @@ def test_single_phase_needs_only_what_it_reads():
     make(phase="cnn", corpus="")
 
 
-LATER = ("visual_weights", "frozen_layers", "dtype")
+LATER = ("max_bad_rows", "visual_weights", "frozen_layers", "dtype")
 
 
 def test_free_and_later_settings():
@@ -68,7 +68,7 @@ def test_free_and_later_settings():
     fields = dataclasses.fields(Config)
     assert tuple(field.name for field in fields if field.metadata["later"]) == LATER
     free = ("model_dir", "phase", "strategy", "data_dir", "log_every", "checkpoint_seconds", "verbose")
-    assert FREE == (*free, "skip_gram_threads")
+    assert FREE == (*free, "max_bad_rows", "skip_gram_threads")
 
 
 def test_float16_is_allowed_where_nothing_is_trained():

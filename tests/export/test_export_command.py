@@ -31,6 +31,7 @@ def command(*arguments, **keywords):
         (["--export_dir=base", "--model_dir=run", "--max_batch_size=4"], "need --batching"),
         (["--export_dir=base", "--litert=x", "--onnx=x"], "a file of its own"),
         (["--export_dir=base", "--model_dir=run", "--vectors=x"], "--vectors does not go with"),
+        (["--export_dir=base", "--model_dir=run", "--max_bad_rows=2"], "--max_bad_rows does not go with"),
         (["--export_dir=base", "--int8=x"], "go together"),
         (["--export_dir=base", "run"], "Unexpected arguments: run; this command takes flags only."),
     ],

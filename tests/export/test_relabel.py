@@ -77,6 +77,9 @@ def test_relabel_adds_terms_to_those_of_the_export(tiny_export, tiny_model_dir, 
     rows = [terms.index("the"), terms.index("cat")]
     save_vectors(str(tmp_path / "few.bin"), ["the", "cat", "lynx"], np.stack([*vectors[rows], lynx]), "word2vec_binary")
     (tmp_path / "labels.txt").write_text("lynx\nleopard\n")
+    with pytest.raises(ValueError, match="row 2 is not UTF-8.*`max_bad_rows` allows 0"):
+        (tmp_path / "bad.bin").write_bytes((tmp_path / "few.bin").read_bytes().replace(b"\ncat ", b"\n\xe8\xb1\xff "))
+        relabel(base, str(tmp_path / "labels.txt"), str(tmp_path / "bad.bin"), max_bad_rows=0)
     version = relabel(base, str(tmp_path / "labels.txt"), str(tmp_path / "few.bin"))
     assert LabelSet.load(f"{version}/{LABELS_FILE}").ids == ["lynx", "leopard"]
     assert manifest_of(version)["terms"] == len(TERMS) + 1

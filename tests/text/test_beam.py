@@ -1,5 +1,6 @@
 """The Beam pipelines must write, byte for byte, what `Vocabulary.build` and `encode_corpus` write."""
 
+import bz2
 import gzip
 import json
 import lzma
@@ -61,7 +62,7 @@ def folder(tmp_path):
     (text / "b.txt").write_bytes(make_text(1, end="\r\n") + b"one rare word\r\n\r\n \t\r\n")
     (text / "c.txt.gz").write_bytes(gzip.compress(make_text(2)))
     (text / "d.xz").write_bytes(lzma.compress(make_text(3)))
-    (text / "e").write_bytes(gzip.compress(make_text(4)))
+    (text / "e").write_bytes(bz2.compress(make_text(4)))
     (text / "empty.txt").write_bytes(b"")
     (text / "f.txt").write_bytes(make_text(5, lines=1) + b"\n\n\n" + make_text(7).replace(b"\n", b" "))
     return text

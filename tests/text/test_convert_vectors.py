@@ -44,7 +44,8 @@ def test_repeated_and_blank_terms_of_published_files_are_ignored(tmp_path, targe
     path.write_bytes(gzip.compress("a 1 2\n\xa0 3 4\nb 5 6\na 7 8\n".encode()))
     with pytest.warns(UserWarning) as warned:
         assert convert_vectors(path, tmp_path / "out", target) == (2, 2)
-    assert any("1 terms of" in str(w.message) and "white space" in str(w.message) for w in warned)
+    assert ["1 repeated terms" in str(w.message) for w in warned] == [True, False]
+    assert "1 bad row: the term of line 2 is nothing but white space" in str(warned[1].message)
     terms, vectors = load_vectors(tmp_path / "out")
     assert terms == ["a", "b"] and vectors.tolist() == [[1, 2], [5, 6]]
 
@@ -55,17 +56,29 @@ def test_repeated_and_blank_terms_of_published_files_are_ignored(tmp_path, targe
     [
         (b"2 2\na " + struct.pack("<2f", 1, 2) + b"\nb " + b"\x00\x00\x80", "row 2 is incomplete"),
         (b"2 2\na 1 2\nb 3", "line 3 holds 1 values instead of 2"),
-        (b"a 1 2\nb 3 nan\n", "line 2, the vector of 'b'"),
-        (b"\xc2\xa0 1 2\n", "no vectors to write"),
+        (b"a 3 nan\n", "line 1, the vector of 'a'"),
+        (b"\xc2\xa0 1 2\n", "no row can be read, 1 bad row: the term of line 1 is nothing but white space"),
         (b"", "the file is empty"),
     ],
 )
-@pytest.mark.filterwarnings("ignore:1 terms of")
 def test_bad_sources_leave_no_file(tmp_path, data, message, target):
     (tmp_path / "in").write_bytes(data)
     with pytest.raises(ValueError, match=message):
         convert_vectors(tmp_path / "in", tmp_path / "out", target)
     assert [path.name for path in tmp_path.iterdir()] == ["in"]
+
+
+@pytest.mark.parametrize("target", FORMS)
+def test_rows_that_cannot_be_read_are_not_written(tmp_path, target):
+    (tmp_path / "in").write_bytes(b"4 2\na 1 2\nb 3 nan\nc 5 6\nd 7\n")
+    for terms in (None, ["a", "b", "c"]):
+        with pytest.warns(UserWarning, match="line 3, the vector of 'b', holds values"):
+            assert convert_vectors(tmp_path / "in", tmp_path / "out", target, terms) == (2, 2)
+        written, vectors = load_vectors(tmp_path / "out", target, max_bad_rows=0)
+        assert written == ["a", "c"] and vectors.tolist() == [[1, 2], [5, 6]]
+    with pytest.raises(ValueError, match="`max_bad_rows` allows 1"):
+        convert_vectors(tmp_path / "in", tmp_path / "out", target, max_bad_rows=1)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["in", "out"]
 
 
 def test_needed_terms():

@@ -1,3 +1,4 @@
+import bz2
 import gzip
 import lzma
 import os
@@ -24,8 +25,9 @@ def noise(size):
     return b"\n".join(b"%x %x" % (rng.getrandbits(64), rng.getrandbits(64)) for _ in range(size // 33))
 
 
-def test_plain_gzip_and_xz_give_the_same_lines(tmp_path):
-    for name, data in [("a.txt", TEXT), ("b.gz", gzip.compress(TEXT)), ("c.xz", lzma.compress(TEXT))]:
+def test_plain_and_compressed_files_give_the_same_lines(tmp_path):
+    compressed = [("b.gz", gzip.compress(TEXT)), ("c.xz", lzma.compress(TEXT)), ("d.bz2", bz2.compress(TEXT))]
+    for name, data in [("a.txt", TEXT), *compressed]:
         path = write(tmp_path / name, data)
         corpus = Corpus(path)
         assert list(corpus.lines()) == LINES
@@ -106,9 +108,9 @@ def test_empty_corpus(tmp_path):
         list(Corpus(f"{tmp_path}/*").lines())
 
 
-@pytest.mark.parametrize("compress", [gzip.compress, lzma.compress])
+@pytest.mark.parametrize(("compress", "suffix"), [(gzip.compress, "gz"), (lzma.compress, "xz"), (bz2.compress, "bz2")])
 @pytest.mark.parametrize("damage", ["truncated", "truncated_header", "corrupt", "not_compressed"])
-def test_damaged_compressed_file_is_named(tmp_path, compress, damage):
+def test_damaged_compressed_file_is_named(tmp_path, compress, suffix, damage):
     data = compress(noise(100_000))
     middle = len(data) // 2
     data = {
@@ -117,7 +119,7 @@ def test_damaged_compressed_file_is_named(tmp_path, compress, damage):
         "corrupt": data[:middle] + bytes(255 - byte for byte in data[middle : middle + 64]) + data[middle + 64 :],
         "not_compressed": TEXT,
     }[damage]
-    path = write(tmp_path / ("a.gz" if compress is gzip.compress else "a.xz"), data)
+    path = write(tmp_path / f"a.{suffix}", data)
     with pytest.raises(ValueError, match=rf"damaged or truncated.*Received: {path}"):
         list(Corpus(path).lines())
 

@@ -6,7 +6,8 @@ import pytest
 
 from devise_tf.packaged import packaged_files
 from devise_tf.text import load_vectors, save_vectors
-from devise_tf.text.npz_vectors import find_vectors, load_npz, save_npz
+from devise_tf.text.npz_vectors import load_npz, save_npz
+from devise_tf.text.vector_source import find_vectors
 
 TERMS = ["the", "snow_leopard", "été", "豹"]
 VECTORS = np.random.default_rng(0).normal(size=(4, 5)).astype(np.float32)

@@ -1,4 +1,5 @@
 import gzip
+import re
 import struct
 
 import numpy as np
@@ -37,7 +38,7 @@ def test_round_trip_is_exact(tmp_path, vectors, form, guess, compressed):
 
 @pytest.mark.parametrize("form", FORMS)
 def test_many_rows_and_blocks(tmp_path, monkeypatch, form):
-    monkeypatch.setattr("devise_tf.text.vector_rows.BLOCK_BYTES", 100)
+    monkeypatch.setattr("devise_tf.text.vector_forms.BLOCK_BYTES", 100)
     vectors = np.random.default_rng(0).normal(size=(3000, 7)).astype(np.float32)
     terms = [f"term{i}" for i in range(3000)]
     save_vectors(tmp_path / "vectors", terms, vectors, form)
@@ -104,7 +105,8 @@ def test_files_of_other_writers(tmp_path):
     assert load(b"2 2\na " + struct.pack("<2f", 1, 2) + b"b " + struct.pack("<2f", 3, -4)) == expected
     assert load(b"a 1 2\n. . . 3 4\n") == (["a", "._._."], [[1, 2], [3, 4]])
     assert load(b"7 1\n8 2\n", "glove") == (["7", "8"], [[1], [2]])
-    assert load(b"a 1 2\n\xc2\xa0 3 4\n") == (["a", "\xa0"], [[1, 2], [3, 4]])
+    assert load("a 1 2\nb\u00a0c 3 4\n".encode()) == (["a", "b_c"], [[1, 2], [3, 4]])
+    assert load(b". 1 2\n. . . 3 4\n", "glove") == ([".", "._._."], [[1, 2], [3, 4]])
 
 
 def test_repeated_terms(tmp_path):
@@ -127,13 +129,16 @@ ROW = struct.pack("<2f", 1, 2)
         (b"3 2\na 1 2\nb 3 4\n", None, "line 1 says 3 vectors, but there are 2"),
         (b"1 2\na 1 2\nb 3 4\n", None, "line 1 says 1 vectors, but there are 2"),
         (b"99999999999999 2\na 1 2\n", None, "line 1 says 99999999999999 vectors, but there are 1"),
-        (b"a 1 2\nb 3 x\n", None, "line 2 holds something that is not a number"),
+        (b"a 1 2\nb 3 x\n", None, "line 2, the vector of 'b', holds something that is not a number"),
         (b"a 1 2\nb 3 nan\n", None, "line 2, the vector of 'b', holds values that are not finite"),
         (b"a 1 2\nb 3 1e99\n", None, "line 2, the vector of 'b', holds values that are not finite"),
         (b"a 1 2\n\xe9 3 4\n", None, "term of line 2 is not UTF-8"),
         (b"a 1 2\n", "word2vec_text", "line 1 must hold the number of vectors and their dimension"),
         (b"", None, "the file is empty"),
         (b"word\n", None, "line 1 holds no vector"),
+        (b"a 1 2 x\nb 1 2 3\n", None, "line 1 holds no vector"),
+        (b"a,1,2\nb,3,4\n", None, "line 1 holds no vector.*put spaces in their place"),
+        (b"\x00\x01word\n", None, "line 1 holds no vector.*a binary file of a kind that is not known"),
         (b"2 2\na " + ROW + b"\nb " + ROW[:-1], "word2vec_binary", "row 2 is incomplete.*truncated"),
         (b"2 2\na " + ROW + b"\nb", "word2vec_binary", "row 2 is incomplete"),
         (b"3 2\na " + ROW + b"\nb " + ROW + b"\n", None, "line 1 says 3 vectors, but there are 2"),
@@ -153,7 +158,54 @@ def test_load_errors(tmp_path, data, form, message):
     path = tmp_path / "vectors"
     path.write_bytes(data)
     with pytest.raises(ValueError, match=rf"(?s){message}.*Received: path='{path}'"):
-        load_vectors(path, form)
+        load_vectors(path, form, max_bad_rows=0)
+
+
+@pytest.mark.parametrize(
+    ("data", "terms", "rest"),
+    [
+        # White space of Unicode, as in GloVe's files of tweets and of the web; a byte-order mark.
+        ("a 1 2\n\x85 3 4\n\u2028\u00a0 3 4\nb 5 6\n".encode(), ["a", "b"], "2 bad rows: the term of line 2 is no"),
+        ("a 1 2\n\ufeffa 3 4\nb 5 6\n".encode(), ["a", "b"], "1 bad row: the term of line 2 begins with a byte-order"),
+        (b"a 1 2\n 3 4\nb 5 6\n", ["a", "b"], "1 bad row: line 2 holds 1 values instead of 2"),
+        # A term that was cut within a character.
+        (b"3 2\na 1 2\n\xe8\xb1 3 4\nb 5 6\n", ["a", "b"], "1 bad row: the term of line 3 is not UTF-8"),
+        (b"2 2\n\xe8\xb1 %b\nb %b\n" % (b"\0\0\x80?" * 2, b"\0\0\x80?" * 2), ["b"], "the term of row 1 is not UTF-8"),
+        (b"1 2\nb %b\n" % (b"\0\0\x80?" * 2), ["b"], ""),
+        (b"a 1 2\nc 3\nd 3 4 5\ne 1 x\nf 1 nan\ng 1 1e99\nb 5 6\n", ["a", "b"], r"5 bad rows: .*'g', holds values"),
+        # A first line that says another number than there are.
+        (b"3 2\na 1 2\nb 5 6\n", ["a", "b"], "1 bad row: line 1 says 3 vectors, but there are 2"),
+        (b"1 2\r\na 1 2\r\nb 5 6\r\n", ["a", "b"], "1 bad row: line 1 says 1 vectors, but there are 2"),
+    ],
+)
+def test_bad_rows_are_left_out_and_named(tmp_path, recwarn, data, terms, rest):
+    path = tmp_path / "vectors"
+    path.write_bytes(data)
+    assert load_vectors(path)[0] == terms
+    warned = [str(w.message) for w in recwarn]
+    assert len(warned) == bool(rest) and all(re.match(f"Not all of '{path}' can be read, .*{rest}", w) for w in warned)
+    number = int(re.search(r"(\d+) bad", warned[0])[1]) if rest else 0
+    assert load_vectors(path, max_bad_rows=number)[0] == terms
+    if number:
+        with pytest.raises(ValueError, match=f"so far: {number}, of which `max_bad_rows` allows {number - 1}"):
+            load_vectors(path, max_bad_rows=number - 1)
+
+
+def test_a_file_without_a_good_row_is_refused(tmp_path):
+    (tmp_path / "vectors").write_bytes(b"2 3\na 1 2\nb 3 4\n")
+    with pytest.raises(
+        ValueError, match=r"no row can be read, 2 bad rows: line 2 holds 2 values instead of 3: b'a 1 2"
+    ):
+        load_vectors(tmp_path / "vectors")
+    with pytest.raises(ValueError, match="Received: max_bad_rows=-1"):
+        load_vectors(tmp_path / "vectors", max_bad_rows=-1)
+
+
+@pytest.mark.parametrize("data", [b"3 2\na 1 2\nb 3 4", b"a 1 2\nb 3", b"2 2\na " + ROW + b"\nb " + ROW[:-1]])
+def test_a_file_whose_end_is_missing_is_refused(tmp_path, data):
+    (tmp_path / "vectors").write_bytes(data)
+    with pytest.raises(ValueError, match="is the file truncated"):
+        load_vectors(tmp_path / "vectors")
 
 
 @pytest.mark.parametrize(

@@ -220,12 +220,16 @@ def test_home_folder_is_expanded_in_paths(inputs, tmp_path, monkeypatch):
     assert set(terms) == {*SEEN, "fox", "word39"}
 
 
-def test_terms_with_white_space_are_ignored(inputs, tmp_path):
+def test_bad_rows_of_given_vectors_are_left_out_up_to_a_limit(inputs, tmp_path):
     path = tmp_path / "vectors.txt"
-    path.write_text("".join(f"{term} {i} 1\n" for i, term in enumerate(["cat", "snow\u00a0leopard", "dog"])))
-    tiny_run.start_run(settings(inputs, tmp_path / "run", phase="skip_gram", corpus="", vectors=str(path)))
+    path.write_text("".join(f"{term} {i} 1\n" for i, term in enumerate(["cat", "\u00a0", "snow\u00a0leopard", "\x85"])))
+    run = settings(inputs, tmp_path / "run", phase="skip_gram", corpus="", vectors=str(path))
+    with pytest.raises(ValueError, match="`max_bad_rows` allows 1"):
+        tiny_run.start_run({**run, "max_bad_rows": 1})
+    with pytest.warns(UserWarning, match="2 bad rows: the term of line 2 is nothing but white space"):
+        tiny_run.start_run(run)
     terms, vectors = text.load_vectors(tmp_path / "run" / "vectors.bin")
-    assert terms == ["cat", "dog"]
+    assert terms == ["cat", "snow_leopard"]
     np.testing.assert_array_equal(vectors, [[0, 1], [2, 1]])
 
 

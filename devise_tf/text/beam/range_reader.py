@@ -1,13 +1,11 @@
 """Ranges of bytes of the corpus's files, and the words of the lines that begin in them."""
 
 import functools
-import gzip
 import io
-import lzma
 from collections.abc import Iterator
 from typing import IO, Any
 
-from devise_tf.files import DECOMPRESSION_ERRORS
+from devise_tf.files import DECOMPRESSION_ERRORS, MAGIC_BYTES, decompressor
 from devise_tf.text.beam.beam_files import open_file
 from devise_tf.text.beam.sdk import beam
 from devise_tf.text.corpus import read_lines
@@ -75,14 +73,10 @@ class RangeReader:
 
 
 def _decompress(handle: IO[bytes], path: str) -> IO[bytes]:
-    """The content of a file, which is `handle` itself where it is plain; see `files.open_compressed`."""
-    magic = handle.read(6)
+    """The content of a file, which is `handle` itself where it is plain; see `files.decompressor`."""
+    decompress = decompressor(handle.read(MAGIC_BYTES), path)
     handle.seek(0)
-    if magic.startswith(b"\x1f\x8b") or path.endswith(".gz"):
-        return io.BufferedReader(gzip.GzipFile(fileobj=handle), 1 << 20)
-    if magic.startswith(b"\xfd7zXZ\x00") or path.endswith(".xz"):
-        return io.BufferedReader(lzma.LZMAFile(handle), 1 << 20)
-    return handle
+    return decompress(handle) if decompress else handle
 
 
 def _lines_from(handle: IO[bytes], start: int, end: int) -> IO[bytes]:

@@ -128,7 +128,7 @@ class _Training:
     def _trained_label_vectors(self) -> TrainedLabelVectors:
         config, run = self.config, self.run
         vocabulary, blocks = encoded_text(run, self.inputs)
-        terms, vectors = text.load_vectors(run.model_dir.needed(Entry.VECTORS))
+        terms, vectors = text.load_vectors(run.model_dir.needed(Entry.VECTORS), max_bad_rows=0)
         with run.strategy.scope():
             skip_gram = SkipGram(vocabulary.counts, vectors.shape[1])
         checkpoint = tf.train.latest_checkpoint(run.model_dir.needed(SKIP_GRAM))

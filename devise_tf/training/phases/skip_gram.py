@@ -7,13 +7,13 @@ from typing import Any
 
 import keras
 import tensorflow as tf
-from absl import logging
 
 from devise_tf import text
 from devise_tf.images import ExampleOrder
 from devise_tf.model_dir import SKIP_GRAM, Entry, ModelDir
 from devise_tf.models.skip_gram import SkipGram
 from devise_tf.text import SkipGramBlocks
+from devise_tf.text.convert_vectors import convert_vectors
 from devise_tf.training.context import RunContext
 from devise_tf.training.encoded_text import encoded_text
 from devise_tf.training.inputs import Inputs
@@ -116,21 +116,14 @@ def skip_gram_phase(
 def make_term_vectors(run: RunContext, inputs: Inputs) -> None:
     """Makes the run's term vectors: trains them, or takes over those of a file."""
     if run.config.vectors:
-        run.by_chief(lambda: _take_over(inputs.vectors, run.model_dir))
+        run.by_chief(lambda: _take_over(inputs.vectors, run.model_dir, run.config.max_bad_rows))
     elif not run.model_dir.has(Entry.VECTORS):
         _train(run, inputs)
 
 
-def _take_over(source: str, model_dir: ModelDir) -> None:
-    if model_dir.has(Entry.VECTORS):
-        return
-    terms, vectors = text.load_vectors(source)
-    # Published files hold terms of odd spaces, which a word2vec file cannot.
-    rows = [i for i, term in enumerate(terms) if term and not any(map(str.isspace, term))]
-    if len(rows) < len(terms):
-        logging.warning("Ignored %d terms with white space", len(terms) - len(rows))
-        terms, vectors = [terms[i] for i in rows], vectors[rows]
-    text.save_vectors(model_dir.path(Entry.VECTORS), terms, vectors, "word2vec_binary")
+def _take_over(source: str, model_dir: ModelDir, max_bad_rows: int) -> None:
+    if not model_dir.has(Entry.VECTORS):
+        convert_vectors(source, model_dir.path(Entry.VECTORS), "word2vec_binary", max_bad_rows=max_bad_rows)
 
 
 def _train(run: RunContext, inputs: Inputs) -> None:
