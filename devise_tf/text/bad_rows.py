@@ -21,6 +21,7 @@ class BadRows:
         self.count = 0
         self.terms: set[str] = set()
         self._messages: list[str] = []
+        self._rest = ""
 
     def add(self, message: str, number: int = 1) -> None:
         """Counts a row, or more.
@@ -40,8 +41,10 @@ class BadRows:
             )
         if len(self._messages) < _SHOWN:
             self._messages.append(message)
+        else:
+            self._rest = " …"
 
     def __str__(self) -> str:
         """What was wrong with the first ones, and with how many."""
         noun = "bad row" if self.count == 1 else "bad rows"
-        return f"{self.count} {noun}: {' '.join(self._messages)}{' …' if self.count > len(self._messages) else ''}"
+        return f"{self.count} {noun}: {' '.join(self._messages)}{self._rest}"

@@ -163,10 +163,11 @@ def _buckets(model: Model, chosen: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 def _add_rows(sums: np.ndarray, words: np.ndarray, rows: np.ndarray, indices: np.ndarray) -> None:
     """Adds `rows[indices]` to the sums of `words`, which may repeat."""
-    order = np.argsort(words, kind="stable")
-    words = words[order]
-    starts = np.flatnonzero(np.diff(words, prepend=-1))
-    sums[words[starts]] += np.add.reduceat(rows[indices[order]], starts, axis=0)
+    while len(words):
+        # Each word once: `np.add.at` and `np.add.reduceat` would take much longer.
+        once, first = np.unique(words, return_index=True)
+        sums[once] += rows[indices[first]]
+        words, indices = np.delete(words, first), np.delete(indices, first)
 
 
 def _blocks(model: Model, count: int) -> Iterator[tuple[int, np.ndarray]]:

@@ -12,11 +12,12 @@ import numpy as np
 
 from devise_tf.text import fasttext_bin
 from devise_tf.text.npz_vectors import load_npz
-from devise_tf.text.vector_kinds import check_first_line
+from devise_tf.text.vector_kinds import no_first_line
 
 BLOCK_BYTES = 1 << 24
 _MAX_TERM_BYTES = 1 << 16
 _MAX_DIMENSION = 1 << 20
+_HEAD_BYTES = 80
 _NUMBER_BYTES = b"0123456789+-.eEnaifNAIF \t\r"
 _CONTROLS = bytes(set(range(32)) - set(b"\t\n\r\v\f"))
 
@@ -70,7 +71,7 @@ def form_of(content: BufferedReader, form: str | None, size: int | None) -> Form
     if form is None:
         binary = _parse_header(first) is not None and not _next_is_text(content)
         form = "word2vec_binary" if binary else "word2vec_text" if _parse_header(first) else "glove"
-    count, dimension = _size(first, form)
+    count, dimension = _size(first, content.peek(_HEAD_BYTES), form)
     # A row holds a term of a byte at least, and four bytes a value, or a space and a digit.
     least = 2 + (4 if form == "word2vec_binary" else 2) * dimension
     if size is not None and count and least > size:
@@ -98,13 +99,14 @@ def _fasttext_form(content: BufferedReader, size: int | None) -> Form:
     return Form(model.dimension, "row", None, items, _binary_row)
 
 
-def _size(first: bytes, form: str) -> tuple[int | None, int]:
-    """The number of vectors, if the first line says it, and their dimension."""
+def _size(first: bytes, rest: bytes, form: str) -> tuple[int | None, int]:
+    """The number of vectors, if the first line says it, and their dimension; `rest` is what comes next."""
     header, count = _parse_header(first), None
     if form == "glove":
         values = first.strip().replace(b"\t", b" ").split(b" ")[1:]
         dimension = len(values)
-        check_first_line(first, bool(values) and len(first) < BLOCK_BYTES and all(map(_is_number, values)))
+        if not values or len(first) == BLOCK_BYTES or not all(map(_is_number, values)):
+            raise no_first_line(first[:_HEAD_BYTES] + rest[:_HEAD_BYTES])
     elif header is None:
         raise ValueError(f"line 1 must hold the number of vectors and their dimension, not {first[:80]!r}.")
     else:

@@ -47,20 +47,14 @@ def check_kind(head: bytes) -> None:
             raise ValueError(f"the file is {kind}: {advice}.")
 
 
-def check_first_line(line: bytes, is_vector: bool) -> None:
-    """Refuses a file whose first line should be a vector and is not.
-
-    Raises:
-        ValueError: `is_vector` is not true; the message says what the file looks like.
-    """
-    if is_vector:
-        return
-    hint = ""
-    if line.translate(None, bytes(range(9))) != line:
-        hint = " It is a binary file of a kind that is not known here."
+def no_first_line(head: bytes) -> ValueError:
+    """The error about a file whose first line should be a vector and is not, by the first bytes of the file."""
+    hint, line = "", head.partition(b"\n")[0]
+    if head.translate(None, bytes(range(9))) != head:
+        hint = f" It is a binary file of a kind that is not known here, such as fastText's before 2017: {_WRITE}."
     elif re.match(rb"[^,;\s]+([,;]\s*[-+.\deE]+){2}", line):
         hint = " It looks like a table with commas: put spaces in their place."
-    raise ValueError(
+    return ValueError(
         "line 1 holds no vector, as `term x1 … xD`, nor the number of vectors and their dimension: "
         f"{line[:80]!r}.{hint}"
     )

@@ -139,6 +139,7 @@ ROW = struct.pack("<2f", 1, 2)
         (b"a 1 2 x\nb 1 2 3\n", None, "line 1 holds no vector"),
         (b"a,1,2\nb,3,4\n", None, "line 1 holds no vector.*put spaces in their place"),
         (b"\x00\x01word\n", None, "line 1 holds no vector.*a binary file of a kind that is not known"),
+        (b"\n\x00\x00\x00\x05\x00\x00\x00", None, "line 1 holds no vector.*such as fastText's before 2017"),
         (b"2 2\na " + ROW + b"\nb " + ROW[:-1], "word2vec_binary", "row 2 is incomplete.*truncated"),
         (b"2 2\na " + ROW + b"\nb", "word2vec_binary", "row 2 is incomplete"),
         (b"3 2\na " + ROW + b"\nb " + ROW + b"\n", None, "line 1 says 3 vectors, but there are 2"),
@@ -175,6 +176,7 @@ def test_load_errors(tmp_path, data, form, message):
         (b"a 1 2\nc 3\nd 3 4 5\ne 1 x\nf 1 nan\ng 1 1e99\nb 5 6\n", ["a", "b"], r"5 bad rows: .*'g', holds values"),
         # A first line that says another number than there are.
         (b"3 2\na 1 2\nb 5 6\n", ["a", "b"], "1 bad row: line 1 says 3 vectors, but there are 2"),
+        (b"9 2\na 1 2\nb 5 6\n", ["a", "b"], "7 bad rows: line 1 says 9 vectors, but there are 2.$"),
         (b"1 2\r\na 1 2\r\nb 5 6\r\n", ["a", "b"], "1 bad row: line 1 says 1 vectors, but there are 2"),
     ],
 )
