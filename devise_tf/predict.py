@@ -165,7 +165,7 @@ class _Photos(Sequence):
         return len(self.paths)
 
     def __getitem__(self, index: Any) -> Any:
-        from devise_tf.images.photo import MAX_BYTES
+        from devise_tf.photo_bytes import MAX_BYTES
 
         return sys.stdin.buffer.read(MAX_BYTES + 1) if self.paths[index] == "-" else self.paths[index]
 

@@ -1,14 +1,13 @@
 """Images that cannot be used, counted and named."""
 
 import os
-import re
 import threading
 
 import tensorflow as tf
 from absl import logging
 
-from devise_tf.images.decode_image import decode_image
 from devise_tf.images.image_source import ImageSource
+from devise_tf.images.photo import decoded_photo
 
 
 class BadImages:
@@ -73,10 +72,11 @@ class BadImages:
 
     def _reason(self, index: int) -> str:
         try:
-            decode_image(self.source.encoded(tf.constant(index, tf.int64)))
+            decoded_photo(self.source.encoded(tf.constant(index, tf.int64)).numpy())
+        except ValueError as error:
+            return " ".join(str(error).split())
         except tf.errors.OpError as error:
-            message = re.sub(r"{{.*?}}|assertion failed:|\[Op:.*", "", error.message, flags=re.DOTALL)
-            return " ".join(message.split())
+            return f"it cannot be read: {' '.join(error.message.split())}"
         return "failed once, but could be read on the second try"
 
     def _log(self, name: str, reason: str) -> None:

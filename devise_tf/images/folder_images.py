@@ -7,15 +7,14 @@ import numpy as np
 import tensorflow as tf
 
 from devise_tf.images.image_source import ImageSource
-
-_SUFFIXES = (".jpg", ".jpeg", ".png", ".gif", ".bmp")
+from devise_tf.photo_bytes import EXTENSIONS
 
 
 class FolderImages(ImageSource):
     """Image files in folders named after their labels: `directory/split/label/**/*.jpg`.
 
-    Labels and files are sorted by name. Files count as images by their suffix (jpg, jpeg, png, gif, bmp, in capitals
-    too); hidden files do not. A label folder without images is a label all the same.
+    Labels and files are sorted by name. Files count as images by their ending (`EXTENSIONS`, in capitals too);
+    hidden files do not. A label folder without images is a label all the same.
 
     Args:
         directory: String. The folder that holds the splits.
@@ -45,7 +44,7 @@ class FolderImages(ImageSource):
             labels += [label] * len(files)
         if not paths:
             raise ValueError(
-                f"The image folder must hold images ({', '.join(_SUFFIXES)}) in folders named after their labels; "
+                f"The image folder must hold images (.jpg, .png, .webp, …) in folders named after their labels; "
                 f"there are none. Received: {root}"
             )
         super().__init__(label_ids, np.array(labels, "int32"), root)
@@ -68,5 +67,5 @@ def _image_files(directory: str) -> Iterator[str]:
             # Links to folders are not followed below the label, where they could lead in circles.
             if entry.is_dir(follow_symlinks=False):
                 yield from _image_files(entry.path)
-            elif entry.name.lower().endswith(_SUFFIXES):
+            elif entry.name.lower().endswith(EXTENSIONS):
                 yield entry.path

@@ -3,7 +3,7 @@
 import glob
 import os
 
-from devise_tf.images.photo import EXTENSIONS
+from devise_tf.photo_bytes import EXTENSIONS
 
 
 def list_photos(arguments: list[str]) -> tuple[list[str], list[tuple[str, str]]]:
