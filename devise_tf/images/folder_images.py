@@ -7,14 +7,15 @@ import numpy as np
 import tensorflow as tf
 
 from devise_tf.images.image_source import ImageSource
-from devise_tf.photo_bytes import EXTENSIONS
+from devise_tf.images.left_out import LeftOut
 
 
 class FolderImages(ImageSource):
     """Image files in folders named after their labels: `directory/split/label/**/*.jpg`.
 
     Labels and files are sorted by name. Files count as images by their ending (`EXTENSIONS`, in capitals too);
-    hidden files do not. A label folder without images is a label all the same.
+    hidden files and those of operating systems do not. A label folder without images is a label all the same. What is
+    left out is logged, by number and ending.
 
     Args:
         directory: String. The folder that holds the splits.
@@ -34,14 +35,17 @@ class FolderImages(ImageSource):
                 f"The image folder has no folder {split!r}; images belong in {os.path.join(root, '<label>', '')}. "
                 f"Received: {directory} with {sorted(os.listdir(directory))[:10]}"
             )
-        with os.scandir(root) as entries:
-            label_ids = sorted(entry.name for entry in entries if entry.is_dir() and not entry.name.startswith("."))
+        left_out = LeftOut(root)
+        label_ids = _label_ids(root, left_out)
         paths: list[str] = []
         labels: list[int] = []
         for label, label_id in enumerate(label_ids):
-            files = sorted(_image_files(os.path.join(root, label_id)))
+            files = sorted(_image_files(os.path.join(root, label_id), left_out))
             paths += files
             labels += [label] * len(files)
+            if not files:
+                left_out.add_label_without_images(label_id)
+        left_out.log()
         if not paths:
             raise ValueError(
                 f"The image folder must hold images (.jpg, .png, .webp, …) in folders named after their labels; "
@@ -59,13 +63,25 @@ class FolderImages(ImageSource):
         return os.fsdecode(self._paths[row].numpy())
 
 
-def _image_files(directory: str) -> Iterator[str]:
+def _label_ids(root: str, left_out: LeftOut) -> list[str]:
+    label_ids = []
+    with os.scandir(root) as entries:
+        for entry in entries:
+            if left_out.is_system(entry.name):
+                continue
+            if entry.is_dir():
+                label_ids.append(entry.name)
+            else:
+                left_out.add_file_beside_labels(entry.name)
+    return sorted(label_ids)
+
+
+def _image_files(directory: str, left_out: LeftOut) -> Iterator[str]:
     with os.scandir(directory) as entries:
         for entry in entries:
-            if entry.name.startswith("."):
-                continue
             # Links to folders are not followed below the label, where they could lead in circles.
             if entry.is_dir(follow_symlinks=False):
-                yield from _image_files(entry.path)
-            elif entry.name.lower().endswith(EXTENSIONS):
+                if not left_out.is_system(entry.name):
+                    yield from _image_files(entry.path, left_out)
+            elif left_out.is_image(entry.name):
                 yield entry.path

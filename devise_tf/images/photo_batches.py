@@ -85,7 +85,8 @@ def _pixels(image: object, name: str, position: str) -> np.ndarray:
     if not numbers or pixels.ndim != 3 or pixels.shape[2] != 3 or not pixels.size:
         raise ValueError(
             f"{name}: an image must be a path, bytes, a binary file, an image of Pillow, or an array [height, width, "
-            f"3] of uint8 or floats in 0..255. Received: {type(image).__name__}, shape {pixels.shape}, dtype={pixels.dtype}"
+            f"3] of uint8 or floats in 0..255. Received: {type(image).__name__}, shape {pixels.shape}, "
+            f"dtype={pixels.dtype}"
         )
     if pixels.dtype == np.uint8:
         return pixels

@@ -124,7 +124,10 @@ def test_too_many_bad_images_stop_the_run(tmp_path):
     allowed, stopped = BadImages(source, max_share=0.1), BadImages(source, max_share=0.05)
     for index in bad:
         allowed.record(index)
-    message = r"(?s)3 of the 40 images of .*train cannot be used.*share of 0.05. Those .* so far are in the log.*train/b/empty.jpg: it is empty"
+    message = (
+        r"(?s)3 of the 40 images of .*train cannot be used.*share of 0.05. Those that were met so far are in the log; "
+        r".*The first:\n.*train/b/empty.jpg: it is empty"
+    )
     with pytest.raises(tf.errors.OpError, match=message):
         read(image_dataset(ImageInput(source, CROP, stopped), tf.data.Dataset.range(40), training=False))
     # Not only for the thread that met the last of them.
