@@ -61,11 +61,12 @@ class LeftOut:
     def log(self) -> None:
         """Says once in a process what was left out, if anything was."""
         if str(self):
-            _warn(f"Left out in {self.folder}: {self}")
+            say_once(f"Left out in {self.folder}: {self}")
 
 
 @functools.cache
-def _warn(message: str) -> None:
+def say_once(message: str) -> None:
+    """Logs a message, once in a process: training and evaluation open the same folders."""
     logging.warning("%s", message)
 
 

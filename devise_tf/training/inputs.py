@@ -128,7 +128,8 @@ class Inputs:
     def source(self, split: str) -> ImageSource:
         """The images of a split, `"train"` or `"val"`."""
         if split not in self._sources:
-            self._sources[split] = open_images(self.config.images, split, self.config.data_dir or None)
+            config = self.config
+            self._sources[split] = open_images(config.images, split, config.data_dir or None, config.val_share)
         return self._sources[split]
 
     def corpus(self) -> text.Corpus:

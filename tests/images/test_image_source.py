@@ -262,3 +262,25 @@ def test_tfds_without_labels(prepared, tmp_path):
 def test_unknown_tfds(tmp_path):
     with pytest.raises(ValueError, match="'no_such_set' is not prepared.*--file_format=array_record.*Received"):
         open_images("tfds:no_such_set", "train", str(tmp_path))
+
+
+def paths_of(spec, split, share):
+    source = open_images(spec, split, val_share=share)
+    return {source.describe(i) for i in range(len(source))}
+
+
+def test_a_folder_without_splits_is_split_by_names_and_further_files_move_none(tmp_path, caplog):
+    names = [f"{label}/{i}.jpg" for label in "ab" for i in range(300)]
+    spec = write_folder(tmp_path, {name: name.encode() for name in [*names, "c/only.jpg"]})
+    train, val = (paths_of(spec, split, 0.2) for split in ("train", "val"))
+    assert not train & val and train | val == {str(tmp_path / name) for name in [*names, "c/only.jpg"]}
+    assert abs(len(val) / 601 - 0.2) < 4 * (0.2 * 0.8 / 601) ** 0.5
+    assert str(tmp_path / "c/only.jpg") in train
+    [message] = [record.getMessage() for record in caplog.records]
+    expected = f"{tmp_path} has no folders train and val: {len(train)} images train, {len(val)} are measured"
+    assert message == f"{expected} (--val_share=0.2)."
+    write_folder(tmp_path, {name: b"" for name in ("a/0a.jpg", "b/more/300.jpg", "d/1.jpg")})
+    assert train <= paths_of(spec, "train", 0.2) and val <= paths_of(spec, "val", 0.2)
+    assert paths_of(spec, "val", 0.1) < val
+    for split in ("train", "val"):
+        assert open_images(spec, split).label_ids == ["a", "b", "c", "d"]
