@@ -13,7 +13,8 @@ def open_images(spec: str, split: str, data_dir: str | None = None, val_share: f
 
     Args:
         spec: String. `"folder:DIR"`, image files in `DIR/<split>/<label>/` or `DIR/<label>/`; `"tfds:NAME"`, an image
-            classification set of TensorFlow Datasets, which is prepared if necessary; or `"builtin"`, the small world, drawn on demand.
+            classification set of TensorFlow Datasets, which is prepared if necessary; or `"builtin"`, the small world,
+            drawn on demand.
         split: String. `"train"` or `"val"`.
         data_dir: String or None. Folder of TensorFlow Datasets; by default `~/tensorflow_datasets`.
         val_share: Float. Of images in `DIR/<label>/`, the share that is `"val"`.
