@@ -12,6 +12,7 @@ _PLOTS = ["matplotlib>=3.8", "scikit-learn>=1.4"]
 _BEAM = ["apache-beam>=2.77"]
 _CONVERT = ["ai-edge-litert>=2.0", "tf2onnx>=1.17", "onnx>=1.17", "onnxruntime>=1.20"]
 _HUB = ["keras-hub>=0.20"]
+_HEIC = ["pillow-heif>=0.18"]
 _SERVING = ["aiohttp>=3.10", "prometheus-client>=0.20"]
 
 
@@ -61,7 +62,7 @@ setup(
         # Compiles the skip-gram's inner loops for the CPU at hand.
         "numba>=0.60",
         "absl-py>=2.0",
-        "pillow>=10.0",
+        "pillow>=10.1",
         # Lists of labels in YAML.
         "pyyaml>=6.0",
         # Weights in Keras's `.weights.h5`.
@@ -81,6 +82,7 @@ setup(
         "serving": _SERVING,
         "convert": _CONVERT,
         "hub": _HUB,
+        "heic": _HEIC,
         "test": [
             "pytest>=8.0", "pytest-xdist>=3.6", "ruff>=0.8", "mypy>=1.15", "build>=1.0", "setuptools>=64", "wheel",
             "gensim>=4.3", "playwright>=1.40",

@@ -47,6 +47,9 @@ MARGIN = 0.1
 TEMPERATURE = 0.05
 PROFILE_TEMPERATURE = 0.15
 
+# Of a folder of images without `train` and `val`, the part that is measured.
+VAL_SHARE = 0.1
+
 # The phases of training, and the devices that it runs on.
 PHASES = ("all", "skip_gram", "cnn", "devise")
 STRATEGIES = ("default", "mirrored", "multi_worker")

@@ -37,6 +37,7 @@ def define_flags(define: command.Definitions) -> None:
         "Images whose `val` split is measured: folder:DIR, tfds:NAME, builtin; by default the run's.",
     )
     define.string("data_dir", "", "Where TensorFlow Datasets keeps its files; empty for its own default.")
+    define.float("val_share", None, "Of folder:DIR without train and val, the share to measure; by default the run's.")
     define.string("labels_file", "", "Label files with terms, separated by commas, in addition to the run's labels.")
     define.string("unseen_labels", "", "File of ids that count as unseen, one a line; by default those of the run.")
     define.string("hierarchy", "", "File of `parent child` lines, wordnet, imagenet or cifar100; by default the run's.")
@@ -69,7 +70,7 @@ def main(_: list[str], values: flags.FlagValues, command_line: str) -> None:
     from devise_tf.evaluation.evaluate_runs import evaluate_runs
     from devise_tf.training.strategy import make_strategy
 
-    names = ["images", "data_dir", "unseen_labels", "models", "answers", "validation_share", "samples"]
+    names = ["images", "data_dir", "val_share", "unseen_labels", "models", "answers", "validation_share", "samples"]
     names += ["penalties_from", "report_dir", "max_bad_images", "batch_size", "seed", "verbose"]
     same: dict[str, Any] = {name: values[name].value for name in names}
     with command.usage_errors():

@@ -9,7 +9,8 @@ answers with the labels of the preset that comes with the package. Other labels,
   a list by its name       python -m devise_tf.predict photo.jpg --candidates=imagenet21k
 
 Photos are files, folders with all that is below them, patterns in quotes, or `-` for one on the standard input: JPEG,
-PNG, GIF, BMP, WebP, TIFF. Of folders and patterns the files with the ending of an image count, each file once.
+PNG, WebP, TIFF and all else that Pillow reads; HEIC after `pip install "devise_tf[heic]"`. Of folders and patterns
+the files with the ending of an image count, each file once.
 
   many of them             python -m devise_tf.predict holiday/ "more/*.png" --format=csv > labels.csv
   from another program     curl -s https://example.org/photo.jpg | python -m devise_tf.predict - --format=json
@@ -165,7 +166,7 @@ class _Photos(Sequence):
         return len(self.paths)
 
     def __getitem__(self, index: Any) -> Any:
-        from devise_tf.images.photo import MAX_BYTES
+        from devise_tf.photo_bytes import MAX_BYTES
 
         return sys.stdin.buffer.read(MAX_BYTES + 1) if self.paths[index] == "-" else self.paths[index]
 

@@ -10,6 +10,9 @@ and --port, by --protocol=grpc or rest, under --model_name.
   labels of a file            python -m devise_tf.serving_client photo.jpg --labels_file=labels.txt
   REST, for a program         python -m devise_tf.serving_client *.jpg --protocol=rest --json
 
+Photos are read as by `devise_tf.predict`: those that are turned, transparent or of a format that exports do not read
+are sent as PNG, all others as they are.
+
 --labels holds labels between commas. --labels_file (or `@` and the file in --labels) is a list of labels in any form
 that the other commands read; of each label the first term counts.
 

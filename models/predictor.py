@@ -41,7 +41,7 @@ class Predictor:
                         = p(label | image)                          softmax
     ```
 
-    Images are prepared and scored as in evaluation and exports, but the orientation in a photo's EXIF tag is applied.
+    Images are prepared and scored as in evaluation and by the clients of exports.
     Vectors of other labels are made of the same things as those of the trained labels. A label that is given as a text
     is a single term: it has the vector of the whole term, else the mean of its words' vectors. A softmax looks labels
     up by id, else by term, among those that it was trained on, and knows no others.
@@ -92,8 +92,8 @@ class Predictor:
         `known(labels).unknown`.
 
         Args:
-            images: One image or several: paths, `bytes` of files, uint8 or float arrays `[height, width, 3]` in 0..255,
-                images of Pillow.
+            images: One image or several: paths, `bytes` of files (`bytearray` and `memoryview` too), binary files that
+                are open (`io.BytesIO` too), uint8 or float arrays `[height, width, 3]` in 0..255, images of Pillow.
             labels: LabelSet or sequence of str. Labels to choose from, or texts such as `"tabby cat"`; by default
                 `self.labels`.
             k: int. Number of answers for each image; fewer if there are fewer labels.

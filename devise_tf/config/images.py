@@ -2,7 +2,7 @@
 
 import dataclasses
 
-from devise_tf.choices import MISSING_LABELS
+from devise_tf.choices import MISSING_LABELS, VAL_SHARE
 from devise_tf.config.setting import SettingsGroup, setting
 
 
@@ -10,7 +10,12 @@ from devise_tf.config.setting import SettingsGroup, setting
 class ImageSettings(SettingsGroup):
     """The images and their labels. Each field's meaning is its help text."""
 
-    images: str = setting("", "Images: folder:DIR (DIR/train/LABEL/*.jpg, DIR/val/...), tfds:NAME, or builtin.")
+    images: str = setting(
+        "", "Images: folder:DIR (DIR/train/LABEL/*.jpg, DIR/val/..., or DIR/LABEL/*.jpg), tfds:NAME, or builtin."
+    )
+    val_share: float = setting(
+        VAL_SHARE, "Of folder:DIR without train and val, the share of the files that is measured.", later=True
+    )
     labels_file: str = setting(
         "",
         "Lists of labels, comma-separated: lines of ids and terms, CSV, JSON, YAML, Python. Else ids are terms.",
@@ -36,6 +41,8 @@ class ImageSettings(SettingsGroup):
         super().check()
         if self.max_bad_images > 1:
             raise ValueError(f"`max_bad_images` must not be above 1. Received: max_bad_images={self.max_bad_images}")
+        if self.val_share >= 1:
+            raise ValueError(f"`val_share` must be below 1. Received: val_share={self.val_share}")
         if self.resize_size < self.image_size:
             raise ValueError(
                 "`resize_size` must not be smaller than `image_size`. "

@@ -4,7 +4,7 @@ import json
 import os
 from collections.abc import Collection, Sequence
 
-from devise_tf.choices import MISSING_LABELS_OF_ANSWERS
+from devise_tf.choices import MISSING_LABELS_OF_ANSWERS, VAL_SHARE
 from devise_tf.config import FREE
 from devise_tf.evaluation.label_list_sizes import about_label_list
 from devise_tf.evaluation.measure.measurement import Setting, standard_settings
@@ -193,7 +193,11 @@ def _unseen_labels(path: str, seen: Collection[str]) -> list[str]:
 def _open_source(run: ModelSource, settings: EvaluationSettings) -> ImageSource:
     name = settings.images or run.flags.get("images", "")
     try:
-        return open_images(name, "val", settings.data_dir or run.flags.get("data_dir") or None)
+        data_dir = settings.data_dir or run.flags.get("data_dir") or None
+        share = settings.val_share
+        if share is None:
+            share = float(run.flags.get("val_share") or VAL_SHARE)
+        return open_images(name, "val", data_dir, share)
     except ValueError as error:
         if settings.images:
             raise

@@ -14,6 +14,7 @@ class EvaluationSettings:
         images: str. `"folder:DIR"`, `"tfds:NAME"` or `"builtin"`, whose `val` images are measured; empty for those of
             the run.
         data_dir: str. Where TensorFlow Datasets keeps files; empty for its default.
+        val_share: float. Of `"folder:DIR"` without splits, the share that is measured; None for that of the run.
         labels: str. Files of labels with their terms, for those that the run does not know.
         unseen_labels: str. File of the ids of the labels that count as unseen; empty for those of the run.
         hierarchy: str. See `Hierarchy.open`; empty for that of the run.
@@ -39,6 +40,7 @@ class EvaluationSettings:
     model_dirs: Sequence[str]
     images: str = ""
     data_dir: str = ""
+    val_share: float | None = None
     labels: str = ""
     unseen_labels: str = ""
     hierarchy: str = ""

@@ -1,14 +1,13 @@
 """Images that cannot be used, counted and named."""
 
 import os
-import re
 import threading
 
 import tensorflow as tf
 from absl import logging
 
-from devise_tf.images.decode_image import decode_image
 from devise_tf.images.image_source import ImageSource
+from devise_tf.images.photo import decoded_photo
 
 
 class BadImages:
@@ -36,7 +35,7 @@ class BadImages:
         self.path = path
         self.max_share = max_share
         self._lock = threading.Lock()
-        self._names: dict[int, str] = {}
+        self._names: dict[int, tuple[str, str]] = {}  # with the reasons
         self._written: set[str] = set()
         if path and os.path.exists(path):
             with open(path, encoding="utf-8", errors="surrogateescape") as file:
@@ -57,26 +56,28 @@ class BadImages:
             name, reason = self.source.describe(index), self._reason(index)
             with self._lock:
                 if index not in self._names:
-                    self._names[index] = name
+                    self._names[index] = name, reason
                     self._log(name, reason)
         self.check()
 
     def check(self) -> None:
         """Raises the `ValueError` of `record` if too many images are bad; `tf.data` turns it into another error."""
         if self.count > self.max_share * len(self.source):
-            first = "".join(f"\n  {name}" for name in list(self._names.values())[:5])
-            log = f"All are listed in {self.path}." if self.path else "The log names all."
+            first = "".join(f"\n  {name}: {reason}" for name, reason in list(self._names.values())[:5])
+            log = f"are listed in {self.path}" if self.path else "are in the log"
             raise ValueError(
                 f"{self.count} of the {len(self.source)} images of {self.source.name} cannot be used, more than the "
-                f"allowed share of {self.max_share:g}. {log} The first:{first}"
+                f"allowed share of {self.max_share:g}. Those that were met so far {log}; there may be more among the "
+                f"images that were not read yet. The first:{first}"
             )
 
     def _reason(self, index: int) -> str:
         try:
-            decode_image(self.source.encoded(tf.constant(index, tf.int64)))
+            decoded_photo(self.source.encoded(tf.constant(index, tf.int64)).numpy())
+        except ValueError as error:
+            return " ".join(str(error).split())
         except tf.errors.OpError as error:
-            message = re.sub(r"{{.*?}}|assertion failed:|\[Op:.*", "", error.message, flags=re.DOTALL)
-            return " ".join(message.split())
+            return f"it cannot be read: {' '.join(error.message.split())}"
         return "failed once, but could be read on the second try"
 
     def _log(self, name: str, reason: str) -> None:

@@ -2,8 +2,8 @@
 
 import tensorflow as tf
 
-MAX_PIXELS = 2**26
-MAX_SIDE = 16_384
+from devise_tf.photo_bytes import MAX_PIXELS, MAX_SIDE
+
 # 16 MB of data in the blocks that encoders write, and what may come before the first frame.
 _MAX_GIF_BLOCKS = 65_536
 _MAX_GIF_EXTENSIONS = 64
@@ -16,8 +16,9 @@ def decode_image(encoded: tf.Tensor, max_pixels: int = MAX_PIXELS) -> tf.Tensor:
 
     Height and width are read from the header first. Gray images are repeated over three channels, 16-bit PNGs are
     scaled to 8 bits, CMYK JPEGs are converted and transparency is dropped, not blended. Of an animated GIF the result
-    is the first frame, in the size of that frame. An orientation tag is not applied. Only TensorFlow's core ops are
-    used, so that the function can be part of an exported graph.
+    is the first frame, in the size of that frame. An orientation tag is not applied. `needs_pillow` says which files
+    should not be decoded here for these reasons. Only TensorFlow's core ops are used, so that the function can be part
+    of an exported graph.
 
     Args:
         encoded: String scalar tensor. The bytes of the image.

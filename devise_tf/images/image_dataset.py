@@ -7,18 +7,23 @@ import tensorflow as tf
 from devise_tf.images.decode_image import augment, decode_image, resize_and_crop
 from devise_tf.images.example_order import without_tuning
 from devise_tf.images.image_input import ImageInput
+from devise_tf.images.photo import decode_photo, need_pillow
 
-# Images are tried this many at a time, and one at a time only where one of them is bad.
+# Images are tried this many at a time, and one at a time only where one of them is bad or needs Pillow: a condition for
+# each image would cost as much as half of decoding a small one.
 _CHUNK = 32
-# Traced once a process: each dataset has it twice.
+# Traced once a process: each dataset has them twice.
 _decode = tf.function(decode_image, input_signature=[tf.TensorSpec([], tf.string)], autograph=False)
+_decode_photo = tf.function(
+    decode_photo, input_signature=[tf.TensorSpec([], tf.string), tf.TensorSpec([], tf.bool)], autograph=False
+)
 
 
 def image_dataset(images: ImageInput, examples: tf.data.Dataset, training: bool) -> tf.data.Dataset:
     """Reads, decodes and crops the images of a dataset of indices, in the same order.
 
-    An image that cannot be read or decoded becomes zeros of weight 0 and is reported to `images.bad_images`, so that
-    the shape of a batch does not depend on what the files hold.
+    Images are read as `read_photo` reads them. One that cannot be read or decoded becomes zeros of weight 0 and is
+    reported to `images.bad_images`, so that the shape of a batch does not depend on what the files hold.
 
     Args:
         images: ImageInput. The images, how they are cropped, and what counts the bad ones and may stop the run.
@@ -49,9 +54,13 @@ def image_dataset(images: ImageInput, examples: tf.data.Dataset, training: bool)
 
     @tf.autograph.experimental.do_not_convert
     def load_chunk(chunk):
+        encoded = source.encoded_batch(chunk["index"])
+        plain = tf.raw_ops.Assert(condition=~tf.reduce_any(need_pillow(encoded)), data=["not for this path"])
+        with tf.control_dependencies([plain]):
+            encoded = tf.identity(encoded)
         pixels = tf.map_fn(
             lambda example: crop(_decode(example[0]), example[1]),
-            (source.encoded_batch(chunk["index"]), chunk["seed"]),
+            (encoded, chunk["seed"]),
             fn_output_signature=tf.TensorSpec([image_size, image_size, 3], tf.float32),
         )
         return with_labels(chunk, pixels, tf.ones_like(chunk["index"], tf.float32))
@@ -60,11 +69,14 @@ def image_dataset(images: ImageInput, examples: tf.data.Dataset, training: bool)
         with tf.control_dependencies([tf.numpy_function(images.bad_images.record, [index], [])]):
             return tf.zeros([1, 1, 3], tf.uint8), tf.zeros([])
 
+    def decode_one(encoded):
+        return _decode_photo(encoded, need_pillow(encoded[tf.newaxis])[0])
+
     @tf.autograph.experimental.do_not_convert
     def load_one(example):
         # Only reading and decoding may fail here: an error in the cropping is ours and must be seen.
         index = tf.data.Dataset.from_tensors(example["index"])
-        good = index.map(lambda index: (_decode(source.encoded(index)), 1.0)).ignore_errors()
+        good = index.map(lambda index: (decode_one(source.encoded(index)), 1.0)).ignore_errors()
         first = good.concatenate(index.map(report)).take(1)
         return first.map(lambda image, weight: with_labels(example, crop(image, example["seed"]), weight))
 

@@ -12,10 +12,11 @@ from PIL import Image
 from devise_tf.images.decode_image import resize_and_crop
 from devise_tf.images.image_input import Crop
 from devise_tf.images.photo import photo_of_pillow, read_photo
+from devise_tf.photo_bytes import MAX_BYTES
 
 
 class PhotoBatches:
-    """Reads and crops images of any kind: paths, `bytes` of files, arrays, images of Pillow.
+    """Reads and crops images of any kind: paths, `bytes` of files, open files, arrays, images of Pillow.
 
     Args:
         crop: Crop. What is cut out of them.
@@ -60,7 +61,8 @@ class PhotoBatches:
 
 def listed_images(images: Any) -> Any:
     """The images, of which there may be one alone, as a sequence."""
-    if isinstance(images, (str, bytes, os.PathLike, Image.Image)) or len(getattr(images, "shape", ())) in (2, 3):
+    one = isinstance(images, (str, bytes, bytearray, memoryview, os.PathLike, Image.Image)) or hasattr(images, "read")
+    if one or len(getattr(images, "shape", ())) in (2, 3):
         return [images]
     return images if isinstance(images, (Sequence, np.ndarray)) else list(images)
 
@@ -70,16 +72,21 @@ def _pixels(image: object, name: str, position: str) -> np.ndarray:
     if isinstance(image, (str, os.PathLike)):
         return read_photo(image, name)
     name = name or position
-    if isinstance(image, bytes):
-        return read_photo(image, name)
     if isinstance(image, Image.Image):
         return photo_of_pillow(image, name)
+    if hasattr(image, "read"):
+        image = image.read(MAX_BYTES + 1)
+    if isinstance(image, (bytes, bytearray, memoryview)):
+        return read_photo(bytes(image), name)
+    if isinstance(image, str):
+        raise ValueError(f"{name}: a file must be opened in binary mode, 'rb'. Received: a file of text")
     pixels = np.asarray(image)
     numbers = pixels.dtype == np.uint8 or pixels.dtype.kind == "f"
     if not numbers or pixels.ndim != 3 or pixels.shape[2] != 3 or not pixels.size:
         raise ValueError(
-            f"{name}: an image must be a path, bytes, an image of Pillow, or an array [height, width, 3] of uint8 or "
-            f"floats in 0..255. Received: {type(image).__name__}, shape {pixels.shape}, dtype={pixels.dtype}"
+            f"{name}: an image must be a path, bytes, a binary file, an image of Pillow, or an array [height, width, "
+            f"3] of uint8 or floats in 0..255. Received: {type(image).__name__}, shape {pixels.shape}, "
+            f"dtype={pixels.dtype}"
         )
     if pixels.dtype == np.uint8:
         return pixels

@@ -3,7 +3,8 @@
 import glob
 import os
 
-from devise_tf.images.photo import EXTENSIONS
+from devise_tf.images.left_out import LeftOut
+from devise_tf.photo_bytes import EXTENSIONS
 
 
 def list_photos(arguments: list[str]) -> tuple[list[str], list[tuple[str, str]]]:
@@ -16,7 +17,8 @@ def list_photos(arguments: list[str]) -> tuple[list[str], list[tuple[str, str]]]
 
     Returns:
         Paths, each once, those of a folder or pattern sorted, and only those of its files that have the extension of an
-        image; below a folder no name that begins with a dot. And pairs of what cannot be listed and why.
+        image; below a folder nothing that is hidden or of the system. What a folder leaves out is logged. And pairs of
+        what cannot be listed and why.
     """
     paths: list[str] = []
     failures: list[tuple[str, str]] = []
@@ -40,7 +42,7 @@ def _matching(pattern: str, argument: str, failures: list[tuple[str, str]]) -> l
     recursive = "**" in pattern.split(os.sep)
     matches = [match for match in matches if (not recursive if os.path.isdir(match) else _is_image(match))]
     if not matches:
-        failures.append((argument, f"no photo matches this pattern ({', '.join(EXTENSIONS)})"))
+        failures.append((argument, "no photo matches this pattern (.jpg, .png, .webp, …)"))
     paths: list[str] = []
     for match in matches:
         paths += _below(match, failures) if os.path.isdir(match) else [match]
@@ -50,11 +52,13 @@ def _matching(pattern: str, argument: str, failures: list[tuple[str, str]]) -> l
 def _below(folder: str, failures: list[tuple[str, str]]) -> list[str]:
     """The photos of a folder and those below it, sorted."""
     paths: list[str] = []
+    left_out = LeftOut(folder)
     for parent, folders, files in os.walk(folder, onerror=lambda e: failures.append((e.filename, str(e.strerror)))):
-        folders[:] = [name for name in folders if not name.startswith(".")]
-        paths += [os.path.join(parent, name) for name in files if not name.startswith(".") and _is_image(name)]
+        folders[:] = [name for name in folders if not left_out.is_system(name)]
+        paths += [os.path.join(parent, name) for name in files if left_out.is_image(name)]
+    left_out.log()
     if not paths:
-        failures.append((folder, f"no photo is below this folder ({', '.join(EXTENSIONS)})"))
+        failures.append((folder, "no photo is below this folder (.jpg, .png, .webp, …)"))
     return sorted(paths)
 
 

@@ -19,7 +19,7 @@ class TFDSImages(ImageSource):
         split: String. `"train"`, or `"val"`, which stands for the set's `validation`, or `test` if there is none.
 
     Raises:
-        ValueError: The set has no image and label, no such split, or another file format.
+        ValueError: The set has no image and label, images of floats, no such split, or another file format.
     """
 
     def __init__(self, builder: Any, split: str):
@@ -33,6 +33,7 @@ class TFDSImages(ImageSource):
                 "The set must have an `image` and a `label` that is one class. "
                 f"Received: {name} with {builder.info.features}"
             )
+        _require_pixels_of_bytes(name, features["image"])
         _require_array_record(builder)
         names = ("train",) if split == "train" else ("validation", "test")
         self._split = next((candidate for candidate in names if candidate in builder.info.splits), None)
@@ -67,11 +68,23 @@ class TFDSImages(ImageSource):
         return f"{self.name}[{row}]"
 
 
+def _require_pixels_of_bytes(name: str, image: Any) -> None:
+    dtype = np.dtype(image.np_dtype)
+    if dtype not in (np.uint8, np.uint16):
+        raise ValueError(
+            "The set's `image` must be of uint8 or uint16: floats have no range that is known here. Prepare the set "
+            f"with tfds.features.Image(dtype=np.uint8). Received: {name} with dtype={dtype}"
+        )
+
+
 def _require_array_record(builder: Any) -> None:
     file_format = builder.info.file_format.value
+    # Of a set that is read without its code, `data_dir_root` is the folder of the version.
+    data_dir = builder.data_path.parents[builder.info.full_name.count("/")]
     if file_format != "array_record":
         raise ValueError(
             "The set must be prepared as array_record, to be read in any order; prepare it again with "
             f"`tfds build {builder.info.full_name.rpartition('/')[0]} --file_format=array_record --overwrite "
-            f"--data_dir={builder.data_dir_root}`. Received: file_format={file_format} in {builder.data_path}"
+            f"--data_dir={data_dir}`, in the folder of its code if it is "
+            f"a set of your own. Received: file_format={file_format} in {builder.data_path}"
         )

@@ -1,5 +1,8 @@
 """What a run works on: labels, text, images and the hierarchy, opened and checked before anything is trained."""
 
+import difflib
+from collections.abc import Sequence
+
 from absl import logging
 
 from devise_tf import small_world, text
@@ -109,6 +112,14 @@ class Inputs:
                 "The report needs `val` images of labels that were trained. "
                 f"Received: {self.config.images} whose `val` has {sorted(present)[:10]}"
             )
+        others = sorted(present - set(self.seen) - set(self.unseen) - self._excluded)
+        if others:
+            raise ValueError(
+                f"`val` has images of {len(others)} labels that have none in `train`: "
+                f"{', '.join(_with_nearest(label, self.seen + self.unseen) for label in others[:10])}. Rename their "
+                "folders as in `train`, add images there, remove them, or list labels that shall be unseen in "
+                f"`unseen_labels`. Received: images={self.config.images}"
+            )
         missing = [label for label in [*self.seen, *self.unseen] if label not in present]
         if missing:
             logging.warning("No `val` images of %d labels, which stay candidates: %s", len(missing), missing[:20])
@@ -116,7 +127,8 @@ class Inputs:
     def source(self, split: str) -> ImageSource:
         """The images of a split, `"train"` or `"val"`."""
         if split not in self._sources:
-            self._sources[split] = open_images(self.config.images, split, self.config.data_dir or None)
+            config = self.config
+            self._sources[split] = open_images(config.images, split, config.data_dir or None, config.val_share)
         return self._sources[split]
 
     def corpus(self) -> text.Corpus:
@@ -131,3 +143,10 @@ class Inputs:
         """All terms of the labels: of the whole label file where there is one, so that its terms get vectors too."""
         labels = self.labels if self._listed is None else self._listed
         return [] if labels is None else [term for terms in labels.normalized_terms() for term in terms]
+
+
+def _with_nearest(label: str, labels: Sequence[str]) -> str:
+    """A label, and the one that it may be a misspelling of."""
+    spellings = {" ".join(other.split()).casefold(): other for other in labels}
+    nearest = difflib.get_close_matches(" ".join(label.split()).casefold(), spellings, n=1, cutoff=0.8)
+    return f"{label!r} (is it {spellings[nearest[0]]!r}?)" if nearest else repr(label)

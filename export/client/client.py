@@ -9,6 +9,7 @@ import numpy as np
 from devise_tf.export.client.attempts import Failure, address, first_line, pause_before
 from devise_tf.export.client.rest import RestTransport
 from devise_tf.export.signatures import SIGNATURES
+from devise_tf.photo_bytes import plain_bytes
 
 Arrays = dict[str, np.ndarray]
 
@@ -89,7 +90,9 @@ class ServingClient:
         """Scores labels for each image.
 
         Args:
-            images: list of bytes, [N]. Encoded images (JPEG or PNG).
+            images: list of bytes, [N]. Image files. Those that an export would not read as they are meant to be seen
+                (turned by an EXIF tag, transparent, of other formats than JPEG, PNG, GIF and BMP) are sent as the PNG
+                of what `devise_tf.predict` sees; all others as they are.
             labels: list of str, [M] or [N, M]. One list of labels for all images, or a list for each.
 
         Returns:
@@ -98,7 +101,7 @@ class ServingClient:
             vector is not known, and scores -1.
 
         Raises:
-            ValueError: No images, no labels, or lists of different lengths.
+            ValueError: No images, no labels, lists of different lengths, or an image that cannot be decoded here.
             ServingError: The server could not be reached, or it refused the request.
         """
         images = _images(images)
@@ -119,7 +122,7 @@ class ServingClient:
         """The best of the labels that were exported with the model.
 
         Args:
-            images: list of bytes, [N]. Encoded images.
+            images: list of bytes, [N]. Image files, as for `classify`.
 
         Returns:
             Dict of NumPy arrays [N, k], the best label first: `"labels"` (str) and `"scores"` float32. The export
@@ -135,7 +138,7 @@ class ServingClient:
         """Vectors of images.
 
         Args:
-            images: list of bytes, [N]. Encoded images.
+            images: list of bytes, [N]. Image files, as for `classify`.
 
         Returns:
             Dict of NumPy arrays: `"embedding"` float32 [N, D], and `"norm"` float32 [N], the length that each had
@@ -227,7 +230,14 @@ def _images(images: Sequence[bytes]) -> list[bytes]:
         raise ValueError(f"`images` must be a list of encoded images, at least one. Received: {type(images).__name__}")
     if not all(isinstance(image, bytes) for image in images):
         raise ValueError(f"Images must be bytes. Received: {sorted({type(image).__name__ for image in images})}")
-    return list(images)
+    return [_prepared(image, index) for index, image in enumerate(images)]
+
+
+def _prepared(image: bytes, index: int) -> bytes:
+    try:
+        return plain_bytes(image)
+    except ValueError as error:
+        raise ValueError(f"images[{index}]: {error}") from error
 
 
 def _checked(signature: str, outputs: Mapping[str, Any], rows: int) -> Arrays:

@@ -107,10 +107,38 @@ class LoadedVersion:
             _check_input(name, tensor, inputs[name])
         names = tuple(outputs) or tuple(signature.outputs)
         try:
+            return self._run(signature, inputs, names)
+        except RequestError as error:
+            raise self._with_index(inputs, error) from None
+
+    def _run(
+        self, signature: Signature, inputs: Mapping[str, np.ndarray], names: tuple[str, ...]
+    ) -> dict[str, np.ndarray]:
+        try:
             values = self._callable(signature, names)(*(inputs[name] for name in signature.inputs))
         except (tf.errors.OpError, UnicodeDecodeError) as error:
             raise from_tensorflow(error) from None
         return dict(zip(names, values, strict=True))
+
+    def _with_index(self, inputs: Mapping[str, np.ndarray], error: RequestError) -> RequestError:
+        """The error of the first of several images that fails alone, with its index; else the error as it is."""
+        images, alone = inputs.get("image_bytes"), self.signatures.get("embed_image")
+        if error.code != "INVALID_ARGUMENT" or images is None or len(images) < 2 or alone is None:
+            return error
+
+        def refusal(first: int, last: int) -> RequestError | None:
+            try:
+                self._run(alone, {"image_bytes": images[first:last]}, ("norm",))
+            except RequestError as error:
+                return error
+            return None
+
+        first, last = 0, len(images)
+        while last - first > 1:
+            middle = (first + last) // 2
+            first, last = (first, middle) if refusal(first, middle) else (middle, last)
+        cause = refusal(first, last)
+        return error if cause is None else RequestError(cause.code, f"image_bytes[{first}]: {cause}")
 
     def _callable(self, signature: Signature, outputs: tuple[str, ...]) -> Any:
         key = (id(signature), outputs)

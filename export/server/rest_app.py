@@ -24,8 +24,10 @@ from devise_tf.export.server.prediction import run_classify
 from devise_tf.export.server.request_error import RequestError, invalid, shorten
 from devise_tf.export.server.request_gate import RequestGate
 from devise_tf.export.signatures import DEFAULT_SIGNATURE
+from devise_tf.photo_bytes import plain_bytes
 
 METRICS_PATH = "/monitoring/prometheus/metrics"
+_PREPARE_PATH = "/prepare"
 _MODEL = r"/v1/models/(?P<name>[^/:]+)(?:/versions/(?P<number>[0-9]+)|/labels/(?P<label>[^/:]+))?"
 _POST = re.compile(rf"{_MODEL}:(?P<method>classify|regress|predict)", re.IGNORECASE)
 _GET = re.compile(rf"{_MODEL}(?P<metadata>/metadata)?", re.IGNORECASE)
@@ -45,6 +47,7 @@ class RestApp:
     | `GET /v1/models/NAME[/versions/N]/metadata` | signatures |
     | `GET /monitoring/prometheus/metrics` | metrics |
     | `GET /` | a page on which a photo can be tried |
+    | `POST /prepare` | for the page: a photo as the model reads it, or status 204 where it is so already |
 
     Errors are `{"error": "…"}` with TF Serving's HTTP codes. Requests are parsed and answered in `executor`'s threads,
     so that a large one does not hold up the others.
@@ -71,6 +74,8 @@ class RestApp:
         path = request.rel_url.raw_path
         if re.match("/v1/", path, re.IGNORECASE):
             return await self._handle_api(request, path)
+        if path == _PREPARE_PATH and request.method == "POST":
+            return await self._prepare(request)
         if path not in ("/", METRICS_PATH):
             return _error(404, f"Not found: {shorten(path)}")
         if request.method not in ("GET", "HEAD"):
@@ -99,6 +104,24 @@ class RestApp:
         except RequestError as error:
             return _error(error.http_status, str(error))
         return web.Response(body=answer, content_type="application/json", charset="utf-8", headers=_HEADERS)
+
+    async def _prepare(self, request: web.Request) -> web.Response:
+        try:
+            with self._gate.admit("rest", "prepare"):
+                body = await self._read(request)
+                photo = await asyncio.get_running_loop().run_in_executor(self._executor, self._plain_bytes, body)
+        except RequestError as error:
+            return _error(error.http_status, str(error))
+        if photo is body:
+            return web.Response(status=204, headers=_HEADERS)
+        return web.Response(body=photo, content_type="image/png", headers=_HEADERS)
+
+    def _plain_bytes(self, body: bytes) -> bytes:
+        with self._large_body:  # pixels, too, take many times the memory of their file
+            try:
+                return plain_bytes(body)
+            except ValueError as error:
+                raise invalid(str(error)) from None
 
     async def _read(self, request: web.Request) -> bytes:
         too_large = RequestError(

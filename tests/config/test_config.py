@@ -25,6 +25,7 @@ def make(**changes):
         ({"margin": float("inf")}, "`margin` must be finite"),
         ({"seed": 2**31 - 1}, "`seed` must be below"),
         ({"max_bad_images": 1.5}, "`max_bad_images` must not be above 1"),
+        ({"val_share": 1.0}, "`val_share` must be below 1. Received: val_share=1"),
         ({"vectors": "vectors.bin"}, "`corpus` to train vectors or `vectors` to bring them, not both"),
         ({"corpus": ""}, "Phase 1 needs `corpus`, or `vectors`"),
         ({"images": ""}, "Phase 'all' needs `images`"),
@@ -60,7 +61,7 @@ def test_single_phase_needs_only_what_it_reads():
     make(phase="cnn", corpus="")
 
 
-LATER = ("max_bad_rows", "visual_weights", "frozen_layers", "dtype")
+LATER = ("val_share", "max_bad_rows", "visual_weights", "frozen_layers", "dtype")
 
 
 def test_free_and_later_settings():

@@ -1,15 +1,18 @@
 """The client's requests and answers, against servers on real sockets that give canned answers."""
 
 import concurrent.futures
+import io
 import subprocess
 import sys
 
 import numpy as np
 import pytest
 import tensorflow as tf
+from PIL import Image, ImageOps
 
 from devise_tf.export.client import ServingClient, ServingError
 from tests.helpers.canned_server import PROTOCOLS, CannedServer, served
+from tests.helpers.image_files import encode, noise
 
 IMAGES = [b"\xff\xd8 one\x00\x00", b"another image", b"\x00"]
 
@@ -249,3 +252,20 @@ def test_rest_client_loads_no_tensorflow():
         server.stop()
     assert completed.stderr == ""
     assert completed.stdout.splitlines() == ["[['cat', 'snow leopard']]", "[]"]
+
+
+def test_photos_that_an_export_would_read_wrongly_are_sent_upright_over_white(protocol):
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    ink = np.zeros((9, 7, 4), "uint8")
+    ink[2, 3, 3] = 255
+    turned, plain = encode(noise(9, 7), "JPEG", exif=exif), encode(noise(9, 7), "JPEG")
+    with served(protocol) as (server, client):
+        client.predict([turned, plain, encode(ink, "PNG")])
+        with pytest.raises(ValueError, match=r"^images\[1\]: it cannot be decoded"):
+            client.predict([plain, encode(noise(), "TIFF")[:3000]])
+    sent = server.requests[0][3]["image_bytes"]
+    assert len(server.requests) == 1 and sent[1] == plain
+    upright = np.asarray(ImageOps.exif_transpose(Image.open(io.BytesIO(turned))))
+    np.testing.assert_array_equal(tf.io.decode_png(sent[0]), upright)
+    np.testing.assert_array_equal(tf.io.decode_png(sent[2]), np.repeat(255 - ink[:, :, 3:], 3, axis=2))

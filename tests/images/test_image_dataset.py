@@ -3,9 +3,11 @@ import threading
 import numpy as np
 import pytest
 import tensorflow as tf
+from PIL import Image, ImageOps
 
 from devise_tf.images import BadImages, Crop, ExampleOrder, ImageInput, image_dataset, open_images
 from devise_tf.images.decode_image import augment, decode_image, resize_and_crop
+from devise_tf.images.photo import read_photo
 from tests.helpers.image_files import encode, noise, png_header
 
 CROP = Crop(16, 18)
@@ -109,9 +111,10 @@ def test_log_names_each_bad_image_once(tmp_path):
         assert bad_images.count == 4
     assert len(log.read_text().splitlines()) == 4
     reasons = {line.split("\t")[0].rpartition("/")[2]: line.split("\t")[1] for line in log.read_text().splitlines()}
-    assert reasons["empty.jpg"] == reasons["text.jpg"] == "[not a JPEG, PNG, GIF or BMP image]"
-    assert reasons["truncated.jpg"] == "jpeg::Uncompress failed. Invalid JPEG data or crop window."
-    assert reasons["wide.png"].startswith("[sides must be 1 to 16384 pixels")
+    assert reasons["empty.jpg"] == "it is empty, and no photo. Received: 0 bytes"
+    assert reasons["text.jpg"].startswith("it is not a JPEG, PNG, GIF, BMP, WebP, TIFF or other image; convert it")
+    assert reasons["truncated.jpg"].startswith("it cannot be decoded: jpeg::Uncompress failed. Invalid JPEG data or")
+    assert reasons["wide.png"].startswith("it cannot be decoded: sides must be 1 to 16384 pixels")
 
 
 def test_too_many_bad_images_stop_the_run(tmp_path):
@@ -121,7 +124,10 @@ def test_too_many_bad_images_stop_the_run(tmp_path):
     allowed, stopped = BadImages(source, max_share=0.1), BadImages(source, max_share=0.05)
     for index in bad:
         allowed.record(index)
-    message = r"(?s)3 of the 40 images of .*train cannot be used.*share of 0.05.*train/b/empty.jpg"
+    message = (
+        r"(?s)3 of the 40 images of .*train cannot be used.*share of 0.05. Those that were met so far are in the log; "
+        r".*The first:\n.*train/b/empty.jpg: it is empty"
+    )
     with pytest.raises(tf.errors.OpError, match=message):
         read(image_dataset(ImageInput(source, CROP, stopped), tf.data.Dataset.range(40), training=False))
     # Not only for the thread that met the last of them.
@@ -155,3 +161,36 @@ def test_no_tuning_thread_delays_the_end_of_an_iterator(tmp_path):
     source = make_source(tmp_path)
     images = ImageInput(source, CROP, BadImages(source))
     assert image_dataset(images, tf.data.Dataset.range(8), training=False).batch(4).options().autotune.enabled is False
+
+
+def test_training_and_evaluation_see_photos_as_prediction_does(tmp_path):
+    """Turned by EXIF, over white where transparent, of formats that TensorFlow does not know; beside plain ones."""
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    ink = np.zeros((30, 20, 4), "uint8")
+    ink[8:12, 4:9, 3] = 255
+    odd = {
+        "turned.jpg": encode(noise(30, 20), "JPEG", exif=exif),
+        "ink.png": encode(ink, "PNG"),
+        "a.webp": encode(noise(30, 20), "WEBP", lossless=True),
+        "b.TIFF": encode(noise(30, 20), "TIFF"),
+        "c.jp2": encode(noise(30, 20), "JPEG2000"),
+        "d.avif": encode(noise(30, 20), "AVIF"),
+        "e.jfif": encode(noise(30, 20), "JPEG"),
+        "f.bmp": encode(noise(30, 20), "BMP", "P"),
+    }
+    source = make_source(tmp_path, bad={f"train/b/{name}": content for name, content in odd.items()})
+    bad_images = BadImages(source, max_share=0)
+    images = ImageInput(source, CROP, bad_images)
+    evaluated = read(image_dataset(images, tf.data.Dataset.range(len(source)), training=False))
+    stream = read(ExampleOrder(len(source), 4, seed=5).dataset(0, 11))
+    trained = read(image_dataset(images, ExampleOrder(len(source), 4, seed=5).dataset(0, 11), training=True))
+    assert bad_images.count == 0 and len(source) == 44
+    for i, (index, seed) in enumerate(zip(stream["index"], stream["seed"], strict=True)):
+        expected = augment(read_photo(source.describe(index)), 16, 18, seed)
+        np.testing.assert_allclose(trained["image"][i], expected, atol=1e-3)
+        expected = resize_and_crop(read_photo(source.describe(index)), 16, 18)
+        np.testing.assert_allclose(evaluated["image"][index], expected, atol=1e-3)
+    turned = next(i for i in range(44) if source.describe(i).endswith("turned.jpg"))
+    pixels = np.asarray(ImageOps.exif_transpose(Image.open(source.describe(turned))))
+    np.testing.assert_array_equal(read_photo(source.describe(turned)), pixels)

@@ -1,12 +1,14 @@
 import io
 import os
 import threading
+import types
 
 import numpy as np
 import pytest
 import tensorflow as tf
 
 from devise_tf.images import ImageSource, open_images
+from devise_tf.images.tfds_images import TFDSImages
 from tests.helpers.image_files import BLUE, RED, encode, picture
 
 
@@ -114,6 +116,30 @@ def test_links(tmp_path):
     assert read_all(open_images(f"folder:{tmp_path}", "train")) == [b"a", b"b"]
 
 
+def test_what_is_left_out_is_said_once_by_number_and_ending(tmp_path, caplog):
+    names = [*(f"a/{i}.txt" for i in range(10)), "a/x.MOV", "b/y.mov", "b/README", "c/only.cr2", "readme.md"]
+    names += [
+        ".DS_Store",
+        "@eaDir/1.jpg",
+        "a/@eaDir/2.jpg",
+        "a/._1.jpg",
+        "b/._2.jpg",
+        "b/Thumbs.db",
+        "__MACOSX/a/1.jpg",
+    ]
+    names += ["b/.ipynb_checkpoints/1.jpg"]
+    images = {"train/a/1.jpg": b"a", "train/b/1.WEBP": b"b", "train/b/2.heic": b"c"}
+    spec = write_folder(tmp_path, images | {f"train/{name}": b"" for name in names})
+    for _ in range(2):
+        source = open_images(spec, "train")
+    assert source.label_ids == ["a", "b", "c"] and read_all(source) == [b"a", b"b", b"c"]
+    assert [record.getMessage() for record in caplog.records] == [
+        f"Left out in {tmp_path}/train: 14 files that are no images: .txt 10, .mov 2, no ending 1, .cr2 1; "
+        "1 file beside the folders of the labels: .md 1; hidden or of the system: "
+        ".DS_Store, ._*, .ipynb_checkpoints, @eaDir, Thumbs.db, __MACOSX; labels without an image: c"
+    ]
+
+
 @pytest.mark.parametrize(
     "files, message",
     [
@@ -211,8 +237,21 @@ def test_tfds_inside_a_dataset_with_many_threads(prepared):
 def test_tfds_in_another_format(tfds, prepared, tmp_path):
     tfds.builder("red_or_blue", data_dir=tmp_path, file_format="tfrecord").download_and_prepare()
     command = f"tfds build red_or_blue --file_format=array_record --overwrite --data_dir={tmp_path}"
-    with pytest.raises(ValueError, match=f"{command}`. Received: file_format=tfrecord"):
+    with pytest.raises(ValueError, match=f"{command}`, in the folder .* Received: file_format=tfrecord"):
         open_images("tfds:red_or_blue", "train", str(tmp_path))
+    without_code = tfds.builder_from_directory(tmp_path / "red_or_blue" / "1.0.0")
+    with pytest.raises(ValueError, match=f"{command}`, in the folder"):
+        TFDSImages(without_code, "train")
+
+
+def test_tfds_with_images_of_floats(tfds):
+    features = {
+        "image": tfds.features.Image(shape=(None, None, 1), dtype=np.float32),
+        "label": tfds.features.ClassLabel(names=["a", "b"]),
+    }
+    info = types.SimpleNamespace(full_name="depth/1.0.0", features=tfds.features.FeaturesDict(features))
+    with pytest.raises(ValueError, match="must be of uint8 or uint16.*Received: depth/1.0.0 with dtype=float32"):
+        TFDSImages(types.SimpleNamespace(info=info), "train")
 
 
 def test_tfds_without_labels(prepared, tmp_path):
@@ -223,3 +262,25 @@ def test_tfds_without_labels(prepared, tmp_path):
 def test_unknown_tfds(tmp_path):
     with pytest.raises(ValueError, match="'no_such_set' is not prepared.*--file_format=array_record.*Received"):
         open_images("tfds:no_such_set", "train", str(tmp_path))
+
+
+def paths_of(spec, split, share):
+    source = open_images(spec, split, val_share=share)
+    return {source.describe(i) for i in range(len(source))}
+
+
+def test_a_folder_without_splits_is_split_by_names_and_further_files_move_none(tmp_path, caplog):
+    names = [f"{label}/{i}.jpg" for label in "ab" for i in range(300)]
+    spec = write_folder(tmp_path, {name: name.encode() for name in [*names, "c/only.jpg"]})
+    train, val = (paths_of(spec, split, 0.2) for split in ("train", "val"))
+    assert not train & val and train | val == {str(tmp_path / name) for name in [*names, "c/only.jpg"]}
+    assert abs(len(val) / 601 - 0.2) < 4 * (0.2 * 0.8 / 601) ** 0.5
+    assert str(tmp_path / "c/only.jpg") in train
+    [message] = [record.getMessage() for record in caplog.records]
+    expected = f"{tmp_path} has no folders train and val: {len(train)} images train, {len(val)} are measured"
+    assert message == f"{expected} (--val_share=0.2)."
+    write_folder(tmp_path, {name: b"" for name in ("a/0a.jpg", "b/more/300.jpg", "d/1.jpg")})
+    assert train <= paths_of(spec, "train", 0.2) and val <= paths_of(spec, "val", 0.2)
+    assert paths_of(spec, "val", 0.1) < val
+    for split in ("train", "val"):
+        assert open_images(spec, split).label_ids == ["a", "b", "c", "d"]

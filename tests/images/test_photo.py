@@ -3,14 +3,14 @@
 import io
 import resource
 import struct
-from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from devise_tf.images import decode_image
-from devise_tf.images.photo import EXTENSIONS, photo_of_pillow, read_photo
+from devise_tf.images.photo import photo_of_pillow, read_photo
+from devise_tf.photo_bytes import needs_pillow
 from tests.helpers.image_files import BLUE, RED, animated_gif, encode, noise, picture, png_header
 
 GREY16 = np.full((20, 30), 25_700, "uint16")  # 100 of 255
@@ -72,9 +72,11 @@ def test_orientation(form, orientation):
         encoded = tiff(pixels, tiffinfo={274: orientation})
     else:
         encoded = encode(pixels, form, exif=exif_block(orientation), **({"lossless": True} if form == "WEBP" else {}))
-    stored = decode_image(encoded).numpy() if form == "JPEG" else pixels
+    stored = np.asarray(Image.open(io.BytesIO(encode(pixels, "JPEG")))) if form == "JPEG" else pixels
     photo = read_photo(encoded)
-    np.testing.assert_array_equal(photo, upright(stored, orientation))
+    assert needs_pillow(encoded) == (orientation > 1 or form in ("WEBP", "TIFF"))
+    # TensorFlow's decoder of JPEG rounds in another way than Pillow's.
+    np.testing.assert_allclose(photo.astype(int), upright(stored, orientation), atol=8 * (orientation == 1))
     assert photo.flags.c_contiguous
     # Of the image as Pillow opens it, the same.
     np.testing.assert_allclose(photo_of_pillow(Image.open(io.BytesIO(encoded))).astype(int), photo, atol=8)
@@ -114,6 +116,12 @@ def test_a_broken_exif_block_is_passed_over(form, block):
         (encode(picture(), "JPEG", "CMYK", quality=95), RED),
         (encode(GREY16, "PNG"), (100,) * 3),
         (encode(picture(color=(204, 102, 51)), "PNG", "P", transparency=0), (204, 102, 51)),
+        (encode(picture(color=(204, 102, 51)), "BMP", "P"), (204, 102, 51)),
+        (encode(picture(color=(255, 255, 255)), "BMP", "1"), (255,) * 3),
+        (encode(picture(), "AVIF", quality=95), RED),
+        (encode(picture(), "JPEG2000"), RED),
+        (encode(picture(), "PPM"), RED),
+        (encode(picture(), "TGA"), RED),
         (animated_gif(picture(), picture(color=BLUE)), RED),
         (tiff(picture()), RED),
         (tiff(picture(), compression="tiff_lzw"), RED),
@@ -134,14 +142,6 @@ def test_every_kind_becomes_rgb(encoded, colour):
     photo = read_photo(encoded)
     assert photo.dtype == np.uint8 and photo.shape == (20, 30, 3)
     np.testing.assert_allclose(photo.astype(int), np.broadcast_to(colour, (20, 30, 3)), atol=4)
-
-
-@pytest.mark.parametrize("form", ["PNG", "WEBP", "TIFF"])
-def test_transparency_is_dropped_and_not_blended(form):
-    pixels = np.concatenate([noise(6, 7), np.zeros((6, 7, 1), "uint8")], axis=2)
-    pixels[:3, :, 3] = 100
-    encoded = encode(pixels, form, **({"lossless": True, "exact": True} if form == "WEBP" else {}))
-    np.testing.assert_array_equal(read_photo(encoded), pixels[:, :, :3])
 
 
 def test_the_first_frame_counts():
@@ -195,20 +195,22 @@ def test_what_is_too_large_takes_no_memory(encoded, size):
     ("content", "message"),
     [
         (b"", "it is empty, and no photo. Received: 0 bytes"),
-        (b"This is a text.\n", "it is not a JPEG, PNG, GIF, BMP, WebP or TIFF image; convert it, or leave it out. Rec"),
+        (
+            b"This is a text.\n",
+            "it is not a JPEG, PNG, GIF, BMP, WebP, TIFF or other image; convert it, or leave it out.",
+        ),
         (encode(noise(64, 64), "JPEG")[:1500], "it cannot be decoded: jpeg::Uncompress failed. Invalid JPEG data"),
         (encode(noise(64, 64), "PNG")[:1500], "it cannot be decoded: Invalid PNG data"),
         (encode(noise(64, 64), "WEBP")[:800], "it cannot be decoded: "),
         (tiff(noise(64, 64))[:3000], "it cannot be decoded: "),
         (b"II*\0", "it cannot be decoded: "),
         (b"RIFF\0\0\0\0WEBPVP8 ", "it cannot be decoded: "),
-        (encode(picture(), "BMP", "P"), "it cannot be decoded: a BMP image must be uncompressed, 24-bit"),
         (
             tiff(np.zeros((4, 4), "float32")),
             "it has 32 bits a channel, in a range that nothing says: convert it to RGB",
         ),
     ],
-    ids=["empty", "text", "cut jpeg", "cut png", "cut webp", "cut tiff", "tiff", "webp", "bmp", "float tiff"],
+    ids=["empty", "text", "cut jpeg", "cut png", "cut webp", "cut tiff", "tiff", "webp", "float tiff"],
 )
 def test_what_is_no_photo_is_named_with_the_reason(content, message, tmp_path):
     path = tmp_path / "a photo.jpg"
@@ -271,10 +273,3 @@ def test_damaged_files_never_crash():
                 assert read_photo(damaged).shape[-1] == 3
             except ValueError as error:
                 assert str(error).startswith("photo: ")
-
-
-def test_endings_are_those_of_pillow():
-    known = {ending for ending, kind in Image.registered_extensions().items() if kind in ("JPEG", "PNG", "GIF", "BMP")}
-    known |= {ending for ending, kind in Image.registered_extensions().items() if kind in ("WEBP", "TIFF")}
-    assert set(EXTENSIONS) == known - {".apng", ".dib"}
-    assert all(Path(f"a{ending}").suffix == ending for ending in EXTENSIONS)

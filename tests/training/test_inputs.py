@@ -173,6 +173,26 @@ def test_empty_label_folders_are_no_labels(tmp_path):
         Inputs(Config(**config), text_needed=True)
 
 
+def test_labels_of_val_that_train_lacks_are_named_with_the_nearest_ones(tmp_path):
+    inputs = tiny_run.make_inputs(tmp_path)
+    val = tmp_path / "images" / "val"
+    for old, new in (("cat", "Cat"), ("oak", "oak "), ("rose", "roses"), ("dog", "zebra")):
+        (val / old).rename(val / new)
+    message = (
+        r"`val` has images of 4 labels that have none in `train`: 'Cat' \(is it 'cat'\?\), 'oak ' \(is it 'oak'\?\), "
+        r"'roses' \(is it 'rose'\?\), 'zebra'. Rename .* Received: images=folder:"
+    )
+    with pytest.raises(ValueError, match=message):
+        Inputs(Config(**settings(inputs, tmp_path / "run")), text_needed=True)
+    # An unseen label may have images in `val` alone, and a seen one none there.
+    for label in ("Cat", "oak ", "roses"):
+        shutil.rmtree(val / label)
+    (tmp_path / "unseen.txt").write_text("fox\nzebra\n")
+    (val / "pine").rename(val / "cat")
+    opened = Inputs(Config(**settings(inputs, tmp_path / "run")), text_needed=True)
+    assert opened.seen == list(SEEN) and opened.unseen == ["fox", "zebra"]
+
+
 def without_val(directory):
     images = tiny_run.make_inputs(directory)["images"]
     shutil.rmtree(directory / "images" / "val")

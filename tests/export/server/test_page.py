@@ -1,10 +1,14 @@
 """The page in a browser. Chromium is looked for on the path, and driven by playwright."""
 
+import base64
 import contextlib
 
 import pytest
+from PIL import Image
 
-from tests.helpers.clients import until
+from devise_tf.photo_bytes import plain_bytes
+from tests.helpers.clients import rest, until
+from tests.helpers.image_files import encode, noise
 
 
 @pytest.fixture
@@ -154,3 +158,19 @@ def test_page_fits_a_small_screen_in_either_scheme(open_page, photo, scheme):
     )
     assert (sum(back) < sum(text)) == (scheme == "dark")
     assert abs(sum(back) - sum(text)) > 500
+
+
+def test_a_turned_photo_is_sent_upright(open_page, server, tmp_path):
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    path = tmp_path / "turned.jpg"
+    path.write_bytes(encode(noise(40, 24), "JPEG", exif=exif))
+    page = open_page()
+    page.set_input_files("#file", str(path))
+    rows = _answer(page, 3)
+    image = {"b64": base64.b64encode(plain_bytes(path.read_bytes())).decode()}
+    outputs = rest(server, "/v1/models/devise:predict", {"inputs": {"image_bytes": [image]}})[1]["outputs"]
+    assert rows == [
+        (name, f"{score:.3f}") for name, score in zip(outputs["labels"][0], outputs["scores"][0], strict=True)
+    ]
+    assert page.complaints == []

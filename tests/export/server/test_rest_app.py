@@ -4,13 +4,18 @@ import http.client
 import json
 import os
 import re
+import urllib.error
 import urllib.parse
+import urllib.request
 
 import numpy as np
 import pytest
 import tensorflow as tf
+from PIL import Image
 
+from devise_tf.photo_bytes import plain_bytes
 from tests.helpers.clients import rest, strings
+from tests.helpers.image_files import encode, noise
 
 MODEL = "/v1/models/devise"
 PREDICT = f"{MODEL}:predict"
@@ -209,3 +214,34 @@ def test_page_policy_allows_only_the_pages_own_code(server):
     # Neither resources of others, nor code in attributes.
     assert not re.search(r"(src|href)=\"(?!data:,)|https?:|\son\w+=|style=|innerHTML|eval\(", page)
     assert rest(server, "/", method="HEAD")[0] == 200
+
+
+@pytest.mark.parametrize("signature", ["serving_default", "classify", "embed_image"])
+@pytest.mark.parametrize("bad", [0, 1, 4])
+def test_error_names_the_index_of_the_bad_image(server, photos, signature, bad):
+    images = [photos[i % 3] for i in range(5)]
+    images[bad] = photos[0][:300]
+    inputs = {"image_bytes": [_b64(image) for image in images]} | (
+        {"labels": [["cat"]]} if signature == "classify" else {}
+    )
+    status, answer, _ = rest(server, PREDICT, {"signature_name": signature, "inputs": inputs})
+    assert status == 400 and answer["error"].startswith(f"image_bytes[{bad}]: ")
+    status, answer, _ = rest(server, PREDICT, {"signature_name": signature, "instances": [_b64(images[bad])]})
+    assert status == 400 and "image_bytes[" not in answer["error"]
+
+
+def test_error_about_labels_names_no_image(server, photos):
+    inputs = {"image_bytes": [_b64(photo) for photo in photos], "labels": [["cat"], ["dog"]]}
+    status, answer, _ = rest(server, PREDICT, {"signature_name": "classify", "inputs": inputs})
+    assert status == 400 and "one row an image" in answer["error"] and "image_bytes[" not in answer["error"]
+
+
+def test_photos_are_prepared_for_the_page(server, photos):
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    for body, expected in ((photos[0], 204), (encode(noise(9, 7), "JPEG", exif=exif), 200), (b"no image", 204)):
+        request = urllib.request.Request(f"{server.rest_address}/prepare", body)
+        with urllib.request.urlopen(request) as response:
+            assert response.status == expected and response.read() == (plain_bytes(body) if expected == 200 else b"")
+    with pytest.raises(urllib.error.HTTPError, match="400"):
+        urllib.request.urlopen(urllib.request.Request(f"{server.rest_address}/prepare", encode(noise(), "TIFF")[:3000]))

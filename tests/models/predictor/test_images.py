@@ -30,9 +30,14 @@ def test_images_of_every_kind(load, tmp_path):
         *(str(path), path, png, array, Image.open(path), Image.open(path).convert("RGBA")),
         *(array.astype(np.float32), array.astype(np.float64), tf.constant(array)),
         *([path], (png,), iter([array]), array[None], {path: 1}),
+        *(bytearray(png), memoryview(png), io.BytesIO(png), [io.BytesIO(png)], (memoryview(png),)),
     ]
     for images in kinds:
         assert_answers(predictor.predict_labels(images), expected)
+    with open(path, "rb") as file:
+        assert_answers(predictor.predict_labels(file), expected)
+    with pytest.raises(ValueError, match=r"^images\[0\]: a file must be opened in binary mode, 'rb'. Received: "):
+        predictor.predict_labels(io.StringIO("text"))
     mixed = predictor.predict_labels([array, png, path, Image.open(path)])
     assert_answers(mixed, 4 * expected)
     for none in ([], (), array[None][:0]):
