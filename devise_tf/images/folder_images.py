@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import unicodedata
 from collections.abc import Iterator
 
 import numpy as np
@@ -44,7 +45,11 @@ class FolderImages(ImageSource):
             )
         root = directory if whole else root
         left_out = LeftOut(root)
-        files = {label: sorted(_image_files(os.path.join(root, label), left_out)) for label in _labels(root, left_out)}
+        files: dict[str, list[str]] = {}
+        for folder in _labels(root, left_out):
+            # macOS writes letters and accents apart, which lists of labels do not.
+            label = unicodedata.normalize("NFC", folder)
+            files.setdefault(label, []).extend(sorted(_image_files(os.path.join(root, folder), left_out)))
         for label in (label for label, paths in files.items() if not paths):
             left_out.add_label_without_images(label)
         left_out.log()
