@@ -42,7 +42,7 @@ def needs_pillow(encoded: bytes) -> bool:
     """
     head = encoded[:HEAD_BYTES]
     if head.startswith(b"\xff\xd8\xff"):
-        return _is_turned(_exif_of_jpeg(head))
+        return b"Exif\0\0" in head and _is_turned(_exif_of_jpeg(head))  # most files have none
     if head.startswith(b"\x89PNG\r\n\x1a\n"):
         return _png_needs_pillow(head)
     if head.startswith(b"GIF8"):
@@ -175,7 +175,7 @@ def _over_white(image: Image.Image) -> np.ndarray:
 
 
 def _exif_of_jpeg(head: bytes) -> bytes:
-    at = 2 if b"Exif\0\0" in head else len(head)  # most files have none, and this is the fastest way to know
+    at = 2
     while head[at : at + 1] == b"\xff":
         marker, size = head[at + 1 : at + 2], int.from_bytes(head[at + 2 : at + 4])
         if marker == b"\xe1" and head[at + 4 : at + 10] == b"Exif\0\0":

@@ -14,6 +14,7 @@ from tensorflow_serving.apis import (
 )
 
 from tests.helpers.clients import predict_request, strings
+from tests.helpers.image_files import encode, noise
 
 
 def _raw(server, service, method, body):
@@ -140,7 +141,9 @@ ERRORS = {
     "empty image": (_predict(image_bytes=strings("")), "INVALID_ARGUMENT", ""),
     "half a JPEG": (_predict(image_bytes=strings(b"\xff\xd8\xff\xe0" + b"\x00" * 50)), "INVALID_ARGUMENT", ""),
     "rows that do not fit": (
-        _predict(signature="classify", image_bytes=strings("a", "b", "c"), labels=np.array([CAT, CAT])),
+        _predict(
+            signature="classify", image_bytes=strings(*[encode(noise(8, 8), "PNG")] * 3), labels=np.array([CAT, CAT])
+        ),
         "INVALID_ARGUMENT",
         "`labels` must have one row an image, or one for all",
     ),
