@@ -136,7 +136,7 @@ BAD = {
     "no val": (without_val, "has no folder 'val'; images belong in .*val.<label>.*with ..train"),
     "unreadable images": (
         unreadable,
-        r"of the 20 images of .* cannot be used, more than the allowed share of 0.05. Those that were met so far .*bad_images",
+        r"of the 20 images of .* cannot be used, more than the allowed share of 0.05. Those that were met so far",
     ),
     "unreadable images that are allowed": (
         lambda f: unreadable(f) or {"max_bad_images": 1.0},
