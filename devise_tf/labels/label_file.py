@@ -5,7 +5,6 @@ import csv
 import dataclasses
 import io
 import os
-import re
 from collections.abc import Sequence
 
 from devise_tf.labels.label_rows import (
@@ -18,7 +17,7 @@ from devise_tf.labels.label_rows import (
     term_of_id,
 )
 from devise_tf.labels.label_structures import is_structure, rows_of_structure
-from devise_tf.labels.text_lines import empty_file, read_text
+from devise_tf.labels.text_lines import empty_file, lines_of, read_text
 
 
 @dataclasses.dataclass(frozen=True)
@@ -89,8 +88,7 @@ def _rows(path: str | os.PathLike) -> LabelRows:
             f"{path} is HTML or XML, which is no list of labels: download the file itself, not the page that shows it. "
             f"Received: {text.lstrip()[:60]!r}"
         )
-    lines = [(number, line) for number, line in enumerate(re.split(r"\r\n|\n|\r", text), 1) if line.strip()]
-    return rows_of_lines([(number, line) for number, line in lines if not line.startswith("#")])
+    return rows_of_lines([(number, line) for number, line in lines_of(text) if not line.startswith("#")])
 
 
 def _separated(path: str | os.PathLike, text: str) -> list[Cells]:
@@ -113,12 +111,12 @@ def _separated(path: str | os.PathLike, text: str) -> list[Cells]:
 
 def _with_ids(rows: Sequence[Row]) -> list[Row]:
     """Rows with ids and terms: an id alone says its term; where there are no ids, a first term that differs is one."""
-    first_terms = collections.Counter(row.terms[0] for row in _distinct(rows) if row.label is None)
+    first_terms = collections.Counter(row.terms[0] for row in _distinct(rows) if row.label is None and row.terms)
     result = []
     for row in rows:
         label, terms = row.label, row.terms
         if label is None:
-            label = terms[0] if first_terms[terms[0]] == 1 else ", ".join(terms)
+            label = terms[0] if terms and first_terms[terms[0]] == 1 else ", ".join(terms)
             terms = [term_of_id(term) for term in terms]
         result.append(row._replace(label=label, terms=terms or [term_of_id(label)]))
     return result

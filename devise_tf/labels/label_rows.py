@@ -14,7 +14,7 @@ _OTHER_COLUMNS = (
     *("count", "color", "url", "frequency", "imagecount", "instancecount", "isthing"),
 )
 
-_SYNSET = re.compile(r"n\d{8}")
+SYNSET = re.compile(r"n\d{8}")
 _SYNSET_FIRST = re.compile(r"(?P<label>n\d{8})[\s,:]+(?:\d+\s+)?(?P<text>\S.*)")
 _NUMBER_FIRST = re.compile(r"(?P<number>\d+)(?:\s*[:)]\s*|\.\s+|\s+)(?P<text>\S.*)")
 _NUMBER_LAST = re.compile(r"(?P<text>\S.*?)[\s:]+(?P<number>\d+)")
@@ -74,9 +74,10 @@ def rows_of_lines(lines: Sequence[tuple[int, str]]) -> LabelRows:
             if match
         ]
         return LabelRows("a synset id and terms a line", rows)
-    for pattern, form in ((_NUMBER_FIRST, "a number and terms a line"), (_NUMBER_LAST, "terms and a number a line")):
-        if texts := _without_numbers(lines, pattern):
-            return LabelRows(form, [row_of_terms(*pair) for pair in texts])
+    if texts := _without_numbers(lines, _NUMBER_FIRST):
+        return LabelRows("a number and terms a line", [row_of_terms(*pair) for pair in texts])
+    if texts := _without_numbers(lines, _NUMBER_LAST, without_gaps=True):
+        return LabelRows("terms and a number a line", [row_of_terms(*pair) for pair in texts])
     return LabelRows("terms, a label a line", [row_of_terms(*pair) for pair in lines])
 
 
@@ -140,7 +141,7 @@ def _columns_by_content(table: Sequence[Cells]) -> tuple[int | None, list[int] |
     width = max((len(row.cells) for row in table), default=0)
     if width < 2:
         return None, None
-    if all(len(row.cells) > 2 and row.cells[0].isdecimal() and _SYNSET.fullmatch(row.cells[1]) for row in table):
+    if all(len(row.cells) > 2 and row.cells[0].isdecimal() and SYNSET.fullmatch(row.cells[1]) for row in table):
         return 1, list(range(2, width))
     return 0, list(range(1, width))
 
@@ -157,14 +158,17 @@ def _rows_of_tabs(lines: Sequence[tuple[int, str]]) -> LabelRows:
     return LabelRows("an id, a tab and terms a line", rows)
 
 
-def _without_numbers(lines: Sequence[tuple[int, str]], pattern: re.Pattern[str]) -> list[tuple[int, str]]:
+def _without_numbers(
+    lines: Sequence[tuple[int, str]], pattern: re.Pattern[str], without_gaps: bool = False
+) -> list[tuple[int, str]]:
     """The lines without the numbers that count them; none if these are parts of names."""
     matches = [match for _, line in lines if (match := pattern.fullmatch(line.strip()))]
     if len(matches) < len(lines) or len(lines) < 2:
         return []
     numbers = [int(match["number"]) for match in matches]
-    counting = numbers == list(range(numbers[0], numbers[0] + len(numbers))) if pattern is _NUMBER_LAST else True
-    if min(numbers) > 1 or len(set(numbers)) < len(numbers) or not counting:
+    if min(numbers) > 1 or len(set(numbers)) < len(numbers):
+        return []
+    if without_gaps and numbers != list(range(numbers[0], numbers[0] + len(numbers))):
         return []
     return [(position, match["text"]) for (position, _), match in zip(lines, matches, strict=True)]
 

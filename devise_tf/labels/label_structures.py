@@ -7,14 +7,13 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from devise_tf.labels.label_rows import Cells, LabelRows, Row, rows_of_lines, rows_of_table, split_terms
+from devise_tf.labels.label_rows import SYNSET, Cells, LabelRows, Row, rows_of_lines, rows_of_table, split_terms
 
 # A list of a million labels is smaller; a parser takes many times its text's size.
 _MOST_CHARACTERS = 2**26
 # Where a file that holds more than labels, such as a model's settings, has them.
 _KEYS = ("id2label", "label2id", "names", "categories", "classes", "class_names", "labels")
 _PYTHON = re.compile(r"(?:\s*#.*\n)*\s*\w+\s*(?::[^=\n]*)?=\s*[\[{(]")
-_SYNSET = re.compile(r"n\d{8}")
 
 
 def is_structure(path: str | os.PathLike, text: str) -> bool:
@@ -106,8 +105,7 @@ def _of_mapping(path: str | os.PathLike, name: str, value: Mapping[Any, Any]) ->
         return _named(f"{name}, a mapping from terms to numbers", rows_of_lines([(n, str(k)) for n, (k, _) in entries]))
     numbered = all(str(key).isdecimal() for key in value)
     if entries and all(isinstance(item, Mapping) for item in value.values()):
-        keys = {} if numbered else {"id": ""}
-        return _of_list(path, name, [{**{k: str(key) for k in keys}, **item} for key, item in value.items()])
+        return _of_list(path, name, [item if numbered else {"id": key, **item} for key, item in value.items()])
     rows = []
     for position, (key, item) in entries:
         label, terms = _label_and_terms(path, name, item)
@@ -121,7 +119,7 @@ def _label_and_terms(path: str | os.PathLike, name: str, item: Any) -> tuple[str
         return None, split_terms(item)
     if not (isinstance(item, (list, tuple)) and all(isinstance(text, str) for text in item)):
         raise _no_labels(path, name, item)
-    if len(item) > 1 and _SYNSET.fullmatch(item[0]):
+    if len(item) > 1 and SYNSET.fullmatch(item[0]):
         return item[0], list(item[1:])
     return None, list(item)
 

@@ -1,6 +1,7 @@
 """Text files of labels, ids and hierarchies."""
 
 import os
+import re
 import unicodedata
 from collections.abc import Iterator
 
@@ -22,7 +23,12 @@ def read_text(path: str | os.PathLike) -> str:
 
 def read_lines(path: str | os.PathLike) -> Iterator[tuple[int, str]]:
     """The lines of a UTF-8 text file that are not blank, each with its number from 1."""
-    for number, line in enumerate(read_text(path).replace("\r\n", "\n").replace("\r", "\n").split("\n"), 1):
+    return lines_of(read_text(path))
+
+
+def lines_of(text: str) -> Iterator[tuple[int, str]]:
+    """The lines of a text that are not blank, each with its number from 1; they end by LF, CR LF or CR."""
+    for number, line in enumerate(re.split(r"\r\n|\n|\r", text), 1):
         if line.strip():
             yield number, line
 

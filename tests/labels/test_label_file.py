@@ -181,6 +181,8 @@ def test_labels_of_folders_are_read_as_before(tmp_path):
         ("a.json", "3", "holds JSON that is no list of labels: expected texts, a mapping.*Received: '3'"),
         ("a.json", "[1, 2]", "no list of labels"),
         ("a.json", "[]", "a.json holds no labels"),
+        ("a.json", '{"0": "cat", "1": []}', r"a.json, entry 2: a label's id must not be empty.*Received: '1: \[\]'"),
+        ("a.csv", "index,name\n0,cat\n1,\n", "a.csv, line 3: a label's id must not be empty"),
         ("a.json", '{"0": "cat", "1": ""}', r"a.json, entry 2: a label's id must not be empty.*Received: '1: '"),
         ("a.json", "[" * 100_000, "cannot be read: it is not JSON"),
         ("a.yaml", "names: [a, b", "cannot be read: it is not YAML"),
