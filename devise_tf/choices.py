@@ -1,5 +1,7 @@
 """Choices and defaults that settings, functions and models share, each listed once. Imports nothing of the package."""
 
+import difflib
+from collections.abc import Sequence
 from typing import NamedTuple
 
 
@@ -53,3 +55,9 @@ VAL_SHARE = 0.1
 # The phases of training, and the devices that it runs on.
 PHASES = ("all", "skip_gram", "cnn", "devise")
 STRATEGIES = ("default", "mirrored", "multi_worker")
+
+
+def did_you_mean(name: str, choices: Sequence[str]) -> str:
+    """A sentence for an error that names the choice nearest to a name, after a space; empty if none is near."""
+    nearest = difflib.get_close_matches(name, choices, n=1)
+    return f" Did you mean {nearest[0]!r}?" if nearest else ""

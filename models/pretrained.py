@@ -1,7 +1,6 @@
 """Presets of the zoo: pretrained models that come with the package, as data."""
 
 import dataclasses
-import difflib
 import json
 import os
 import re
@@ -9,7 +8,7 @@ import sys
 import typing
 from collections.abc import Callable, Collection, Mapping
 
-from devise_tf.choices import LABEL_TERMS
+from devise_tf.choices import LABEL_TERMS, did_you_mean
 from devise_tf.models.model_names import CONSE, OTHER_KINDS, SOFTMAX, kind
 from devise_tf.packaged import models_folder, packaged_files
 
@@ -154,11 +153,9 @@ def load_preset(name: str) -> Preset:
     path = os.path.abspath(os.path.expanduser(name)) if name.endswith(".json") else packaged_files("preset").get(name)
     if path is None or not os.path.isfile(path):
         known = list(packaged_files("preset"))
-        nearest = difflib.get_close_matches(name, known, n=1)
-        hint = f" Did you mean {nearest[0]!r}?" if nearest else ""
         raise ValueError(
             f"This must be a preset, one of {known}, or the model directory of a run (python -m devise_tf.train "
-            f"--model_dir=…).{hint} Received: {name!r}"
+            f"--model_dir=…).{did_you_mean(name, known)} Received: {name!r}"
         )
     try:
         with open(path, encoding="utf-8") as file:

@@ -4,7 +4,6 @@ A model folder registers those of its own in `architectures.toml`; a program reg
 """
 
 import contextlib
-import difflib
 import importlib
 import inspect
 import re
@@ -13,6 +12,7 @@ from typing import Any, NamedTuple
 
 import keras
 
+from devise_tf.choices import did_you_mean
 from devise_tf.packaged import packaged_architectures
 
 _CALLER_ARGUMENTS = ("num_labels", "image_size", "name")
@@ -88,7 +88,7 @@ def architecture(name: str) -> Architecture:
     if entries is None:
         names = [name for name in architectures() if "/" not in name]
         more = [name for name in architectures() if "/" in name]
-        hint = _hint(name, names) or _hint(source, [name.partition("/")[0] for name in more])
+        hint = did_you_mean(name, names) or did_you_mean(source, [name.partition("/")[0] for name in more])
         raise ValueError(f"`name` must be one of {names}, or {' or '.join(more)}.{hint} Received: name={name!r}")
     module = importlib.import_module(f"devise_tf.models.{entries.pop('folder')}")
     builder = getattr(module, entries.pop("builder"))
@@ -129,7 +129,7 @@ def build_visual_model(
     for argument in overrides:
         if argument not in allowed:
             raise ValueError(
-                f"`{name}` takes the overrides {allowed}.{_hint(argument, allowed)} "
+                f"`{name}` takes the overrides {allowed}.{did_you_mean(argument, allowed)} "
                 f"Received: {argument}={overrides[argument]!r}"
             )
     with _dtype_policy(dtype):
@@ -202,7 +202,7 @@ def freeze_layers(model: keras.Model, last: str) -> None:
     if last not in ("", "all", *names):
         raise ValueError(
             f"`frozen_layers` must be empty, 'all', or the name of a layer of {model.name} below its logits, from "
-            f"{names[0]!r} to {names[-1]!r}.{_hint(last, names)} Received: frozen_layers={last!r}"
+            f"{names[0]!r} to {names[-1]!r}.{did_you_mean(last, names)} Received: frozen_layers={last!r}"
         )
     if last:
         for layer in layers if last == "all" else layers[: names.index(last) + 1]:
@@ -225,8 +225,3 @@ def _dtype_policy(dtype: str | None) -> Iterator[None]:
         yield
     finally:
         keras.config.set_dtype_policy(before)
-
-
-def _hint(name: str, known: list[str]) -> str:
-    nearest = difflib.get_close_matches(name, known, n=1)
-    return f" Did you mean {nearest[0]!r}?" if nearest else ""

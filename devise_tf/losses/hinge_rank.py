@@ -65,8 +65,8 @@ def hinge_rank_loss(
     if violations == "sum":
         losses = ops.sum(terms, axis=1)
     else:
-        best = violations == "hardest"
-        chosen = ops.argmax(ops.stop_gradient(terms), axis=1) if best else _drawn(terms, uniforms)
+        hardest = violations == "hardest"
+        chosen = ops.argmax(ops.stop_gradient(terms), axis=1) if hardest else _drawn(terms, uniforms)
         losses = ops.take_along_axis(terms, ops.expand_dims(ops.cast(chosen, "int32"), 1), axis=1)[:, 0]
     return ops.where(is_number, losses, np.nan)
 
