@@ -6,10 +6,10 @@ import glob
 import os
 from collections.abc import Collection, Mapping
 
-from devise_tf.config import BEFORE, OLD_NAMES, Settings
+from devise_tf.config import OLD_NAMES, Settings
 from devise_tf.files import atomic_write
 from devise_tf.labels import Hierarchy, LabelSet, load_ids
-from devise_tf.text.tokenizer import Tokenizer
+from devise_tf.text.tokenizer import UNNORMALIZED_WORDS, Tokenizer
 from devise_tf.text.vector_tokenizer import load_tokenizer
 
 
@@ -131,7 +131,7 @@ class ModelDir:
             )
         with open(self.path(Entry.FLAGS), encoding="utf-8") as file:
             pairs = (line.rstrip("\n").partition("=") for line in file if line.startswith("--"))
-            return {**BEFORE, **{OLD_NAMES.get(name[2:], name[2:]): value for name, _, value in pairs}}
+            return {OLD_NAMES.get(name[2:], name[2:]): value for name, _, value in pairs}
 
     @functools.cached_property
     def config(self) -> Settings:
@@ -169,9 +169,13 @@ class ModelDir:
             )
 
     @property
-    def tokenizer(self) -> Tokenizer:
-        """The rule by which the run's text became words."""
-        return load_tokenizer(self.path(Entry.VECTORS), self.config.tokenizer)
+    def tokenizer(self) -> Tokenizer | None:
+        """The rule by which the run's text became words; None before phase 1.
+
+        It lies beside the term vectors, from the beginning of phase 1. Runs of before there were several have none.
+        """
+        has_text = self.has(Entry.VOCABULARY) or self.has(Entry.VECTORS)
+        return load_tokenizer(self.path(Entry.VECTORS), UNNORMALIZED_WORDS if has_text else None)
 
     # Labels
 

@@ -11,7 +11,7 @@ from devise_tf.labels.coverage import label_coverage
 from devise_tf.labels.text_lines import read_lines
 from devise_tf.model_dir import Entry, ModelDir
 from devise_tf.text.convert_vectors import convert_vectors, form_of, needed_terms
-from devise_tf.text.term_index import COMPOSED, TermIndex, index_rows
+from devise_tf.text.term_index import TermIndex, index_rows
 from devise_tf.text.term_vectors import TermVectors
 from devise_tf.text.vector_file import load_terms, load_vectors
 from devise_tf.text.vector_tokenizer import load_tokenizer
@@ -150,9 +150,8 @@ def plot(_: list[str], values: flags.FlagValues) -> None:
 
 
 def _origin(vectors: TermVectors, term: str) -> str:
-    found = vectors.find(term)
-    terms = [vectors.terms[row] for row in found.rows]
-    return f"{found.how} of {' + '.join(terms)}" if found.how == COMPOSED else f"{terms[0]}, {found.how}"
+    rows = [vectors.terms[row] for row in vectors.rows(term)]
+    return rows[0] if len(rows) == 1 else f"composed of {' + '.join(rows)}"
 
 
 def _print_terms(head: str, terms: list[tuple[str, float]]) -> None:

@@ -3,7 +3,7 @@
 import dataclasses
 import re
 
-from devise_tf.choices import MAX_BAD_ROWS, TOKENIZERS, UNNORMALIZED_WORDS
+from devise_tf.choices import MAX_BAD_ROWS, TOKENIZERS
 from devise_tf.config.setting import SettingsGroup, setting
 
 
@@ -24,7 +24,7 @@ class TextSettings(SettingsGroup):
     tokenizer: str = setting(
         "",
         f"How text becomes words: {', '.join(TOKENIZERS)}; by default that which --vectors were made with, or words.",
-        before=UNNORMALIZED_WORDS,
+        later=True,
     )
     dimension: int = setting(300, "Length of the term vectors that phase 1 trains.", positive=True)
     window: int = setting(10, "Largest reach of the skip-gram's window, to either side, in words.", positive=True)

@@ -55,7 +55,7 @@ class OutputSpace(LabelSpace):
         return dataclasses.replace(self, columns={})
 
     def facts(self) -> Mapping[str, object]:
-        return {"outputs": list(self.outputs)}
+        return {"outputs": list(self.outputs), "tokenizer": self.tokenizer.name}
 
     def _known_labels(self) -> str:
         first = next(iter(self.columns), self.outputs[0]).replace("_", " ")

@@ -4,6 +4,7 @@ import dataclasses
 import itertools
 from collections.abc import Container, Iterator, Mapping, Sequence
 from functools import cached_property
+from typing import ClassVar
 
 import numpy as np
 
@@ -12,7 +13,7 @@ from devise_tf.labels.label_set import LabelSet
 from devise_tf.labels.label_space import LabelSpace
 from devise_tf.labels.label_table import LabelTable
 from devise_tf.labels.similarity_profile import SimilarityProfile
-from devise_tf.text.term_index import NOT_FOUND, FoundTerm, TermIndex
+from devise_tf.text.term_index import NOT_FOUND, FoundTerm, TermIndex, folded_key
 from devise_tf.text.tokenizer import WORDS, Tokenizer
 
 # Vectors made at once: profiles take eight bytes a value on the way.
@@ -50,6 +51,8 @@ class WordSpace(LabelSpace):
     array([[0.6, 0.8], [0. , 1. ]], dtype=float32)
     """
 
+    NO_HEAD: ClassVar[int] = -2
+
     terms: Sequence[str]
     vectors: np.ndarray
     label_terms: str = "first"
@@ -74,7 +77,8 @@ class WordSpace(LabelSpace):
         return self.vectors.shape[1] if self.profile is None else len(self.profile.references)
 
     @property
-    def _of_several_terms(self) -> bool:
+    def of_several_terms(self) -> bool:
+        """Whether a label's vector is made of all its terms that have one."""
         return self.label_terms in ("mean", "heads")
 
     def with_profile(self, labels: LabelSet, temperature: float) -> "WordSpace":
@@ -105,11 +109,15 @@ class WordSpace(LabelSpace):
         return [self.terms[row] for row in rows], self.vectors[rows]
 
     def _can_be_named(self, term: str) -> bool:
-        # By the rule of earlier versions a term that no text becomes, such as one in capitals, is never looked up.
-        return self.tokenizer.finds_parts or self.tokenizer.key(term) == term
+        # A term without words is never looked up; by the earlier rule no term that is not folded either.
+        return bool(folded_key(term)) if self.tokenizer.finds_parts else self.tokenizer.key(term) == term
 
     def facts(self) -> Mapping[str, object]:
-        facts = {"missing_labels": self.missing, "label_terms": self.label_terms}
+        facts = {
+            "missing_labels": self.missing,
+            "label_terms": self.label_terms,
+            "tokenizer": self.tokenizer.name,
+        }
         return facts if self.profile is None else {**facts, "profile_temperature": self.profile.temperature}
 
     def _known_labels(self) -> str:
@@ -143,7 +151,7 @@ class WordSpace(LabelSpace):
     def _table(self, labels: LabelSet, answers: str) -> LabelTable:
         rows = [found.rows for found in self._found(labels)]
         terms = [self._terms_with_vectors(*pair) for pair in zip(labels.terms, rows, strict=True)]
-        by_terms = answers == "terms" or (answers == "auto" and not self._of_several_terms)
+        by_terms = answers == "terms" or (answers == "auto" and not self.of_several_terms)
         if by_terms:
             entries, values = self._by_terms(labels, terms)
         else:
@@ -181,7 +189,7 @@ class WordSpace(LabelSpace):
         return entries, self._stacked(vectors, len(index))
 
     def _label_vector(self, label: str, terms: Mapping[str, list[int]]) -> np.ndarray:
-        if self._of_several_terms:
+        if self.of_several_terms:
             return _unit(np.mean([self._term_vector(label, *item) for item in terms.items()], axis=0), label)
         return self._term_vector(label, *next(iter(terms.items())))
 
@@ -192,10 +200,21 @@ class WordSpace(LabelSpace):
             return vector
         return _unit(vector + _unit(np.asarray(self.vectors[head], np.float32), label), label)
 
+    def head_rows(self) -> np.ndarray:
+        """The row of the last word of each term, int32 `[V]`; -1 if it has none, `NO_HEAD` for a term of one word."""
+        return np.array([self._head_row(term) for term in self.terms], np.int32)
+
+    def _head_row(self, term: str) -> int:
+        words = self.tokenizer.tokenize(term)
+        if len(words) < 2:
+            return self.NO_HEAD
+        row = self.index.row(words[-1])
+        return -1 if row is None else row
+
     def _head(self, name: str) -> int | None:
         """The row of the last of several words."""
-        words = self.tokenizer.tokenize(name)
-        return self.index.row(words[-1]) if len(words) > 1 else None
+        row = self._head_row(name)
+        return row if row >= 0 else None
 
     def _stacked(self, vectors: Iterator[np.ndarray], total: int) -> np.ndarray:
         result = np.empty((total, self.dimension), np.float32)

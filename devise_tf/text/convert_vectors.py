@@ -119,8 +119,14 @@ def convert_vectors(
         save_npz(target, loaded, vectors, np.array([known[term] for term in loaded]) if complete else None)
     else:
         save_vectors(target, loaded, vectors, form)
-    save_tokenizer(target, load_tokenizer(source))
+    _keep_tokenizer(source, target)
     return vectors.shape
+
+
+def _keep_tokenizer(source: str, target: str | os.PathLike) -> None:
+    tokenizer = load_tokenizer(source, None)
+    if tokenizer is not None:
+        save_tokenizer(target, tokenizer)
 
 
 def _stream(file: VectorRows, source: str, target: str | os.PathLike, form: str) -> tuple[int, int]:
@@ -134,7 +140,7 @@ def _stream(file: VectorRows, source: str, target: str | os.PathLike, form: str)
         with atomic_write(target) as handle:
             handle.write(first_line(form, count, dimension))
             shutil.copyfileobj(rows, handle, 1 << 20)
-    save_tokenizer(target, load_tokenizer(source))
+    _keep_tokenizer(source, target)
     return count, dimension
 
 

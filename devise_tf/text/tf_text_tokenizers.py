@@ -6,7 +6,7 @@ import functools
 import tensorflow as tf
 import tensorflow_text as tf_text
 
-from devise_tf.text.tokenizer import Tokenizer
+from devise_tf.text.tokenizer import SENTENCEPIECE, UNICODE_SCRIPT, Tokenizer
 
 # What a word is made of: a letter or a number, and letters, numbers and marks behind it.
 _SEPARATORS = r"[^\p{L}\p{N}\p{M}]+"
@@ -53,7 +53,7 @@ class UnicodeScriptTokenizer(TFTextTokenizer):
         - [`UnicodeScriptTokenizer`](https://www.tensorflow.org/text/api_docs/python/text/UnicodeScriptTokenizer)
     """
 
-    name = "unicode_script"
+    name = UNICODE_SCRIPT
 
     def __init__(self):
         super().__init__()
@@ -84,7 +84,7 @@ class SentencePieceTokenizer(TFTextTokenizer):
         - Kudo and Richardson, [SentencePiece](https://aclanthology.org/D18-2012/), EMNLP 2018
     """
 
-    name = "sentencepiece"
+    name = SENTENCEPIECE
 
     def __init__(self, model: bytes):
         super().__init__()

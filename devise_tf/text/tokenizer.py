@@ -5,6 +5,7 @@ import functools
 import hashlib
 import os
 import re
+import types
 import unicodedata
 
 import numpy as np
@@ -160,6 +161,8 @@ class UnnormalizedTokenizer(Tokenizer):
         return self._lower(text.decode("utf-8", errors="replace")).encode("utf-8")
 
 
+# Rules of TensorFlow Text.
+UNICODE_SCRIPT, SENTENCEPIECE = TF_TEXT_TOKENIZERS = ("unicode_script", "sentencepiece")
 WORDS = WordTokenizer()
 UNNORMALIZED_WORDS = UnnormalizedTokenizer()
 
@@ -203,27 +206,37 @@ def get_tokenizer(setting: str = "") -> Tokenizer:
     for tokenizer in (WORDS, UNNORMALIZED_WORDS):
         if setting in ("", tokenizer.name):
             return tokenizer
-    if setting == "unicode_script" or (name == "sentencepiece" and file):
-        return _tf_text_tokenizer(file)
+    if setting == UNICODE_SCRIPT:
+        return _tf_text_tokenizers().UnicodeScriptTokenizer()
+    if name == SENTENCEPIECE and file:
+        with open(os.path.expanduser(file), "rb") as handle:
+            model = handle.read()
+        try:
+            return sentencepiece_tokenizer(model)
+        except ValueError as error:
+            raise ValueError(f"{file}: {error}") from error
     raise ValueError(f"`tokenizer` must be one of {', '.join(choices.TOKENIZERS)}. Received: tokenizer={setting!r}")
 
 
-def _tf_text_tokenizer(file: str) -> Tokenizer:
+def sentencepiece_tokenizer(model: bytes) -> Tokenizer:
+    """The rule of a SentencePiece model.
+
+    Raises:
+        ValueError: This is no such model.
+        ImportError: TensorFlow Text is not installed.
+    """
+    return _tf_text_tokenizers().SentencePieceTokenizer(model)
+
+
+def _tf_text_tokenizers() -> types.ModuleType:
     try:
-        from devise_tf.text.tf_text_tokenizers import SentencePieceTokenizer, UnicodeScriptTokenizer
+        from devise_tf.text import tf_text_tokenizers
     except ImportError as error:
         raise ImportError(
             "This tokenizer needs TensorFlow Text of the same version as TensorFlow: pip install tensorflow-text. "
             f"Received: {error}"
         ) from error
-    if not file:
-        return UnicodeScriptTokenizer()
-    with open(os.path.expanduser(file), "rb") as handle:
-        model = handle.read()
-    try:
-        return SentencePieceTokenizer(model)
-    except ValueError as error:
-        raise ValueError(f"{file}: {error}") from error
+    return tf_text_tokenizers
 
 
 def is_mark(character: str) -> bool:

@@ -10,7 +10,7 @@ from devise_tf.config import Config
 from devise_tf.images import ImageSource, open_images
 from devise_tf.labels import Hierarchy, LabelSet
 from devise_tf.labels.open_labels import open_hierarchy, open_ids, open_labels
-from devise_tf.text.tokenizer import get_tokenizer
+from devise_tf.text.tokenizer import Tokenizer, get_tokenizer
 from devise_tf.text.vector_source import find_vectors
 from devise_tf.text.vector_tokenizer import load_tokenizer
 
@@ -21,6 +21,7 @@ class Inputs:
     Args:
         config: `Config`. The run's settings.
         text_needed: Boolean. Whether phase 1 is still to be done, so that its text or vectors must exist.
+        tokenizer: `Tokenizer`. The rule that phase 1 began with; by default the setting's, or that of the vectors.
 
     Attributes:
         labels: `LabelSet` of the labels that images may have, or more; None without images.
@@ -34,14 +35,15 @@ class Inputs:
         ValueError: Something is missing or contradicts the rest; it is named.
     """
 
-    def __init__(self, config: Config, text_needed: bool):
+    def __init__(self, config: Config, text_needed: bool, tokenizer: Tokenizer | None = None):
         self.config = config
         self.labels: LabelSet | None = None
         self.hierarchy: Hierarchy | None = None
         self.seen: list[str] = []
         self.unseen: list[str] = []
         self.vectors = ""
-        self.tokenizer = get_tokenizer(config.tokenizer)
+        self.tokenizer = tokenizer or get_tokenizer(config.tokenizer)
+        self._chooses_tokenizer = tokenizer is None and not config.tokenizer
         self._sources: dict[str, ImageSource] = {}
         # Ids of labels that have no part in the run.
         self._excluded: set[str] = set()
@@ -63,7 +65,7 @@ class Inputs:
             self.corpus()
         else:
             self.vectors = find_vectors(self.config.vectors)
-            if not self.config.tokenizer:
+            if self._chooses_tokenizer:
                 self.tokenizer = load_tokenizer(self.vectors)
 
     def _open_held_out(self) -> None:

@@ -41,7 +41,9 @@ class Run(RunContext):
     ):
         super().__init__(config, strategy, callbacks)
         # Everything is opened before anything is written: a mistyped path must not become this directory's setting.
-        self.inputs = Inputs(config, self._has_phase(SKIP_GRAM) and not self.model_dir.has(Entry.VECTORS))
+        self.inputs = Inputs(
+            config, self._has_phase(SKIP_GRAM) and not self.model_dir.has(Entry.VECTORS), self.model_dir.tokenizer
+        )
         self._visual_model = None
         if self._has_phase(CNN) and not self.has_model(CNN):
             self._visual_model = first_visual_model(self, len(self.inputs.seen))

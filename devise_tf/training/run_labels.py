@@ -31,13 +31,13 @@ class RunLabels:
 
     @functools.cached_property
     def _terms(self) -> tuple[list[str], np.ndarray]:
-        terms = self.labels.term_filter(self.model_dir.tokenizer)
+        terms = self.labels.term_filter(self.inputs.tokenizer)
         return text.load_vectors(self.model_dir.needed(Entry.VECTORS), terms=terms, max_bad_rows=0)
 
     def words(self, config: Settings) -> WordSpace:
         """What labels are to models whose label vectors are those of first terms."""
         terms, vectors = self._terms
-        return WordSpace(terms, vectors, missing=config.missing_labels, tokenizer=self.model_dir.tokenizer)
+        return WordSpace(terms, vectors, missing=config.missing_labels, tokenizer=self.inputs.tokenizer)
 
     def space(self, config: Settings) -> WordSpace:
         """What labels are to a model of these settings."""

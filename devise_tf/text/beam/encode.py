@@ -26,6 +26,7 @@ from devise_tf.text.beam.transforms import CountTerms, EncodeRange, GuaranteedTe
 from devise_tf.text.corpus import Corpus
 from devise_tf.text.encoded_corpus import VERSION, EncodedCorpus, made_of, sidecar_path
 from devise_tf.text.tokenizer import WORDS, Tokenizer
+from devise_tf.text.vector_tokenizer import save_tokenizer
 from devise_tf.text.vocabulary import Vocabulary
 
 RANGE_BYTES = 32 << 20
@@ -99,7 +100,7 @@ def encode_with_beam(
         reports = _encode(files, work, vocabulary, options, range_bytes, tokenizer)
         if _match(pattern)[1] != fingerprint or sum(r["ids"] for r in reports) != vocabulary.counts.sum():
             raise RuntimeError(f"The text was changed while it was read; run this again. Received: {pattern=}")
-        _write(vocabulary, reports, made_of(fingerprint, vocabulary, tokenizer), words, ids)
+        _write(vocabulary, reports, made_of(fingerprint, vocabulary, tokenizer), tokenizer, words, ids)
     return EncodedCorpus.open(ids)
 
 
@@ -129,12 +130,15 @@ def _work_folder(parent: str) -> Iterator[str]:
             logging.getLogger(__name__).warning("%s could not be removed: %s", work, error)
 
 
-def _write(vocabulary: Vocabulary, reports: Sequence[dict], made_of: dict, words: str, ids: str) -> None:
+def _write(
+    vocabulary: Vocabulary, reports: Sequence[dict], made_of: dict, tokenizer: Tokenizer, words: str, ids: str
+) -> None:
     """Writes the vocabulary, the joined ids and what they were made of, or nothing."""
     information = {"version": VERSION, **made_of}
     totals = [sum(report[name] for report in reports) for name in ("words", "ids", "sentences")]
     information |= dict(zip(("num_words", "num_ids", "num_sentences"), totals, strict=True))
     try:
+        save_tokenizer(os.path.join(os.path.dirname(words), "vectors.bin"), tokenizer)  # where a run looks for it
         _join(reports, ids)
         vocabulary.save(words)
         with atomic_write(sidecar_path(ids)) as handle:  # last: where it exists, the others do, too

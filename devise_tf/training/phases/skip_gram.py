@@ -116,6 +116,7 @@ def skip_gram_phase(
 
 def make_term_vectors(run: RunContext, inputs: Inputs) -> None:
     """Makes the run's term vectors: trains them, or takes over those of a file."""
+    run.by_chief(lambda: save_tokenizer(run.model_dir.path(Entry.VECTORS), inputs.tokenizer))
     if run.config.vectors:
         run.by_chief(lambda: _take_over(inputs, run.model_dir, run.config.max_bad_rows))
     elif not run.model_dir.has(Entry.VECTORS):
@@ -126,7 +127,7 @@ def _take_over(inputs: Inputs, model_dir: ModelDir, max_bad_rows: int) -> None:
     path = model_dir.path(Entry.VECTORS)
     if not model_dir.has(Entry.VECTORS):
         convert_vectors(inputs.vectors, path, "word2vec_binary", max_bad_rows=max_bad_rows)
-        save_tokenizer(path, inputs.tokenizer)
+        save_tokenizer(path, inputs.tokenizer)  # that of the vectors may be another one
 
 
 def _train(run: RunContext, inputs: Inputs) -> None:
@@ -147,12 +148,7 @@ def _train(run: RunContext, inputs: Inputs) -> None:
         )
     run.train(phase)
     path = run.model_dir.path(Entry.VECTORS)
-
-    def save() -> None:
-        save_tokenizer(path, inputs.tokenizer)  # first: vectors.bin says that the phase has finished
-        text.save_vectors(path, vocabulary.terms, model.vectors(), "word2vec_binary")
-
-    run.by_chief(save)
+    run.by_chief(lambda: text.save_vectors(path, vocabulary.terms, model.vectors(), "word2vec_binary"))
 
 
 def _load_engine(run: RunContext) -> types.ModuleType | None:
