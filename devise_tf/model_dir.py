@@ -9,7 +9,8 @@ from collections.abc import Collection, Mapping
 from devise_tf.config import OLD_NAMES, Settings
 from devise_tf.files import atomic_write
 from devise_tf.labels import Hierarchy, LabelSet, load_ids
-from devise_tf.text.tokenizer import UNNORMALIZED_WORDS, Tokenizer
+from devise_tf.text.earlier_tokenizer import UNNORMALIZED_WORDS
+from devise_tf.text.tokenizer import Tokenizer
 from devise_tf.text.vector_tokenizer import load_tokenizer
 
 

@@ -6,14 +6,9 @@ import os
 from collections.abc import Callable, Mapping
 from typing import IO, Any
 
-from devise_tf.text.tokenizer import (
-    SENTENCEPIECE,
-    TF_TEXT_TOKENIZERS,
-    UNNORMALIZED_WORDS,
-    Tokenizer,
-    get_tokenizer,
-    sentencepiece_tokenizer,
-)
+from devise_tf.text.earlier_tokenizer import UNNORMALIZED_WORDS
+from devise_tf.text.tokenizer import SENTENCEPIECE, TF_TEXT_TOKENIZERS, Tokenizer
+from devise_tf.text.tokenizers import get_tokenizer, sentencepiece_tokenizer
 
 MANIFEST_FILE = "assets.extra/devise.json"
 LABELS_FILE = "assets.extra/labels.txt"

@@ -7,8 +7,9 @@ from typing import NamedTuple
 import tensorflow as tf
 
 from devise_tf.export.text_graph import fold_text
+from devise_tf.text.earlier_tokenizer import UNNORMALIZED_WORDS
 from devise_tf.text.term_index import BRACKETS, MAX_PART_WORDS, PLURALS, PROMPTS, TermIndex, folded_key
-from devise_tf.text.tokenizer import UNNORMALIZED_WORDS, WORDS, Tokenizer
+from devise_tf.text.tokenizer import WORDS, Tokenizer
 
 # Of one request, over all its rows: it bounds what finding its labels takes.
 MAX_REQUEST_WORDS = 65_536

@@ -1,28 +1,27 @@
-"""Text to words: the rules, by name."""
+"""Text to words: what a rule is, and the default one."""
 
 import abc
 import functools
 import hashlib
-import os
 import re
-import types
 import unicodedata
 
 import numpy as np
-
-from devise_tf import choices
 
 # The rules below: whoever changes one raises `VERSION` in encoded_corpus.py, so that encoded text is encoded again;
 # vectors that were trained before keep their terms.
 
 # Of ASCII, four times as fast: letters in lower case, digits and line ends as they are, a space for all else. Bytes of
 # other characters stay: they are dealt with before.
-_ASCII = bytes(
+ASCII = bytes(
     code if code >= 128 or code == ord("\n") else ord(chr(code).lower()) if chr(code).isalnum() else ord(" ")
     for code in range(256)
 )
-_NOT_ASCII = re.compile(rb"[\x80-\xff]+")
-_CAPITAL_SIGMA = "Σ".encode()
+NOT_ASCII = re.compile(rb"[\x80-\xff]+")
+
+
+# Rules of TensorFlow Text.
+UNICODE_SCRIPT, SENTENCEPIECE = TF_TEXT_TOKENIZERS = ("unicode_script", "sentencepiece")
 
 
 class Tokenizer(abc.ABC):
@@ -110,61 +109,23 @@ class WordTokenizer(Tokenizer):
 
     def tokenize(self, text: str) -> list[str]:
         if text.isascii():
-            return _ascii_words(text)
+            return ascii_words(text)
         return _fold(text).split()
 
     def fold_block(self, block: bytes) -> bytes:
         if not block.isascii():
             # Few characters beyond ASCII, as in many languages, are dealt with alone.
-            if _mostly_beyond_ascii(block):
+            if mostly_beyond_ascii(block):
                 block = _fold_bytes(block)
             else:
                 try:
-                    block = _NOT_ASCII.sub(lambda run: _fold_run(run[0]), block)
+                    block = NOT_ASCII.sub(lambda run: _fold_run(run[0]), block)
                 except _BeginsWithMark:
                     block = _fold_bytes(block)
-        return block.translate(_ASCII).replace(b"\n", b" \n ")
+        return block.translate(ASCII).replace(b"\n", b" \n ")
 
 
-class UnnormalizedTokenizer(Tokenizer):
-    """The rule of version 1: lower case, and only letters and numbers; text is not normalized.
-
-    Every run of characters that are neither letters nor numbers separates words, so that marks separate too. Runs,
-    vectors and exports that were made before there were other rules go on being read by it.
-    """
-
-    name = choices.UNNORMALIZED_WORDS
-    finds_parts = False
-    # What words are made of, `\w` without the underscore, is exactly the Unicode categories L and N. Line ends stay.
-    _separators = re.compile(r"(?:[^\w\n]|_)+")
-
-    def tokenize(self, text: str) -> list[str]:
-        return _ascii_words(text) if text.isascii() else self._lower(text).split()
-
-    def fold_block(self, block: bytes) -> bytes:
-        if not block.isascii():
-            # The lower case of no character but the capital sigma depends on what stands beside it, so that the runs
-            # of characters beyond ASCII can be dealt with alone.
-            if _mostly_beyond_ascii(block):
-                block = self._lower_bytes(block)
-            else:
-                if _CAPITAL_SIGMA in block:
-                    lines = block.split(b"\n")
-                    block = b"\n".join([self._lower_bytes(line) if _CAPITAL_SIGMA in line else line for line in lines])
-                block = _NOT_ASCII.sub(lambda run: self._lower_bytes(run[0]), block)
-        return block.translate(_ASCII).replace(b"\n", b" \n ")
-
-    def _lower(self, text: str) -> str:
-        return self._separators.sub(" ", text.lower())
-
-    def _lower_bytes(self, text: bytes) -> bytes:
-        return self._lower(text.decode("utf-8", errors="replace")).encode("utf-8")
-
-
-# Rules of TensorFlow Text.
-UNICODE_SCRIPT, SENTENCEPIECE = TF_TEXT_TOKENIZERS = ("unicode_script", "sentencepiece")
 WORDS = WordTokenizer()
-UNNORMALIZED_WORDS = UnnormalizedTokenizer()
 
 
 def tokenize(text: str) -> list[str]:
@@ -187,56 +148,6 @@ def tokenize(text: str) -> list[str]:
 def normalize_term(text: str) -> str:
     """Gives the vocabulary entry of a term by the default rule, see `Tokenizer.normalize_term`."""
     return WORDS.normalize_term(text)
-
-
-@functools.lru_cache(8)
-def get_tokenizer(setting: str = "") -> Tokenizer:
-    """The rule that a setting names.
-
-    Args:
-        setting: String. A value of `--tokenizer`: `"words"`, also meant by `""`; `"unicode_script"`;
-            `"sentencepiece:FILE"`; or `"unnormalized_words"`.
-
-    Raises:
-        ValueError: There is no such rule, or its file is none of SentencePiece's.
-        ImportError: TensorFlow Text is not installed.
-        OSError: The file cannot be read.
-    """
-    name, _, file = setting.partition(":")
-    for tokenizer in (WORDS, UNNORMALIZED_WORDS):
-        if setting in ("", tokenizer.name):
-            return tokenizer
-    if setting == UNICODE_SCRIPT:
-        return _tf_text_tokenizers().UnicodeScriptTokenizer()
-    if name == SENTENCEPIECE and file:
-        with open(os.path.expanduser(file), "rb") as handle:
-            model = handle.read()
-        try:
-            return sentencepiece_tokenizer(model)
-        except ValueError as error:
-            raise ValueError(f"{file}: {error}") from error
-    raise ValueError(f"`tokenizer` must be one of {', '.join(choices.TOKENIZERS)}. Received: tokenizer={setting!r}")
-
-
-def sentencepiece_tokenizer(model: bytes) -> Tokenizer:
-    """The rule of a SentencePiece model.
-
-    Raises:
-        ValueError: This is no such model.
-        ImportError: TensorFlow Text is not installed.
-    """
-    return _tf_text_tokenizers().SentencePieceTokenizer(model)
-
-
-def _tf_text_tokenizers() -> types.ModuleType:
-    try:
-        from devise_tf.text import tf_text_tokenizers
-    except ImportError as error:
-        raise ImportError(
-            "This tokenizer needs TensorFlow Text of the same version as TensorFlow: pip install tensorflow-text. "
-            f"Received: {error}"
-        ) from error
-    return tf_text_tokenizers
 
 
 def is_mark(character: str) -> bool:
@@ -309,9 +220,9 @@ def _fold_long_run(run: bytes) -> bytes:
 _fold_short_run = functools.lru_cache(1 << 16)(_fold_long_run)
 
 
-def _ascii_words(text: str) -> list[str]:
-    return text.encode("ascii").translate(_ASCII).decode("ascii").split()
+def ascii_words(text: str) -> list[str]:
+    return text.encode("ascii").translate(ASCII).decode("ascii").split()
 
 
-def _mostly_beyond_ascii(block: bytes) -> bool:
+def mostly_beyond_ascii(block: bytes) -> bool:
     return bool(8 * np.count_nonzero(np.frombuffer(block, np.int8) < 0) > len(block))

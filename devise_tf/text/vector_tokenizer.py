@@ -4,22 +4,25 @@ import os
 from typing import TypeVar
 
 from devise_tf.files import atomic_write
-from devise_tf.text.tokenizer import WORDS, Tokenizer, get_tokenizer
+from devise_tf.text.tokenizer import WORDS, Tokenizer
+from devise_tf.text.tokenizers import get_tokenizer
 
 T = TypeVar("T")
 
-_SUFFIX, _MODEL_SUFFIX = ".tokenizer", ".sentencepiece"
+
+def tokenizer_files(vectors: str | os.PathLike) -> tuple[str, str]:
+    """The files beside a vector file that hold the rule: its name, and SentencePiece's model."""
+    return os.fspath(vectors) + ".tokenizer", os.fspath(vectors) + ".sentencepiece"
 
 
 def save_tokenizer(vectors: str | os.PathLike, tokenizer: Tokenizer) -> None:
     """Writes the rule beside a vector file, with SentencePiece's model where it has one."""
-    path = os.fspath(vectors)
+    path, model_path = tokenizer_files(vectors)
     if tokenizer.model:
-        with atomic_write(path + _MODEL_SUFFIX) as file:
+        with atomic_write(model_path) as file:
             file.write(tokenizer.model)
-    setting = f"{tokenizer.name}:{os.path.basename(path)}{_MODEL_SUFFIX}" if tokenizer.model else tokenizer.name
-    with atomic_write(path + _SUFFIX) as file:
-        file.write(f"{setting}\n".encode())
+    with atomic_write(path) as file:
+        file.write(f"{tokenizer.name}\n".encode())
 
 
 def load_tokenizer(vectors: str | os.PathLike, default: T = WORDS) -> Tokenizer | T:  # type: ignore[assignment]
@@ -33,9 +36,9 @@ def load_tokenizer(vectors: str | os.PathLike, default: T = WORDS) -> Tokenizer 
         ValueError: There is no such rule.
         OSError: A file cannot be read.
     """
-    path = os.fspath(vectors)
-    if not os.path.isfile(path + _SUFFIX):
+    path, model_path = tokenizer_files(vectors)
+    if not os.path.isfile(path):
         return default
-    with open(path + _SUFFIX, encoding="utf-8") as file:
-        name, _, model = file.read().strip().partition(":")
-    return get_tokenizer(f"{name}:{os.path.join(os.path.dirname(path), os.path.basename(model))}" if model else name)
+    with open(path, encoding="utf-8") as file:
+        name = file.read().strip()
+    return get_tokenizer(f"{name}:{model_path}" if name == SENTENCEPIECE else name)

@@ -10,7 +10,8 @@ from devise_tf.config import Config
 from devise_tf.images import ImageSource, open_images
 from devise_tf.labels import Hierarchy, LabelSet
 from devise_tf.labels.open_labels import open_hierarchy, open_ids, open_labels
-from devise_tf.text.tokenizer import Tokenizer, get_tokenizer
+from devise_tf.text.tokenizer import Tokenizer
+from devise_tf.text.tokenizers import get_tokenizer
 from devise_tf.text.vector_source import find_vectors
 from devise_tf.text.vector_tokenizer import load_tokenizer
 

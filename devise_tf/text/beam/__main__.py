@@ -19,7 +19,7 @@ from absl import flags
 from devise_tf import command
 from devise_tf.choices import TOKENIZERS
 from devise_tf.labels.open_labels import open_labels
-from devise_tf.text.tokenizer import get_tokenizer
+from devise_tf.text.tokenizers import get_tokenizer
 
 if TYPE_CHECKING:
     from devise_tf.text.beam.sdk import PipelineOptions
@@ -40,7 +40,7 @@ def define_flags(define: command.Definitions) -> None:
 
 
 def main(arguments: list[str], values: flags.FlagValues) -> None:
-    from devise_tf.text.beam.encode import RANGE_BYTES, encode_with_beam  # an optional extra
+    from devise_tf.text.beam.encode import RANGE_BYTES, TermChoice, encode_with_beam  # an optional extra
 
     with command.usage_errors():
         options = _options(arguments)
@@ -51,16 +51,15 @@ def main(arguments: list[str], values: flags.FlagValues) -> None:
     if values.phrases_file:
         with open(values.phrases_file, encoding="utf-8") as file:
             phrases = [line for line in file if not line.isspace()]
+    choice = TermChoice(
+        terms, values.min_count, values.max_vocabulary or None, phrases, get_tokenizer(values.tokenizer)
+    )
     encoded = encode_with_beam(
         values.corpus,
         values.output_dir,
-        terms,
-        values.min_count,
-        values.max_vocabulary or None,
-        phrases,
+        choice,
         options,
         RANGE_BYTES if values.range_bytes is None else values.range_bytes,
-        get_tokenizer(values.tokenizer),
     )
     print(f"{encoded.num_words:,} words of text, {encoded.num_ids:,} of them terms: {encoded.path}")
 
