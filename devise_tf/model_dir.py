@@ -6,9 +6,11 @@ import glob
 import os
 from collections.abc import Collection, Mapping
 
-from devise_tf.config import OLD_NAMES, Settings
+from devise_tf.config import BEFORE, OLD_NAMES, Settings
 from devise_tf.files import atomic_write
 from devise_tf.labels import Hierarchy, LabelSet, load_ids
+from devise_tf.text.tokenizer import Tokenizer
+from devise_tf.text.vector_tokenizer import load_tokenizer
 
 
 class Entry(enum.StrEnum):
@@ -129,7 +131,7 @@ class ModelDir:
             )
         with open(self.path(Entry.FLAGS), encoding="utf-8") as file:
             pairs = (line.rstrip("\n").partition("=") for line in file if line.startswith("--"))
-            return {OLD_NAMES.get(name[2:], name[2:]): value for name, _, value in pairs}
+            return {**BEFORE, **{OLD_NAMES.get(name[2:], name[2:]): value for name, _, value in pairs}}
 
     @functools.cached_property
     def config(self) -> Settings:
@@ -165,6 +167,11 @@ class ModelDir:
                 "(--flagfile=MODEL_DIR/flags.txt), or choose another --model_dir. "
                 f"Received: model_dir={self.directory!r}"
             )
+
+    @property
+    def tokenizer(self) -> Tokenizer:
+        """The rule by which the run's text became words."""
+        return load_tokenizer(self.path(Entry.VECTORS), self.config.tokenizer)
 
     # Labels
 

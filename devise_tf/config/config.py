@@ -59,5 +59,7 @@ class Config(Settings):
 
 # A run may be resumed with other values of these.
 FREE = tuple(field.name for field in dataclasses.fields(Config) if field.metadata["free"])
+# What runs had that were made before the setting existed.
+BEFORE = {f.name: f.metadata["before"] for f in dataclasses.fields(Config) if f.metadata["before"]}
 # Settings' former names.
 OLD_NAMES = {f.metadata["formerly"]: f.name for f in dataclasses.fields(Config) if f.metadata["formerly"]}

@@ -14,6 +14,7 @@ def setting(
     free: bool = False,
     later: bool = False,
     formerly: str = "",
+    before: str = "",
 ) -> Any:
     """A field of a dataclass of settings, which is a flag of the same name.
 
@@ -26,9 +27,10 @@ def setting(
         later: Boolean. Whether runs were made before the setting existed. `flags.txt` leaves it out at its default,
             so that those runs can be resumed.
         formerly: String. The setting's former name, which goes on being read; empty for none.
+        before: String. What runs had that were made before the setting existed, where that is not its default.
     """
     metadata = {"help": help, "choices": choices, "positive": positive, "free": free, "later": later}
-    metadata["formerly"] = formerly
+    metadata |= {"formerly": formerly, "before": before}
     return dataclasses.field(default=default, metadata=metadata)
 
 

@@ -2,7 +2,7 @@
 
 import dataclasses
 import itertools
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from functools import cached_property
 
 import numpy as np
@@ -12,8 +12,8 @@ from devise_tf.labels.label_set import LabelSet
 from devise_tf.labels.label_space import LabelSpace
 from devise_tf.labels.label_table import LabelTable
 from devise_tf.labels.similarity_profile import SimilarityProfile
-from devise_tf.text.term_vectors import term_rows
-from devise_tf.text.tokenizer import tokenize
+from devise_tf.text.term_index import NOT_FOUND, FoundTerm, TermIndex
+from devise_tf.text.tokenizer import WORDS, Tokenizer
 
 # Vectors made at once: profiles take eight bytes a value on the way.
 _CHUNK = 4096
@@ -24,8 +24,8 @@ class WordSpace(LabelSpace):
     """Labels as unit-norm vectors made of the vectors of their terms.
 
     A label has the vector of its first term; if that has none, of the first other term that has one; else it is
-    composed: the mean of the words of its first term whose words all have vectors. Terms whose vector is zero count as
-    unknown: they have no direction.
+    composed: the mean of the parts of its first term whose parts all have vectors. `TermIndex` says how terms are
+    found. Terms whose vector is zero count as unknown: they have no direction.
 
     Args:
         terms: Sequence of V str. Terms that have vectors, multi-word terms joined by "_".
@@ -37,6 +37,7 @@ class WordSpace(LabelSpace):
         profile: SimilarityProfile or None. Turns vectors into profiles of similarities.
         missing: str. What to do about labels none of whose terms has a vector: a key of
             `devise_tf.choices.MISSING_LABELS`.
+        tokenizer: Tokenizer. The rule by which the text that the vectors were trained on became words.
 
     Raises:
         ValueError: An argument is not one of its choices. By `table`: labels are left without a vector, they are named
@@ -54,6 +55,7 @@ class WordSpace(LabelSpace):
     label_terms: str = "first"
     profile: SimilarityProfile | None = None
     missing: str = "compose"
+    tokenizer: Tokenizer = WORDS
 
     def __post_init__(self) -> None:
         for name, choices in (("missing", MISSING_LABELS), ("label_terms", LABEL_TERMS)):
@@ -61,10 +63,10 @@ class WordSpace(LabelSpace):
                 raise ValueError(f"`{name}` must be one of {tuple(choices)}. Received: {name}={getattr(self, name)!r}")
 
     @cached_property
-    def index(self) -> dict[str, int]:
+    def index(self) -> TermIndex:
         """Rows of `vectors` by term; without those that are zero."""
         nonzero = np.any(self.vectors, axis=1)
-        return {term: row for row, term in enumerate(self.terms) if nonzero[row]}
+        return TermIndex({term: row for row, term in enumerate(self.terms) if nonzero[row]}, self.tokenizer)
 
     @property
     def dimension(self) -> int:
@@ -87,21 +89,24 @@ class WordSpace(LabelSpace):
             int32 array, shape `[N, most]`. Rows of `vectors`: of a term, or of the words that it is composed of, padded
             with -1. Only of labels that have a vector.
         """
-        rows = [row for row in self._rows(labels, labels.normalized_terms()) if row]
+        rows = [found.rows for found in self._found(labels) if found.rows]
         result = np.full((len(rows), max(map(len, rows))), -1, np.int32)
         for padded, row in zip(result, rows, strict=True):
             padded[: len(row)] = row
         return result
 
-    def requestable_terms(self, names: Collection[str], max_others: int) -> tuple[list[str], np.ndarray]:
-        # A term that no text can become, such as one in capitals, would never be looked up.
+    def requestable_terms(self, wanted: Container[str], max_others: int) -> tuple[list[str], np.ndarray]:
         rows = []
-        for term, row in self.index.items():
-            wanted = term in names
-            if (wanted or max_others > 0) and "_".join(tokenize(term)) == term:
+        for term, row in self.index.rows.items():
+            is_wanted = term in wanted
+            if (is_wanted or max_others > 0) and self._can_be_named(term):
                 rows.append(row)
-                max_others -= not wanted
+                max_others -= not is_wanted
         return [self.terms[row] for row in rows], self.vectors[rows]
+
+    def _can_be_named(self, term: str) -> bool:
+        # By the rule of earlier versions a term that no text becomes, such as one in capitals, is never looked up.
+        return self.tokenizer.finds_parts or self.tokenizer.key(term) == term
 
     def facts(self) -> Mapping[str, object]:
         facts = {"missing_labels": self.missing, "label_terms": self.label_terms}
@@ -110,16 +115,16 @@ class WordSpace(LabelSpace):
     def _known_labels(self) -> str:
         return "none has a vector, nor a vector for each of its words"
 
-    def _rows(self, labels: LabelSet, names: Sequence[Sequence[str]]) -> list[list[int]]:
-        """Of each label the rows of the first term with a vector, or of the words that it is composed of."""
+    def _found(self, labels: LabelSet) -> list[FoundTerm]:
+        """Of each label the first term with a vector, or the first that is composed."""
         choice = MISSING_LABELS[self.missing]
-        rows = [term_rows(terms, self.index) for terms in names]
+        found = [self.index.first(terms) for terms in labels.terms]
         if not choice.composes:
-            rows = [row if len(row) == 1 else [] for row in rows]
-        missing = [label for label, row in zip(labels.ids, rows, strict=True) if not row]
+            found = [term if term.is_whole else NOT_FOUND for term in found]
+        missing = [label for label, term in zip(labels.ids, found, strict=True) if not term.rows]
         if missing and not choice.leaves_out:
             raise ValueError(self._without_vector(labels, missing))
-        return rows
+        return found
 
     def _without_vector(self, labels: LabelSet, missing: Sequence[str]) -> str:
         listed = ", ".join(f"{label} ({labels.terms[labels.index[label]][0]})" for label in missing[:20])
@@ -136,9 +141,8 @@ class WordSpace(LabelSpace):
         )
 
     def _table(self, labels: LabelSet, answers: str) -> LabelTable:
-        names = labels.normalized_terms()
-        rows = self._rows(labels, names)
-        terms = [self._terms_with_vectors(*pair) for pair in zip(names, rows, strict=True)]
+        rows = [found.rows for found in self._found(labels)]
+        terms = [self._terms_with_vectors(*pair) for pair in zip(labels.terms, rows, strict=True)]
         by_terms = answers == "terms" or (answers == "auto" and not self._of_several_terms)
         if by_terms:
             entries, values = self._by_terms(labels, terms)
@@ -158,8 +162,10 @@ class WordSpace(LabelSpace):
 
     def _terms_with_vectors(self, names: Sequence[str], rows: list[int]) -> dict[str, list[int]]:
         """The terms of a label that have a vector, or the one that is composed, and the rows that each is made of."""
-        whole = {name: [self.index[name]] for name in names if name in self.index}
-        return whole or ({"_".join(self.terms[row] for row in rows): rows} if rows else {})
+        if len(rows) != 1:
+            return {"_".join(self.terms[row] for row in rows): rows} if rows else {}
+        found = (self.index.find(name) for name in names)
+        return {self.terms[term.rows[0]]: term.rows for term in found if term.is_whole}
 
     def _by_terms(
         self, labels: LabelSet, terms: Sequence[Mapping[str, list[int]]]
@@ -181,10 +187,15 @@ class WordSpace(LabelSpace):
 
     def _term_vector(self, label: str, name: str, rows: list[int]) -> np.ndarray:
         vector = _unit(np.asarray(self.vectors[rows], np.float32).sum(axis=0), label)
-        head = self.index.get(name.rpartition("_")[2]) if "_" in name and self.label_terms == "heads" else None
+        head = self._head(name) if self.label_terms == "heads" else None
         if head is None:
             return vector
         return _unit(vector + _unit(np.asarray(self.vectors[head], np.float32), label), label)
+
+    def _head(self, name: str) -> int | None:
+        """The row of the last of several words."""
+        words = self.tokenizer.tokenize(name)
+        return self.index.row(words[-1]) if len(words) > 1 else None
 
     def _stacked(self, vectors: Iterator[np.ndarray], total: int) -> np.ndarray:
         result = np.empty((total, self.dimension), np.float32)

@@ -10,7 +10,9 @@ from devise_tf.config import Config
 from devise_tf.images import ImageSource, open_images
 from devise_tf.labels import Hierarchy, LabelSet
 from devise_tf.labels.open_labels import open_hierarchy, open_ids, open_labels
+from devise_tf.text.tokenizer import get_tokenizer
 from devise_tf.text.vector_source import find_vectors
+from devise_tf.text.vector_tokenizer import load_tokenizer
 
 
 class Inputs:
@@ -24,6 +26,7 @@ class Inputs:
         labels: `LabelSet` of the labels that images may have, or more; None without images.
         seen: Strings. Ids of the labels that are trained, in order.
         unseen: Strings. Ids of the labels that no phase may see images of.
+        tokenizer: `Tokenizer`. The rule by which text becomes words.
         vectors: String. Path of the pretrained vectors, where phase 1 still needs them.
         hierarchy: `Hierarchy` of the seen and unseen labels, or None.
 
@@ -38,6 +41,7 @@ class Inputs:
         self.seen: list[str] = []
         self.unseen: list[str] = []
         self.vectors = ""
+        self.tokenizer = get_tokenizer(config.tokenizer)
         self._sources: dict[str, ImageSource] = {}
         # Ids of labels that have no part in the run.
         self._excluded: set[str] = set()
@@ -59,6 +63,9 @@ class Inputs:
             self.corpus()
         else:
             self.vectors = find_vectors(self.config.vectors)
+            self.tokenizer = (
+                get_tokenizer(self.config.tokenizer) if self.config.tokenizer else load_tokenizer(self.vectors)
+            )
 
     def _open_held_out(self) -> None:
         if self.config.unseen_labels:
@@ -139,12 +146,12 @@ class Inputs:
         if pattern == "builtin":
             small_world.prepare(data_dir, "text")
             pattern = "tfds:small_world/text"
-        return text.Corpus(pattern, data_dir)
+        return text.Corpus(pattern, data_dir, self.tokenizer)
 
     def label_terms(self) -> list[str]:
         """All terms of the labels: of the whole label file where there is one, so that its terms get vectors too."""
         labels = self.labels if self._listed is None else self._listed
-        return [] if labels is None else [term for terms in labels.normalized_terms() for term in terms]
+        return [] if labels is None else [term for terms in labels.terms for term in terms]
 
 
 def _with_nearest(label: str, labels: Sequence[str]) -> str:

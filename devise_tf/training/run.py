@@ -67,7 +67,7 @@ class Run(RunContext):
             make_term_vectors(self, self.inputs)
         if self._has_phase(DEVISE):
             labels = RunLabels(self.inputs, self.model_dir)
-            self.say(f"\n{labels.coverage()}")
+            self.say(f"\n{labels.coverage(self.config)}")
             # Labels without a vector are better known before the CNN is trained than after.
             labels.space(self.config).table(labels.labels)
         if self._visual_model is not None:

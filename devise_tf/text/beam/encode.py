@@ -24,7 +24,8 @@ from devise_tf.text.beam.sdk import (
 )
 from devise_tf.text.beam.transforms import CountTerms, EncodeRange, GuaranteedTerms, KeepTerms
 from devise_tf.text.corpus import Corpus
-from devise_tf.text.encoded_corpus import VERSION, EncodedCorpus, sidecar_path
+from devise_tf.text.encoded_corpus import VERSION, EncodedCorpus, made_of, sidecar_path
+from devise_tf.text.tokenizer import WORDS, Tokenizer
 from devise_tf.text.vocabulary import Vocabulary
 
 RANGE_BYTES = 32 << 20
@@ -41,6 +42,7 @@ def encode_with_beam(
     phrases: Iterable[str] = (),
     options: PipelineOptions | None = None,
     range_bytes: int = RANGE_BYTES,
+    tokenizer: Tokenizer = WORDS,
 ) -> EncodedCorpus:
     """Counts the terms of a corpus and encodes it, as `Vocabulary.build` and `encode_corpus` do, in two pipelines.
 
@@ -60,6 +62,7 @@ def encode_with_beam(
         phrases: Strings. As in `Vocabulary.build`.
         options: `PipelineOptions`. Beam's pipeline options; by default all runs in this process.
         range_bytes: Integer. Size of the ranges.
+        tokenizer: `Tokenizer`. The rule by which text becomes words.
 
     Returns:
         The `EncodedCorpus`. If anything fails, `output_dir` holds nothing that `EncodedCorpus.open` would accept and
@@ -79,7 +82,7 @@ def encode_with_beam(
             "`min_count` and `range_bytes` must be at least 1 and `max_size` at least 2. "
             f"Received: {min_count=}, {max_size=}, {range_bytes=}"
         )
-    guaranteed = GuaranteedTerms.of(label_terms, phrases)
+    guaranteed = GuaranteedTerms.of(label_terms, phrases, tokenizer)
     output_dir = os.path.abspath(output_dir)
     words, ids = os.path.join(output_dir, "vocabulary.txt"), os.path.join(output_dir, "corpus.ids")
     for path in (words, sidecar_path(ids)):
@@ -92,11 +95,11 @@ def encode_with_beam(
     files, fingerprint = _match(pattern)
     os.makedirs(output_dir, exist_ok=True)
     with _work_folder(temporary) as work:
-        vocabulary = _count(files, work, guaranteed, min_count, max_size, options, range_bytes, pattern)
-        reports = _encode(files, work, vocabulary, options, range_bytes)
+        vocabulary = _count(files, work, guaranteed, min_count, max_size, options, range_bytes, pattern, tokenizer)
+        reports = _encode(files, work, vocabulary, options, range_bytes, tokenizer)
         if _match(pattern)[1] != fingerprint or sum(r["ids"] for r in reports) != vocabulary.counts.sum():
             raise RuntimeError(f"The text was changed while it was read; run this again. Received: {pattern=}")
-        _write(vocabulary, reports, fingerprint, words, ids)
+        _write(vocabulary, reports, made_of(fingerprint, vocabulary, tokenizer), words, ids)
     return EncodedCorpus.open(ids)
 
 
@@ -126,9 +129,9 @@ def _work_folder(parent: str) -> Iterator[str]:
             logging.getLogger(__name__).warning("%s could not be removed: %s", work, error)
 
 
-def _write(vocabulary: Vocabulary, reports: Sequence[dict], fingerprint: list, words: str, ids: str) -> None:
+def _write(vocabulary: Vocabulary, reports: Sequence[dict], made_of: dict, words: str, ids: str) -> None:
     """Writes the vocabulary, the joined ids and what they were made of, or nothing."""
-    information = {"version": VERSION, "vocabulary": vocabulary.fingerprint(), "corpus": fingerprint}
+    information = {"version": VERSION, **made_of}
     totals = [sum(report[name] for report in reports) for name in ("words", "ids", "sentences")]
     information |= dict(zip(("num_words", "num_ids", "num_sentences"), totals, strict=True))
     try:
@@ -162,14 +165,14 @@ def _match(pattern: str) -> tuple[list[tuple[int, str, int]], list]:
     return [(number, path, size) for number, (path, size, _) in enumerate(fingerprint)], fingerprint
 
 
-def _count(files, work, guaranteed, min_count, max_size, options, range_bytes, pattern) -> Vocabulary:
+def _count(files, work, guaranteed, min_count, max_size, options, range_bytes, pattern, tokenizer) -> Vocabulary:
     """Runs the pipeline that counts the terms."""
     terms = FileSystems.join(work, "guaranteed")
     with create_file(terms) as handle:
         handle.write(json.dumps(guaranteed.lists).encode("utf-8"))
     counted = FileSystems.join(work, "counted")
     with _pipeline(options) as pipeline:
-        count = beam.ParDo(CountTerms(terms)).with_outputs("reports", main="counts")
+        count = beam.ParDo(CountTerms(terms, tokenizer)).with_outputs("reports", main="counts")
         counts, reports = corpus_ranges(pipeline, files, range_bytes) | "Count" >> count
         (
             counts
@@ -197,7 +200,7 @@ def _count(files, work, guaranteed, min_count, max_size, options, range_bytes, p
     return Vocabulary(names, [-count for count, _ in chosen], set(guaranteed.lists[1]).intersection(names))
 
 
-def _encode(files, work, vocabulary: Vocabulary, options, range_bytes) -> list[dict]:
+def _encode(files, work, vocabulary: Vocabulary, options, range_bytes, tokenizer) -> list[dict]:
     """Runs the pipeline that encodes ranges; gives their reports in the corpus's order."""
     path, encoded = FileSystems.join(work, "vocabulary"), FileSystems.join(work, "encoded")
     with tempfile.TemporaryDirectory() as folder:
@@ -208,7 +211,7 @@ def _encode(files, work, vocabulary: Vocabulary, options, range_bytes) -> list[d
     with _pipeline(options) as pipeline:
         (
             corpus_ranges(pipeline, files, range_bytes)
-            | "Encode" >> beam.ParDo(EncodeRange(path, FileSystems.join(work, "ids")))
+            | "Encode" >> beam.ParDo(EncodeRange(path, FileSystems.join(work, "ids"), tokenizer))
             | "WriteReports" >> beam.io.WriteToText(encoded)
         )
     return read_reports(encoded, files)
