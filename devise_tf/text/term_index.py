@@ -90,7 +90,7 @@ class TermIndex:
 
     @cached_property
     def folded_rows(self) -> dict[str, int]:
-        """Rows by folded term, of those whose folded form is no term itself; none for a tokenizer of earlier versions."""
+        """Rows by folded term, of those whose folded form is no term itself; none for an earlier tokenizer."""
         folded: dict[str, int] = {}
         if self.tokenizer.finds_parts:
             for term, row in self.rows.items():

@@ -1,6 +1,7 @@
 """Text to words by TensorFlow Text: the same operations for the text of phase 1 and in exported graphs."""
 
 import abc
+import functools
 
 import tensorflow as tf
 import tensorflow_text as tf_text
@@ -15,31 +16,38 @@ _MARKS_WITHOUT_LETTER = r"(^| )\p{M}+"
 class TFTextTokenizer(Tokenizer):
     """Words that TensorFlow Text cuts, after the normalization of `WordTokenizer`; only letters, numbers and marks."""
 
-    @abc.abstractmethod
-    def cut(self, texts: tf.Tensor) -> tf.RaggedTensor:
-        """Cuts normalized texts, string [N], in pieces, ragged [N, pieces], which may hold separators still."""
+    def __init__(self):
+        self._joined_words = tf.function(
+            lambda texts: tf.strings.reduce_join(self.words(texts), axis=1, separator=" "),
+            [tf.TensorSpec([None], tf.string)],
+            autograph=False,
+        )
+        self._cached_words = functools.lru_cache(1 << 16)(self._words)
 
+    @abc.abstractmethod
     def words(self, texts: tf.Tensor) -> tf.RaggedTensor:
         """The words of texts, string [N], as a ragged tensor [N, words]."""
-        normalized = normalized_text(texts)
-        pieces = tf.strings.reduce_join(self.cut(normalized), axis=1, separator=" ")
-        return tf.strings.split(only_words(pieces))
 
     def tokenize(self, text: str) -> list[str]:
+        return list(self._cached_words(text))
+
+    def _words(self, text: str) -> list[str]:
         with tf.device("CPU:0"):
-            words = self.words(tf.constant([text.encode("utf-8", errors="replace")]))
-        return [word.decode() for word in words[0].numpy().tolist()]
+            words = self._joined_words(tf.constant([text.encode("utf-8", errors="replace")]))
+        return words.numpy()[0].decode().split()
 
     def fold_block(self, block: bytes) -> bytes:
         # Bytes that are not UTF-8 separate words, as everywhere.
         lines = block.decode("utf-8", errors="replace").encode("utf-8").removesuffix(b"\n").split(b"\n")
         with tf.device("CPU:0"):
-            folded = tf.strings.reduce_join(self.words(tf.constant(lines)), axis=1, separator=" ").numpy()
+            folded = self._joined_words(tf.constant(lines)).numpy()
         return b" \n ".join([*folded.tolist(), b""])
 
 
 class UnicodeScriptTokenizer(TFTextTokenizer):
     """Words end, beside where `WordTokenizer` ends them, where the script changes: "東京タワー" is `東京`, `タワー`.
+
+    Digits are a script of their own: "mp3" is `mp`, `3`.
 
     Reference:
         - [`UnicodeScriptTokenizer`](https://www.tensorflow.org/text/api_docs/python/text/UnicodeScriptTokenizer)
@@ -48,13 +56,16 @@ class UnicodeScriptTokenizer(TFTextTokenizer):
     name = "unicode_script"
 
     def __init__(self):
+        super().__init__()
         self._tokenizer = tf_text.UnicodeScriptTokenizer()
 
     def __reduce__(self):
         return UnicodeScriptTokenizer, ()
 
-    def cut(self, texts: tf.Tensor) -> tf.RaggedTensor:
-        return self._tokenizer.tokenize(texts)
+    def words(self, texts: tf.Tensor) -> tf.RaggedTensor:
+        words = tf.strings.split(only_words(normalized_text(texts)))
+        pieces = joined_pieces(self._tokenizer.tokenize(words.flat_values))
+        return tf.strings.split(tf.strings.reduce_join(words.with_flat_values(pieces), axis=1, separator=" "))
 
 
 class SentencePieceTokenizer(TFTextTokenizer):
@@ -76,6 +87,7 @@ class SentencePieceTokenizer(TFTextTokenizer):
     name = "sentencepiece"
 
     def __init__(self, model: bytes):
+        super().__init__()
         self.model = model
         try:
             self._tokenizer = tf_text.SentencepieceTokenizer(model, out_type=tf.string)
@@ -88,14 +100,20 @@ class SentencePieceTokenizer(TFTextTokenizer):
     def __reduce__(self):
         return SentencePieceTokenizer, (self.model,)
 
-    def cut(self, texts: tf.Tensor) -> tf.RaggedTensor:
-        return self._tokenizer.tokenize(texts)
+    def words(self, texts: tf.Tensor) -> tf.RaggedTensor:
+        return tf.strings.split(only_words(joined_pieces(self._tokenizer.tokenize(normalized_text(texts)))))
 
 
 def normalized_text(texts: tf.Tensor) -> tf.Tensor:
     """Texts as `WordTokenizer` normalizes them, by TensorFlow Text."""
     # The zero width space separates; the normalization would drop it.
     return tf_text.case_fold_utf8(tf.strings.regex_replace(texts, "\u200b", " "))
+
+
+def joined_pieces(pieces: tf.RaggedTensor) -> tf.Tensor:
+    """Pieces, ragged [N, pieces], with spaces between them; what belongs to the letter before it stays there."""
+    joined = tf.strings.reduce_join(pieces, axis=1, separator=" ")
+    return tf.strings.regex_replace(joined, r" ([\p{M}\p{Lm}])", r"\1")
 
 
 def only_words(texts: tf.Tensor) -> tf.Tensor:

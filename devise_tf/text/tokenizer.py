@@ -301,4 +301,4 @@ def _ascii_words(text: str) -> list[str]:
 
 
 def _mostly_beyond_ascii(block: bytes) -> bool:
-    return 8 * np.count_nonzero(np.frombuffer(block, np.int8) < 0) > len(block)
+    return bool(8 * np.count_nonzero(np.frombuffer(block, np.int8) < 0) > len(block))

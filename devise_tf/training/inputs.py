@@ -63,9 +63,8 @@ class Inputs:
             self.corpus()
         else:
             self.vectors = find_vectors(self.config.vectors)
-            self.tokenizer = (
-                get_tokenizer(self.config.tokenizer) if self.config.tokenizer else load_tokenizer(self.vectors)
-            )
+            if not self.config.tokenizer:
+                self.tokenizer = load_tokenizer(self.vectors)
 
     def _open_held_out(self) -> None:
         if self.config.unseen_labels:
