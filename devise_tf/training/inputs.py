@@ -74,7 +74,9 @@ class Inputs:
             self.unseen = open_ids(self.config.unseen_labels, "unseen_labels")
         if self.config.images == "builtin":
             world = small_world.world()
-            self.labels, self.hierarchy, self.unseen = world.labels, world.hierarchy, list(world.unseen)
+            self.hierarchy, self.unseen = world.hierarchy, list(world.unseen)
+            if self.labels is None:
+                self.labels = world.labels
         if self.config.validation_labels:
             # Labels to choose by replace the unseen ones.
             self._excluded = set(self.unseen)
