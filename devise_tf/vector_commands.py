@@ -57,8 +57,8 @@ def coverage(_: list[str], values: flags.FlagValues) -> None:
     source = find_source(values.vectors, values.model_dir)
     tokenizer = load_tokenizer(source)
     wanted = labels.term_filter(tokenizer)
-    known_terms, _ = load_vectors(source, None, wanted, progress_line("Reading"), values.max_bad_rows)
-    result = label_coverage(labels, TermIndex(index_rows(known_terms), tokenizer))
+    vectors = load_vectors(source, None, wanted, progress_line("Reading"), values.max_bad_rows)
+    result = label_coverage(labels, TermIndex(index_rows(vectors[0]), tokenizer))
     print(result.table())
     if result.missing:
         names = [f"{label} ({labels.terms[labels.index[label]][0]})" for label in result.missing[:10]]

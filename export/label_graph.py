@@ -44,6 +44,8 @@ class LabelGraph(tf.Module):
             default_value=-1,
         )
         self.key_rows = tf.Variable(np.array(rows, np.int32), shape=[None], trainable=False)
+        # SentencePiece's model.
+        self.tokenizer_resources = getattr(index.tokenizer, "resources", None)
         self._terms = TermGraph(self.table, self.key_rows, index.tokenizer)
 
     @property

@@ -48,7 +48,9 @@ class TermGraph:
 
     def __init__(self, table: tf.lookup.StaticHashTable, key_rows: tf.Variable, tokenizer: Tokenizer):
         self._table, self._key_rows = table, key_rows
-        self._fold, self._finds_parts = graph_fold(tokenizer), tokenizer.finds_parts
+        # A function, so that its constants are in the graph once.
+        self._fold = tf.function(graph_fold(tokenizer), [tf.TensorSpec([None], tf.string)], autograph=False)
+        self._finds_parts = tokenizer.finds_parts
 
     def find(self, texts: tf.Tensor) -> FoundTerms:
         """Finds the terms of texts, string [L]; commas separate the terms of a text."""
@@ -149,8 +151,8 @@ def term_keys(index: TermIndex) -> tuple[list[str], list[int]]:
     if index.tokenizer.finds_parts:
         for term in index.rows:
             key = folded_key(term)
-            if key:
-                row = index.row(key)
+            row = index.row(key)
+            if key and row is not None:
                 rows.setdefault(_key_form(key, index.tokenizer), row)
     return list(rows), list(rows.values())
 

@@ -14,15 +14,23 @@ _MARKS_WITHOUT_LETTER = r"(^| )\p{M}+"
 
 
 class TFTextTokenizer(Tokenizer):
-    """Words that TensorFlow Text cuts, after the normalization of `WordTokenizer`; only letters, numbers and marks."""
+    """Words that TensorFlow Text cuts, after the normalization of `WordTokenizer`; only letters, numbers and marks.
+
+    Attributes:
+        resources: `tf.Module`. What a SavedModel of the operations has to track.
+    """
 
     def __init__(self):
+        self._cached_words = functools.lru_cache(1 << 16)(self._words)
+        self._open()
+
+    def _open(self) -> None:
+        """Makes the operations and the resources that they need."""
         self._joined_words = tf.function(
             lambda texts: tf.strings.reduce_join(self.words(texts), axis=1, separator=" "),
             [tf.TensorSpec([None], tf.string)],
             autograph=False,
         )
-        self._cached_words = functools.lru_cache(1 << 16)(self._words)
 
     @abc.abstractmethod
     def words(self, texts: tf.Tensor) -> tf.RaggedTensor:
@@ -32,16 +40,21 @@ class TFTextTokenizer(Tokenizer):
         return list(self._cached_words(text))
 
     def _words(self, text: str) -> list[str]:
+        return self._folded([text.encode("utf-8", errors="replace")])[0].decode().split()
+
+    def _folded(self, texts: list[bytes]) -> list[bytes]:
+        """The words of texts with spaces between them."""
         with tf.device("CPU:0"):
-            words = self._joined_words(tf.constant([text.encode("utf-8", errors="replace")]))
-        return words.numpy()[0].decode().split()
+            try:
+                return self._joined_words(tf.constant(texts, tf.string)).numpy().tolist()
+            except tf.errors.NotFoundError:  # Keras's `clear_session` takes resources away
+                self._open()
+                return self._joined_words(tf.constant(texts, tf.string)).numpy().tolist()
 
     def fold_block(self, block: bytes) -> bytes:
         # Bytes that are not UTF-8 separate words, as everywhere.
         lines = block.decode("utf-8", errors="replace").encode("utf-8").removesuffix(b"\n").split(b"\n")
-        with tf.device("CPU:0"):
-            folded = self._joined_words(tf.constant(lines)).numpy()
-        return b" \n ".join([*folded.tolist(), b""])
+        return b" \n ".join([*self._folded(lines), b""])
 
 
 class UnicodeScriptTokenizer(TFTextTokenizer):
@@ -55,16 +68,16 @@ class UnicodeScriptTokenizer(TFTextTokenizer):
 
     name = UNICODE_SCRIPT
 
-    def __init__(self):
-        super().__init__()
-        self._tokenizer = tf_text.UnicodeScriptTokenizer()
+    def _open(self) -> None:
+        self.resources = tf_text.UnicodeScriptTokenizer()
+        super()._open()
 
     def __reduce__(self):
         return UnicodeScriptTokenizer, ()
 
     def words(self, texts: tf.Tensor) -> tf.RaggedTensor:
         words = tf.strings.split(only_words(normalized_text(texts)))
-        pieces = joined_pieces(self._tokenizer.tokenize(words.flat_values))
+        pieces = joined_pieces(self.resources.tokenize(words.flat_values))
         return tf.strings.split(tf.strings.reduce_join(words.with_flat_values(pieces), axis=1, separator=" "))
 
 
@@ -87,11 +100,10 @@ class SentencePieceTokenizer(TFTextTokenizer):
     name = SENTENCEPIECE
 
     def __init__(self, model: bytes):
-        super().__init__()
         self.model = model
         try:
-            self._tokenizer = tf_text.SentencepieceTokenizer(model, out_type=tf.string)
-            self._tokenizer.tokenize(["a"])
+            super().__init__()
+            self.tokenize("a")
         except (tf.errors.OpError, ValueError) as error:
             raise ValueError(
                 f"A tokenizer of SentencePiece needs a model that `spm_train` wrote. Received: {model[:20]!r}…"
@@ -100,8 +112,12 @@ class SentencePieceTokenizer(TFTextTokenizer):
     def __reduce__(self):
         return SentencePieceTokenizer, (self.model,)
 
+    def _open(self) -> None:
+        self.resources = tf_text.SentencepieceTokenizer(self.model, out_type=tf.string)
+        super()._open()
+
     def words(self, texts: tf.Tensor) -> tf.RaggedTensor:
-        return tf.strings.split(only_words(joined_pieces(self._tokenizer.tokenize(normalized_text(texts)))))
+        return tf.strings.split(only_words(joined_pieces(self.resources.tokenize(normalized_text(texts)))))
 
 
 def normalized_text(texts: tf.Tensor) -> tf.Tensor:

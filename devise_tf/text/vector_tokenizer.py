@@ -4,7 +4,7 @@ import os
 from typing import TypeVar
 
 from devise_tf.files import atomic_write
-from devise_tf.text.tokenizer import WORDS, Tokenizer
+from devise_tf.text.tokenizer import SENTENCEPIECE, WORDS, Tokenizer
 from devise_tf.text.tokenizers import get_tokenizer
 
 T = TypeVar("T")

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from devise_tf.text import WORDS, Corpus, EncodedCorpus, Vocabulary, encode_corpus, get_tokenizer
+from devise_tf.text import Corpus, EncodedCorpus, Vocabulary, encode_corpus, get_tokenizer
 from devise_tf.text.beam import __main__ as command
 from devise_tf.text.vector_tokenizer import save_tokenizer
 from tests.helpers.commands import call
@@ -69,9 +69,9 @@ def folder(tmp_path):
     return text
 
 
-def local(pattern, output, label_terms=LABEL_TERMS, tokenizer=WORDS, **arguments):
+def local(pattern, output, label_terms=LABEL_TERMS, rule="words", **arguments):
     output.mkdir()
-    corpus = Corpus(pattern, tokenizer=tokenizer)
+    corpus = Corpus(pattern, tokenizer=get_tokenizer(rule))
     vocabulary = Vocabulary.build(corpus, label_terms=label_terms, **arguments)
     vocabulary.save(output / "vocabulary.txt")
     encode_corpus(corpus, vocabulary, output / "corpus.ids")
@@ -100,11 +100,9 @@ def test_files_are_byte_for_byte_those_of_one_machine(tmp_path, beam, folder, ra
 
 
 def test_other_rules_give_the_same_files(tmp_path, beam, folder):
-    tokenizer = get_tokenizer("unicode_script")
-    expected = local(f"{folder}/*", tmp_path / "expected", tokenizer=tokenizer, min_count=2)
-    choice = beam.TermChoice(LABEL_TERMS, 2, tokenizer=tokenizer)
+    choice = beam.TermChoice(LABEL_TERMS, 2, tokenizer=get_tokenizer("unicode_script"))
     beam.encode_with_beam(f"{folder}/*", tmp_path / "out", choice)
-    assert_same(tmp_path / "out", expected)
+    assert_same(tmp_path / "out", local(f"{folder}/*", tmp_path / "expected", rule="unicode_script", min_count=2))
 
 
 def test_small_buffers_and_max_size_give_the_same_files(tmp_path, beam, folder, monkeypatch):

@@ -119,7 +119,7 @@ def sentencepiece_model(tmp_path_factory):
     import sentencepiece
 
     path = tmp_path_factory.mktemp("sentencepiece") / "tiny.model"
-    lines = ["雪豹在雪山上", "猫在山上", "雪豹和猫", "豹在水上", "snow leopard on the snow"] * 40
+    lines = ["雪豹在雪山上", "雪豹 和 豹", "猫和雪豹", "snow leopard on the snow"] * 40
     with open(path, "wb") as file:
         sentencepiece.SentencePieceTrainer.train(
             sentence_iterator=iter(lines), model_writer=file, vocab_size=40, hard_vocab_limit=False, minloglevel=2
