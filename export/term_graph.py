@@ -8,7 +8,7 @@ import tensorflow as tf
 
 from devise_tf.export.text_graph import fold_text
 from devise_tf.text.earlier_tokenizer import UNNORMALIZED_WORDS
-from devise_tf.text.term_index import BRACKETS, MAX_PART_WORDS, PLURALS, PROMPTS, TermIndex, folded_key
+from devise_tf.text.term_index import ARTICLES, BRACKETS, MAX_PART_WORDS, PLURALS, PROMPT, TermIndex, folded_key
 from devise_tf.text.tokenizer import WORDS, Tokenizer
 
 # Of one request, over all its rows: it bounds what finding its labels takes.
@@ -81,6 +81,7 @@ class TermGraph:
         # A single part is the whole term.
         num_parts = tf.math.unsorted_segment_sum(tf.ones_like(part_rows), part_terms, tf.size(others))
         last = tf.math.unsorted_segment_max(part_rows, part_terms, tf.size(others))
+        complete &= num_parts > 0
         single = complete & (num_parts == 1)
         counts = tf.gather(count, others)
         known = tf.tensor_scatter_nd_update(
@@ -114,22 +115,23 @@ class TermGraph:
 
         _, begins = tf.while_loop(lambda position, _: tf.reduce_any(position < stop), step, (position, begins))
         covered = tf.math.unsorted_segment_sum(begins * lengths, words.value_rowids(), words.nrows())
-        places = tf.where(begins > 0)[:, 0]
+        places = tf.where((begins > 0) & (rows >= 0))[:, 0]
         complete = covered == tf.cast(words.row_lengths(), tf.int32)
         return covered, complete, tf.gather(words.value_rowids(), places), tf.gather(rows, places)
 
     def _core(self, terms: tf.Tensor, folded: tf.Tensor) -> tf.Tensor:
-        """Terms without brackets, articles and prompts, folded; see `core_words`."""
+        """Terms without brackets and prompts, folded; see `core_words`."""
         core = self._fold(tf.strings.regex_replace(terms, *BRACKETS))
         core = tf.where(core == "", folded, core)
-        bare = tf.strings.join(["_", _joined(core), "_"])
-        for pattern, by in PROMPTS:
-            bare = tf.strings.regex_replace(bare, pattern, by)
+        bare = tf.strings.regex_replace(tf.strings.join(["_", _joined(core), "_"]), *PROMPT)
         bare = tf.strings.strip(tf.strings.regex_replace(bare, "_", " "))
         return tf.where(bare == "", core, bare)
 
     def _longest(self, words: tf.Tensor, ends: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        """Of the longest known part that begins with each word how many words it has and its row; 0 and -1 of none."""
+        """Of the longest known part that begins with each word how many words it has and its row; 0 and -1 of none.
+
+        An article, which is passed over, has the length 1 and the row -1.
+        """
         places = tf.range(tf.size(words, tf.int64))
         lengths, rows = tf.zeros_like(places, tf.int32), tf.fill(tf.shape(places), -1)
         part = words
@@ -138,10 +140,13 @@ class TermGraph:
                 following = tf.gather(words, tf.minimum(places + length - 1, tf.size(words, tf.int64) - 1))
                 part = tf.strings.join([part, following], "_")
             found = self._rows(part)
-            if self._finds_parts:
-                found = tf.where(found >= 0, found, self._rows(_singular(part)))
+            for plural in PLURALS if self._finds_parts else ():
+                found = tf.where(found >= 0, found, self._rows(tf.strings.regex_replace(part, *plural)))
             is_known = (found >= 0) & (places + length <= ends)
             lengths, rows = tf.where(is_known, length, lengths), tf.where(is_known, found, rows)
+        if self._finds_parts:
+            passed = tf.strings.regex_full_match(words, "|".join(ARTICLES)) & (lengths < 2)
+            lengths, rows = tf.where(passed, 1, lengths), tf.where(passed, -1, rows)
         return lengths, rows
 
 
@@ -181,12 +186,6 @@ def _unnormalized_words(texts: tf.Tensor) -> tf.Tensor:
 
 def _joined(texts: tf.Tensor) -> tf.Tensor:
     return tf.strings.regex_replace(texts, " ", "_")
-
-
-def _singular(parts: tf.Tensor) -> tf.Tensor:
-    for pattern, by in PLURALS:
-        parts = tf.strings.regex_replace(parts, pattern, by)
-    return parts
 
 
 def at_most(count: tf.Tensor, limit: int, what: str) -> tf.Operation:

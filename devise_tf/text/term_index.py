@@ -17,24 +17,26 @@ MAX_PART_WORDS = 6
 BRACKETS = (r"\([^()]*\)|\[[^\[\]]*\]|（[^（）]*）|【[^【】]*】", " ")
 # White space of all kinds, which separates the words of a term as it is spelled.
 WHITE_SPACE = (r"[\s\x1c-\x1f\x{85}\p{Z}]+", "_")
-# Of words joined by "_", with one before the first and behind the last: articles, and prompts such as "a photo of".
+# Of words joined by "_", with one before the first and behind the last: prompts such as "a photo of a", or an article.
 _PICTURES = (
     "art|doodles?|drawings?|graffiti|illustrations?|images?|itap|paintings?|photographs?|photos?|pictures?|renderings?|"
     "sculptures?|shots?|sketch|sketches|snapshots?|tattoos?"
 )
-PROMPTS = (
-    (r"_(?:(?:an?|the)_)+", "_"),
-    (rf"^_(?:[^_]+_){{0,6}}?(?:{_PICTURES})_of_(?:(?:many|multiple|my|one|some|this|your)_)?", "_"),
+PROMPT = (
+    rf"^_(?:(?:[^_]+_){{0,6}}?(?:{_PICTURES})_of_(?:(?:an?|many|multiple|my|one|some|the|this|your)_)?|(?:an?|the)_)",
+    "_",
 )
-# Of the last word: English plurals to singulars. At most one applies.
+# Of the last word: English plurals to singulars, tried in this order.
 PLURALS = (
     (r"([^_]{2})ies$", r"\1y"),
     (r"(ch|sh|ss|x|zz|to)es$", r"\1"),
     (r"([^_])men$", r"\1man"),
-    (r"([^_]{2}[^_isu])s$", r"\1"),
+    (r"([^_]{2}[^_s])s$", r"\1"),
 )
+# Words that are left out of a composed term, unless they begin a longer part.
+ARTICLES = ("a", "an", "the")
 _BRACKETS = re.compile(BRACKETS[0]), BRACKETS[1]
-_PROMPTS = [(re.compile(pattern), by) for pattern, by in PROMPTS]
+_PROMPT = re.compile(PROMPT[0]), PROMPT[1]
 _PLURALS = [(re.compile(pattern), by) for pattern, by in PLURALS]
 
 
@@ -62,9 +64,10 @@ class TermIndex:
 
     A term is looked for as it is spelled, with "_" for spaces; then folded, as its tokenizer normalizes it, among the
     terms and then among their folded forms, of which the first counts ("new york" -> `New_York`). If that fails, what
-    people write around names is dropped: brackets ("kite (bird of prey)"), articles, and prompts ("a photo of a snow
-    leopard"). What is left is read from left to right, the longest known part first ("snow leopard cub" ->
-    `snow_leopard`, `cub`); an English plural that is unknown counts as its singular. One part alone is the whole term.
+    people write around names is dropped: brackets ("kite (bird of prey)") and prompts ("a photo of a snow leopard").
+    What is left is read from left to right, the longest known part first ("snow leopard cub" -> `snow_leopard`, `cub`);
+    an English plural that is unknown counts as its singular, and articles are passed over. One part alone is the whole
+    term.
 
     A tokenizer of earlier versions finds folded terms and compositions of single words alone.
 
@@ -135,16 +138,19 @@ class TermIndex:
         rows, start = [], 0
         while start < len(words):
             for end in range(min(len(words), start + MAX_PART_WORDS), start, -1):
-                key = "_".join(words[start:end])
-                row = self.row(key)
-                row = self.row(singular(key)) if row is None else row
-                if row is not None:
-                    rows.append(row)
+                row = self._row_or_singular("_".join(words[start:end]))
+                is_article = end == start + 1 and words[start] in ARTICLES
+                if row is not None or is_article:
+                    rows += [] if is_article else [row]
                     start = end
                     break
             else:
                 return []
         return rows
+
+    def _row_or_singular(self, key: str) -> int | None:
+        rows = (self.row(name) for name in (key, *singulars(key)))
+        return next((row for row in rows if row is not None), None)
 
 
 class TermFilter:
@@ -182,7 +188,8 @@ def _keys(term: str, tokenizer: Tokenizer) -> Collection[str]:
         for start in range(len(core))
         for end in range(start + 1, min(len(core), start + MAX_PART_WORDS) + 1)
     ]
-    return [spelled_key(term), "_".join(words), *parts, *map(singular, parts)]
+    singular_parts = (name for part in parts for name in singulars(part))
+    return [spelled_key(term), "_".join(words), *parts, *singular_parts]
 
 
 def split_terms(text: str) -> list[str]:
@@ -201,20 +208,17 @@ def folded_key(term: str) -> str:
 
 
 def core_words(term: str, tokenizer: Tokenizer) -> list[str]:
-    """The words of a term without brackets, articles and prompts; all of them where nothing else is left."""
+    """The words of a term without brackets and prompts; all of them where nothing else is left."""
     pattern, by = _BRACKETS
     words = tokenizer.tokenize(pattern.sub(by, term)) or tokenizer.tokenize(term)
-    joined = f"_{'_'.join(words)}_"
-    for pattern, by in _PROMPTS:
-        joined = pattern.sub(by, joined)
-    return list(filter(None, joined.split("_"))) or words
+    pattern, by = _PROMPT
+    return list(filter(None, pattern.sub(by, f"_{'_'.join(words)}_").split("_"))) or words
 
 
-def singular(key: str) -> str:
-    """The English singular of a term whose last word is a plural; any other as it is."""
-    for pattern, by in _PLURALS:
-        key = pattern.sub(by, key)
-    return key
+def singulars(key: str) -> list[str]:
+    """What may be the English singular of a term whose last word is a plural."""
+    names = (pattern.sub(by, key) for pattern, by in _PLURALS)
+    return [name for name in names if name != key]
 
 
 def index_rows(terms: Sequence[str]) -> dict[str, int]:

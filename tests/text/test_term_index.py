@@ -8,6 +8,7 @@ from devise_tf.text.term_index import COMPOSED, FOLDED, SPELLED, UNKNOWN, TermFi
 TERMS = [
     "snow_leopard", "snow", "leopard", "cub", "Hund", "hund", "Katze", "New_York", "kite", "bird", "of", "prey", "a",
     "photo", "photos", "the", "bird_of_prey", "cherry", "glass", "fireman", "माला", "मेला", "café", "Kite_(toy)", "3d",
+    "magpie", "hen_of_the_woods", "the_snow",
 ]  # fmt: skip
 INDEX = TermIndex({term: row for row, term in enumerate(TERMS)})
 EARLIER = TermIndex({term: row for row, term in enumerate(TERMS)}, get_tokenizer("unnormalized_words"))
@@ -44,12 +45,17 @@ EARLIER = TermIndex({term: row for row, term in enumerate(TERMS)}, get_tokenizer
         ("cherries", ["cherry"], FOLDED),
         ("glasses", ["glass"], FOLDED),
         ("firemen", ["fireman"], FOLDED),
+        ("magpies", ["magpie"], FOLDED),
         ("photos", ["photos"], SPELLED),
         # In parts, the longest first, from left to right.
         ("snow leopard cub", ["snow_leopard", "cub"], COMPOSED),
         ("snow leopard cubs", ["snow_leopard", "cub"], COMPOSED),
         ("leopard snow", ["leopard", "snow"], COMPOSED),
         ("the cub of a snow leopard", ["cub", "of", "snow_leopard"], COMPOSED),
+        ("the hen of the woods", ["hen_of_the_woods"], FOLDED),
+        ("hen of the snow", [], UNKNOWN),
+        ("the snow cub", ["snow", "cub"], COMPOSED),
+        ("the an", [], UNKNOWN),
         ("snow bird of prey", ["snow", "bird_of_prey"], COMPOSED),
         # Unknown.
         ("okapi", [], UNKNOWN),
