@@ -14,7 +14,7 @@ from devise_tf.text.vocabulary import Vocabulary
 from devise_tf.text.word_index import END
 
 # Raise it whenever the file or the way from text to terms changes.
-VERSION = 1
+VERSION = 2
 
 
 class EncodedCorpus:

@@ -97,6 +97,17 @@ def test_files_are_byte_for_byte_those_of_one_machine(tmp_path, beam, folder, ra
     assert encoded.matches(Corpus(pattern), vocabulary)
 
 
+def test_markers_of_wiki40b_are_line_ends(tmp_path, beam):
+    """A term of two words never reaches over one; ranges cut markers."""
+    (tmp_path / "wiki.txt").write_text("_START_ARTICLE_\na snow_NEWLINE_leopard\nsnow leopard_NEWLINE_a\n" * 9)
+    expected = local(f"{tmp_path}/wiki.txt", tmp_path / "expected", min_count=1)
+    beam.encode_with_beam(f"{tmp_path}/wiki.txt", tmp_path / "out", LABEL_TERMS, min_count=1, range_bytes=11)
+    assert_same(tmp_path / "out", expected)
+    vocabulary = Vocabulary.load(tmp_path / "out" / "vocabulary.txt")
+    counts = dict(zip(vocabulary.terms, vocabulary.counts.tolist(), strict=True))
+    assert counts == {"a": 18, "leopard": 9, "snow": 9, "snow_leopard": 9}
+
+
 def test_small_buffers_and_max_size_give_the_same_files(tmp_path, beam, folder, monkeypatch):
     monkeypatch.setattr("devise_tf.text.beam.transforms._MAX_COUNTS", 3)
     monkeypatch.setattr("devise_tf.text.beam.transforms._BUFFER_IDS", 5)
