@@ -56,8 +56,7 @@ def _parsed(path: str | os.PathLike, text: str) -> tuple[str, Any]:
             return name, read(text)
         except _RepeatedKey as error:
             raise ValueError(
-                f"{path} cannot be read: a key stands twice in one mapping; give each key once. "
-                f"Received: {error}"
+                f"{path} cannot be read: a key stands twice in one mapping; give each key once. Received: {error}"
             ) from error
         except (ValueError, SyntaxError, MemoryError, RecursionError) as error:
             problems.append(f"not {name} ({' '.join(str(error).split()) or type(error).__name__})")
