@@ -78,9 +78,14 @@ def class_index(folder: Path) -> Finding:
 def terms_without_an_id(folder: Path) -> Finding:
     texts = ["tabby, tabby_cat", "tench, Tinca tinca", "no such word, snow leopard"]
     labels, said = _read(folder / "labels.txt", "".join(f"{text}\n" for text in texts))
-    right = labels.terms == [text.split(", ") for text in texts] and not preset().known(labels).unknown
-    same = same_scores(texts, ["tabby", "tench", "snow leopard"])
-    return Finding(f"{said}; from Python {len(same)} of 3 are scored by it", right and len(same) == 3)
+    by_file, by_text = scores(labels), scores(texts)
+    same = [
+        text for text, id_ in zip(texts, labels.ids, strict=True) if abs(by_file[id_] - by_text.get(text, 9)) < 1e-5
+    ]
+    space = WordSpace(["tabby", "tench", "snow_leopard", "tinca", "word"], np.eye(5), missing="drop")
+    first = [np.array_equal(space.table(given).values, np.eye(5)[:3]) for given in (labels, texts)]
+    right = labels.terms == [text.split(", ") for text in texts] and all(first) and len(same) == 3
+    return Finding(f"{said}; from Python {len(same)} of 3 are scored as from the file", right)
 
 
 @case("L06", "numbered lines, `0 Snow leopard`, `0:daisy`", "the number is an index")
