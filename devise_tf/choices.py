@@ -35,6 +35,8 @@ VIOLATIONS = ("one", "sum", "hardest")
 LOSSES = (*VIOLATIONS, "l2", "softmax")
 # Keras dtype policies of a visual model.
 DTYPES = ("float32", "mixed_bfloat16", "mixed_float16", "bfloat16", "float16")
+# Rules by which text becomes words; the last one is that of runs which were made before there were others.
+TOKENIZERS = ("words", "unicode_script", "sentencepiece:FILE", "unnormalized_words")
 # Forms of vector files, and of the answers that a command prints.
 VECTOR_FORMS = ("word2vec_text", "word2vec_binary", "glove", "npz")
 ANSWER_FORMATS = ("table", "json", "csv")

@@ -9,6 +9,9 @@ from collections.abc import Collection, Mapping
 from devise_tf.config import OLD_NAMES, Settings
 from devise_tf.files import atomic_write
 from devise_tf.labels import Hierarchy, LabelSet, load_ids
+from devise_tf.text.earlier_tokenizer import UNNORMALIZED_WORDS
+from devise_tf.text.tokenizer import Tokenizer
+from devise_tf.text.vector_tokenizer import load_tokenizer
 
 
 class Entry(enum.StrEnum):
@@ -165,6 +168,15 @@ class ModelDir:
                 "(--flagfile=MODEL_DIR/flags.txt), or choose another --model_dir. "
                 f"Received: model_dir={self.directory!r}"
             )
+
+    @property
+    def tokenizer(self) -> Tokenizer | None:
+        """The rule by which the run's text became words; None before phase 1.
+
+        It lies beside the term vectors, from the beginning of phase 1. Runs of before there were several have none.
+        """
+        has_text = self.has(Entry.VOCABULARY) or self.has(Entry.VECTORS)
+        return load_tokenizer(self.path(Entry.VECTORS), UNNORMALIZED_WORDS if has_text else None)
 
     # Labels
 

@@ -11,9 +11,10 @@ from devise_tf.labels.coverage import label_coverage
 from devise_tf.labels.text_lines import read_lines
 from devise_tf.model_dir import Entry, ModelDir
 from devise_tf.text.convert_vectors import convert_vectors, form_of, needed_terms
+from devise_tf.text.term_index import TermIndex, index_rows
 from devise_tf.text.term_vectors import TermVectors
-from devise_tf.text.tokenizer import normalize_term
 from devise_tf.text.vector_file import load_terms, load_vectors
+from devise_tf.text.vector_tokenizer import load_tokenizer
 from devise_tf.text.vocabulary import Vocabulary
 from devise_tf.vector_inputs import find_source, label_columns, load_labels, load_source, named_labels, progress_line
 
@@ -54,8 +55,10 @@ def evaluate(_: list[str], values: flags.FlagValues) -> None:
 def coverage(_: list[str], values: flags.FlagValues) -> None:
     labels = load_labels(values)
     source = find_source(values.vectors, values.model_dir)
-    vectors = load_vectors(source, None, labels.names(), progress_line("Reading"), values.max_bad_rows)
-    result = label_coverage(labels, vectors[0])
+    tokenizer = load_tokenizer(source)
+    wanted = labels.term_filter(tokenizer)
+    vectors = load_vectors(source, None, wanted, progress_line("Reading"), values.max_bad_rows)
+    result = label_coverage(labels, TermIndex(index_rows(vectors[0]), tokenizer))
     print(result.table())
     if result.missing:
         names = [f"{label} ({labels.terms[labels.index[label]][0]})" for label in result.missing[:10]]
@@ -93,19 +96,20 @@ def _chosen_terms(source: str, values: flags.FlagValues) -> list[str] | None:
     names: list[list[str]] | None = None
     if values.terms:
         lines = (line.split("\t")[0].strip() for _, line in read_lines(values.terms))
-        names = [list(dict.fromkeys(["_".join(line.split()), normalize_term(line)])) for line in lines]
+        names = [[line] for line in lines]
     elif values.labels_file:
-        names = load_labels(values).normalized_terms()
+        names = load_labels(values).terms
     if names is None and not values.limit:
         return None
     known_terms = load_terms(source, None, progress_line("Reading terms"), values.max_bad_rows)
-    chosen = needed_terms(names or [], known_terms, values.limit)
+    tokenizer = load_tokenizer(source)
+    chosen = needed_terms(names or [], known_terms, values.limit, tokenizer)
     if not chosen:
         raise ValueError(f"None of the named terms has a vector. Received: {(names or [])[:5]}")
     if names is not None:
-        known = set(chosen)
-        whole = [any(n in known or known.issuperset(n.split("_")) for n in spellings) for spellings in names]
-        print(f"{sum(whole)} of {len(whole)} {'terms' if values.terms else 'labels'} have a vector there.")
+        index = TermIndex(index_rows(chosen), tokenizer)
+        known = sum(bool(index.first(spellings).rows) for spellings in names)
+        print(f"{known} of {len(names)} {'terms' if values.terms else 'labels'} have a vector there.")
     return chosen
 
 

@@ -70,7 +70,9 @@ def load_labels(values: flags.FlagValues) -> LabelSet:
 def label_columns(labels: LabelSet, values: flags.FlagValues) -> tuple[LabelTable, dict[str, list[str]]]:
     """The vectors of the labels that have one, and columns of text about these labels."""
     vectors = load_source(values)
-    result = WordSpace(vectors.terms, vectors.vectors, missing=MISSING_LABELS_OF_ANSWERS).table(labels)
+    tokenizer = vectors.index.tokenizer
+    space = WordSpace(vectors.terms, vectors.vectors, missing=MISSING_LABELS_OF_ANSWERS, tokenizer=tokenizer)
+    result = space.table(labels)
     if result.unknown:
         print(f"{len(result.unknown)} of {len(labels)} labels have no vector and are ignored.", file=sys.stderr)
     columns = {"term": [labels.terms[labels.index[label]][0] for label in result.ids], "label": result.ids}

@@ -59,7 +59,7 @@ def export_model(model_dir: str, export_dir: str, settings: ExportSettings | Non
     """Exports a trained model as the next version under `export_dir`.
 
     Labels are scored as evaluation scores label vectors. What these are made of in training, terms and profiles of
-    similarities, those of the answered labels are made of, too. A label that a request names is a single term.
+    similarities, those of the answered labels are made of, too, and those of labels that requests name.
 
     Args:
         model_dir: str. Model directory of a run that has finished the phases that are needed, or name of a preset.
@@ -96,7 +96,7 @@ def export_model(model_dir: str, export_dir: str, settings: ExportSettings | Non
                 settings.batching,
             )
             facts = {"model": model.name, "answers": settings.answers, **space.facts()}
-            write_version(served, table.labels, directory, facts)
+            write_version(served, table.labels, directory, facts, space.tokenizer.model)
 
     return publish(export_dir, build)
 

@@ -17,6 +17,7 @@ import tensorflow as tf
 from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
 from devise_tf.export.converted_file import LITERT, ONNX, SIGNATURE, check_packages, load_converted, one_line
+from devise_tf.export.manifest import import_operations
 from devise_tf.export.publish import newest_version
 from devise_tf.export.sample_pixels import sample_pixels
 from devise_tf.files import atomic_path
@@ -180,6 +181,7 @@ def _load(version_dir: str | os.PathLike) -> tuple[Any, int]:
     try:
         # Convolutions on a GPU may round to fewer bits than the tolerance.
         with tf.device("CPU:0"):
+            import_operations(os.fspath(version_dir))
             loaded = tf.saved_model.load(os.fspath(version_dir))
     except Exception as error:  # damage leads to almost any
         raise ValueError(

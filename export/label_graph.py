@@ -1,34 +1,19 @@
 """What labels are to an exported model: how their text becomes a vector, and how that is scored."""
 
+import dataclasses
 from collections.abc import Callable, Sequence
 
 import numpy as np
 import tensorflow as tf
 
-from devise_tf.labels import LabelSpace, LabelTable, OutputSpace, SimilarityProfile, WordSpace
+from devise_tf.export.term_graph import FoundTerms, TermGraph, at_most, term_keys
+from devise_tf.labels import LabelSpace, LabelTable, OutputSpace, WordSpace
 from devise_tf.layers.label_index import search_labels
-from devise_tf.text.tokenizer import SEPARATORS_RE2
+from devise_tf.text.term_index import TermIndex
 
 # Bounds of one request, over all its rows, which keep what it takes below a few hundred MiB.
 MAX_REQUEST_LABELS = 16_384
-MAX_REQUEST_WORDS = 65_536
 MAX_REQUEST_SCORES = 2**20
-
-
-def split_label_text(texts: tf.Tensor) -> tf.RaggedTensor:
-    """The words of label texts, as `devise_tf.text.tokenize` gives them, by TensorFlow's core operations.
-
-    Args:
-        texts: string [L]. The texts.
-
-    Returns:
-        Ragged string tensor [L, words]; a text without letters and numbers has no words.
-    """
-    # A string may hold NUL, at which the lower case would end.
-    texts = tf.strings.regex_replace(texts, r"\x00", " ")
-    # ASCII first: the server's language must not make "I" a Turkish one.
-    texts = tf.strings.lower(tf.strings.lower(texts), encoding="utf-8")
-    return tf.strings.split(tf.strings.regex_replace(texts, SEPARATORS_RE2, " "))
 
 
 class LabelGraph(tf.Module):
@@ -36,14 +21,16 @@ class LabelGraph(tf.Module):
 
     Args:
         texts: list of str, [L]. The label texts that are answered.
-        terms: list of str, [V]. Normalized terms ("snow_leopard") that requests may name, all different.
-        terms_file: str. Where to write the terms, a line each; the file becomes an asset of the SavedModel.
+        index: TermIndex. The terms that requests may name.
+        terms_file: str. Where to write what terms are found by, a line each; the file becomes an asset of the
+            SavedModel.
     """
 
-    def __init__(self, texts: Sequence[str], terms: Sequence[str], terms_file: str, name: str = "labels"):
+    def __init__(self, texts: Sequence[str], index: TermIndex, terms_file: str, name: str = "labels"):
         super().__init__(name=name)
+        keys, rows = term_keys(index)
         with open(terms_file, "w", encoding="utf-8", newline="\n") as file:
-            file.writelines(f"{term}\n" for term in terms)
+            file.writelines(f"{key}\n" for key in keys)
         # Without a static length: another list of labels is another checkpoint under the same graph.
         self.texts = tf.Variable(np.array([text.encode() for text in texts], object), shape=[None], trainable=False)
         self.table = tf.lookup.StaticHashTable(
@@ -56,6 +43,10 @@ class LabelGraph(tf.Module):
             ),
             default_value=-1,
         )
+        self.key_rows = tf.Variable(np.array(rows, np.int32), shape=[None], trainable=False)
+        # SentencePiece's model.
+        self.tokenizer_resources = getattr(index.tokenizer, "resources", None)
+        self._terms = TermGraph(self.table, self.key_rows, index.tokenizer)
 
     @property
     def values(self) -> tf.Variable:
@@ -71,49 +62,26 @@ class LabelGraph(tf.Module):
         scores, rows = search_labels(embedding, tf.convert_to_tensor(self.values), k)
         return tf.gather(self.texts, tf.maximum(rows, 0)), scores
 
-    def _find(self, texts: tf.Tensor) -> tuple[tf.Tensor, tf.RaggedTensor, tf.Tensor, tf.Tensor]:
-        """Rows of whole terms [L], the words, rows of the words [all words], and how many of a text's do [L]."""
-        words = split_label_text(texts)
-        with tf.control_dependencies([at_most(tf.size(words.flat_values), MAX_REQUEST_WORDS, "words in its labels")]):
-            words = words.with_flat_values(tf.identity(words.flat_values))
-        rows = self.table.lookup(tf.strings.reduce_join(words, axis=1, separator="_"))
-        word_rows = self.table.lookup(words.flat_values)
-        num_known = tf.math.unsorted_segment_sum(
-            tf.cast(word_rows >= 0, tf.int32), words.value_rowids(), tf.shape(texts)[0]
-        )
-        return rows, words, word_rows, num_known
-
 
 class VectorGraph(LabelGraph):
-    """Labels as unit-norm vectors: of a whole term, else the mean of its words' vectors, as in training.
-
-    A label that a request names is a single term. So the mean of a label's terms (`label_terms` of
-    `devise_tf.labels.WordSpace`) is in the vectors of the labels that are answered, and in no others.
+    """Labels as unit-norm vectors, made of the vectors of terms as `devise_tf.labels.WordSpace` makes them.
 
     Args:
-        texts, terms, terms_file: See `LabelGraph`.
-        label_vectors: float32 [L, D]. Unit-norm vectors of the answered labels; with `profile` their profiles.
-        term_vectors: float32 [V, W]. Vectors of the terms, none of them zero; W is D without `profile`.
-        heads: bool. Whether the vector of the last word is added to that of a text of several words, as with
-            `label_terms="heads"`.
-        profile: SimilarityProfile. D references, which turn the unit-norm vectors of texts into profiles. None: the
-            vectors themselves are compared.
+        texts, terms_file: See `LabelGraph`.
+        label_vectors: float32 [L, D]. Unit-norm vectors of the answered labels; with a profile their profiles.
+        space: WordSpace. The terms that requests may name, with their vectors, none of them zero; and what label
+            vectors are made of.
     """
 
-    def __init__(
-        self,
-        texts: Sequence[str],
-        label_vectors: np.ndarray,
-        terms: Sequence[str],
-        term_vectors: np.ndarray,
-        terms_file: str,
-        heads: bool = False,
-        profile: SimilarityProfile | None = None,
-    ):
-        super().__init__(texts, terms, terms_file)
+    def __init__(self, texts: Sequence[str], label_vectors: np.ndarray, space: WordSpace, terms_file: str):
+        super().__init__(texts, space.index, terms_file)
         self.label_vectors = tf.Variable(label_vectors, shape=[None, label_vectors.shape[1]], trainable=False)
-        self.term_vectors = tf.Variable(term_vectors, shape=[None, term_vectors.shape[1]], trainable=False)
-        self.heads = heads
+        self.term_vectors = tf.Variable(space.vectors, shape=[None, space.vectors.shape[1]], trainable=False)
+        self.head_rows = None
+        if space.label_terms == "heads":
+            self.head_rows = tf.Variable(space.head_rows(), shape=[None], trainable=False)
+        self.of_several_terms = space.of_several_terms
+        profile = space.profile
         self.references = None if profile is None else tf.Variable(profile.references, trainable=False)
         self.profile_temperature = None if profile is None else profile.temperature
 
@@ -132,27 +100,42 @@ class VectorGraph(LabelGraph):
 
         Returns:
             Unit-norm vectors float32 [L, D], zero for a text that misses a word's vector; the number of its words
-            that are known, int32 [L], all of them where the term is found whole; and of its words, int32 [L].
+            that are known, int32 [L], all of them where a term is found whole or composed; and of its words, int32 [L].
+            Of a text of several terms they are the words of the term that the vector is made of, else of the first.
         """
-        rows, words, word_rows, num_known = self._find(texts)
-        count = tf.cast(words.row_lengths(), tf.int32)
-        whole = rows >= 0
-        sums = tf.math.unsorted_segment_sum(
-            tf.gather(self.term_vectors, tf.maximum(word_rows, 0)), words.value_rowids(), tf.shape(texts)[0]
-        )
-        vectors = tf.where(whole[:, None], tf.gather(self.term_vectors, tf.maximum(rows, 0)), sums)
-        known_tokens = tf.where(whole, count, num_known)
-        known = (known_tokens == count) & (count > 0)
-        vectors = unit_norm(tf.where(known[:, None], vectors, 0.0))[0]
-        if self.heads:
-            # The row of the last word; for a text without words it is another's, which is not used.
-            last = tf.gather(tf.concat([[-1], word_rows], 0), words.row_splits[1:])
-            added = unit_norm(vectors + unit_norm(tf.gather(self.term_vectors, tf.maximum(last, 0)))[0])[0]
-            vectors = tf.where((known & (count > 1) & (last >= 0))[:, None], added, vectors)
+        found, num_texts = self._terms.find(texts), tf.shape(texts, tf.int64)[0]
+        whole, complete = found.rows >= 0, (found.known == found.count) & (found.count > 0)
+        chosen = first_of(found.texts, whole, complete, num_texts)
+        vectors = tf.where(complete[:, None], self._term_vectors(found, whole), 0.0)
+        if self.of_several_terms:
+            taken = whole | (tf.range(tf.size(whole, tf.int64)) == tf.gather(chosen, found.texts))
+            taken_vectors = tf.where(taken[:, None], vectors, 0.0)
+            vectors = unit_norm(tf.math.unsorted_segment_sum(taken_vectors, found.texts, num_texts))[0]
+        else:
+            vectors = tf.gather(vectors, chosen)
+        known_tokens, count = (tf.gather(values, chosen) for values in (found.known, found.count))
         if self.references is not None:
             # A zero vector is as similar to one reference as to another, which is a profile, too.
+            known = (known_tokens == count) & (count > 0)
             vectors = tf.where(known[:, None], self._profiles(vectors, self.references), 0.0)
         return vectors, known_tokens, count
+
+    def _term_vectors(self, found: FoundTerms, whole: tf.Tensor) -> tf.Tensor:
+        """Unit-norm vectors of terms [T, W]; zero of those that are unknown."""
+        num_terms = tf.size(whole, tf.int64)
+        sums = tf.math.unsorted_segment_sum(tf.gather(self.term_vectors, found.part_rows), found.part_terms, num_terms)
+        rows = tf.maximum(found.rows, 0)
+        vectors = unit_norm(tf.where(whole[:, None], tf.gather(self.term_vectors, rows), sums))[0]
+        if self.head_rows is None:
+            return vectors
+        # Of a composed term the head is that of its last part, or that part.
+        places = tf.range(tf.size(found.part_rows))
+        last = tf.math.unsorted_segment_max(places, found.part_terms, num_terms)
+        last = tf.gather(tf.concat([found.part_rows, [0]], 0), tf.where(whole, tf.size(places), tf.maximum(last, 0)))
+        heads = tf.gather(self.head_rows, tf.where(whole, rows, last))
+        heads = tf.where(~whole & (heads == WordSpace.NO_HEAD), last, heads)
+        added = unit_norm(vectors + unit_norm(tf.gather(self.term_vectors, tf.maximum(heads, 0)))[0])[0]
+        return tf.where((heads >= 0)[:, None], added, vectors)
 
     def _profiles(self, vectors: tf.Tensor, references: tf.Variable) -> tf.Tensor:
         """`SimilarityProfile` by TensorFlow's operations: [L, W] -> [L, D]."""
@@ -175,25 +158,15 @@ class OutputGraph(LabelGraph):
     """Labels as the outputs of a softmax: the terms of trained labels, and no others.
 
     Args:
-        texts, terms, terms_file: See `LabelGraph`.
+        texts, terms_file: See `LabelGraph`.
         columns: int [L]. The outputs of the answered labels.
-        term_columns: int [V]. The outputs that the terms stand for.
-        num_columns: int. Number of outputs, D.
+        space: OutputSpace. The terms of the trained labels, with their outputs.
     """
 
-    def __init__(
-        self,
-        texts: Sequence[str],
-        columns: Sequence[int] | np.ndarray,
-        terms: Sequence[str],
-        term_columns: Sequence[int],
-        num_columns: int,
-        terms_file: str,
-    ):
-        super().__init__(texts, terms, terms_file)
-        self.num_columns = num_columns
+    def __init__(self, texts: Sequence[str], columns: Sequence[int] | np.ndarray, space: OutputSpace, terms_file: str):
+        super().__init__(texts, space.index, terms_file)
+        self.num_columns = len(space.outputs)
         self.label_columns = tf.Variable(np.asarray(columns, np.int32), shape=[None], trainable=False)
-        self.term_columns = tf.Variable(np.asarray(term_columns, np.int32), shape=[None], trainable=False)
 
     @property
     def values(self) -> tf.Variable:
@@ -203,14 +176,16 @@ class OutputGraph(LabelGraph):
         embedding = tf.nn.softmax(outputs)
         return embedding, tf.norm(embedding, axis=1)
 
-    def _columns(self, texts: tf.Tensor) -> tuple[tf.Tensor, tf.RaggedTensor]:
-        rows, words, _, _ = self._find(texts)
-        return tf.where(rows >= 0, tf.gather(self.term_columns, tf.maximum(rows, 0)), -1), words
+    def _columns(self, texts: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """Outputs of texts [L], -1 where there is none, and how many words they have [L]; see `VectorGraph.embed`."""
+        found = self._terms.find(texts)
+        whole = found.rows >= 0
+        chosen = first_of(found.texts, whole, whole, tf.shape(texts, tf.int64)[0])
+        return tf.gather(found.rows, chosen), tf.gather(found.count, chosen)
 
     def embed(self, texts: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
         """One-hot vectors of label texts, zero for others; see `VectorGraph.embed`."""
-        columns, words = self._columns(texts)
-        count = tf.cast(words.row_lengths(), tf.int32)
+        columns, count = self._columns(texts)
         values = tf.size(columns) * self.num_columns
         with tf.control_dependencies([at_most(values, 64 * MAX_REQUEST_SCORES, "values in its answer")]):
             columns = tf.identity(columns)
@@ -241,25 +216,31 @@ def label_graph(
 def _output_graph(
     space: OutputSpace, table: LabelTable, texts: Sequence[str], terms_file: str, max_terms: int
 ) -> OutputGraph:
-    columns = space.columns
-    return OutputGraph(texts, table.values, list(columns), list(columns.values()), len(space.outputs), terms_file)
+    return OutputGraph(texts, table.values, space, terms_file)
 
 
 def _vector_graph(
     space: WordSpace, table: LabelTable, texts: Sequence[str], terms_file: str, max_terms: int
 ) -> VectorGraph:
-    terms, vectors = space.requestable_terms(table.labels.names(), max_terms)
-    return VectorGraph(texts, table.values, terms, vectors, terms_file, space.label_terms == "heads", space.profile)
+    terms, vectors = space.requestable_terms(table.labels.term_filter(space.tokenizer), max_terms)
+    return VectorGraph(texts, table.values, dataclasses.replace(space, terms=terms, vectors=vectors), terms_file)
 
 
 _GRAPHS: dict[type, Callable[..., LabelGraph]] = {OutputSpace: _output_graph, WordSpace: _vector_graph}
 
 
-def at_most(count: tf.Tensor, limit: int, what: str) -> tf.Operation:
-    """Refuses a request that holds too much of something."""
-    return tf.raw_ops.Assert(
-        condition=count <= limit, data=[f"a request may have at most {limit} {what}. Received:", count]
-    )
+def first_of(texts: tf.Tensor, best: tf.Tensor, good: tf.Tensor, num_texts: tf.Tensor) -> tf.Tensor:
+    """Of each text the place of its first best term, else of its first good one, else of its first; int64 [num_texts].
+
+    Args:
+        texts: int64 [T]. The text that each term is of; each text has a term.
+        best, good: bool [T].
+        num_texts: int64.
+    """
+    places = tf.range(tf.size(texts, tf.int64))
+    worse = tf.size(texts, tf.int64)
+    keys = tf.where(best, places, tf.where(good, places + worse, places + 2 * worse))
+    return tf.math.unsorted_segment_min(keys, texts, num_texts) % tf.maximum(worse, 1)
 
 
 def unit_norm(vectors: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:

@@ -6,11 +6,16 @@ import os
 from collections.abc import Callable, Mapping
 from typing import IO, Any
 
+from devise_tf.text.earlier_tokenizer import UNNORMALIZED_WORDS
+from devise_tf.text.tokenizer import SENTENCEPIECE, TF_TEXT_TOKENIZERS, Tokenizer
+from devise_tf.text.tokenizers import get_tokenizer, sentencepiece_tokenizer
+
 MANIFEST_FILE = "assets.extra/devise.json"
 LABELS_FILE = "assets.extra/labels.txt"
 TERMS_FILE = "assets/terms.txt"
+TOKENIZER_FILE = "assets.extra/tokenizer.model"
 # What manifests of early versions leave out.
-_DEFAULTS = {"label_terms": "first"}
+_DEFAULTS = {"label_terms": "first", "tokenizer": UNNORMALIZED_WORDS.name}
 
 
 def read_manifest(version_dir: str, open_file: Callable[[str], IO] = open) -> dict[str, Any]:
@@ -21,6 +26,7 @@ def read_manifest(version_dir: str, open_file: Callable[[str], IO] = open) -> di
     | `model`, `answers`, `k` | the settings of the export |
     | `missing_labels`, `label_terms`, `profile_temperature` | what label vectors are made of |
     | `outputs` | a softmax's labels, by output |
+    | `tokenizer` | the rule by which text becomes words; a model of SentencePiece lies in `TOKENIZER_FILE` |
     | `image_size`, `resize_size`, `preprocessing` | how images are prepared |
     | `dimension`, `terms`, `labels` | sizes |
     | `warmup_records` | number of requests in the warm-up file |
@@ -36,6 +42,21 @@ def read_manifest(version_dir: str, open_file: Callable[[str], IO] = open) -> di
     """
     with open_file(f"{version_dir}/{MANIFEST_FILE}") as file:
         return {**_DEFAULTS, **json.load(file)}
+
+
+def version_tokenizer(version_dir: str, open_file: Callable[[str, str], IO] = open) -> Tokenizer:
+    """The rule by which a version's text becomes words; see `read_manifest`."""
+    name = read_manifest(version_dir, lambda path: open_file(path, "r"))["tokenizer"]
+    if name != SENTENCEPIECE:
+        return get_tokenizer(name)
+    with open_file(f"{version_dir}/{TOKENIZER_FILE}", "rb") as file:
+        return sentencepiece_tokenizer(file.read())
+
+
+def import_operations(version_dir: str, open_file: Callable[[str], IO] = open) -> None:
+    """Makes the operations known to this process that a version's graph needs beside TensorFlow's own."""
+    if read_manifest(version_dir, open_file)["tokenizer"] in TF_TEXT_TOKENIZERS:
+        import tensorflow_text  # noqa: F401
 
 
 def write_manifest(version_dir: str, facts: Mapping[str, object]) -> None:

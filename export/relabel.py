@@ -1,8 +1,9 @@
 """Other labels for an exported model, without the training run."""
 
+import dataclasses
 import os
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -10,14 +11,17 @@ import tensorflow as tf
 
 from devise_tf.choices import MAX_BAD_ROWS
 from devise_tf.export.build import answer_texts, warn_of_unknown
-from devise_tf.export.manifest import TERMS_FILE, checksums, read_manifest
+from devise_tf.export.manifest import TERMS_FILE, checksums, import_operations, read_manifest, version_tokenizer
 from devise_tf.export.publish import newest_version, publish
+from devise_tf.export.term_graph import term_keys
 from devise_tf.export.warmup import warmup_inputs
 from devise_tf.export.write_version import finish_version
 from devise_tf.labels import LabelSet, LabelSpace, OutputSpace, SimilarityProfile, WordSpace
 from devise_tf.labels.open_labels import open_labels
 from devise_tf.packaged import packaged_files
 from devise_tf.text import load_vectors
+from devise_tf.text.term_index import TermFilter
+from devise_tf.text.tokenizer import Tokenizer
 
 Terms = tuple[list[str], np.ndarray]  # and their vectors
 
@@ -50,36 +54,43 @@ def relabel(
         manifest = _fetch(source, directory)
         terms_file = os.path.join(directory, TERMS_FILE)
         with open(terms_file, encoding="utf-8") as file:
-            terms = file.read().splitlines()
+            keys = file.read().removesuffix("\n").split("\n")
         prefix = os.path.join(directory, "variables", "variables")
         checkpoint = tf.train.load_checkpoint(prefix)
         names = {key.split("/")[1]: key for key in checkpoint.get_variable_to_shape_map() if key.startswith("labels/")}
         tensors = {name: checkpoint.get_tensor(key) for name, key in names.items() if name != "texts"}
-        space = _space_of(manifest, terms, tensors, labels, vectors, missing, max_bad_rows)
+        tokenizer = version_tokenizer(source, tf.io.gfile.GFile)
+        space = _space_of(manifest, tokenizer, keys, tensors, labels, vectors, missing, max_bad_rows)
         table = space.table(labels)
         warn_of_unknown(table)
         changed = {names.get("label_vectors") or names["label_columns"]: table.values}
         # Requests may name what is answered, too.
-        new_terms, new_vectors = _new_terms(space, labels, set(terms))
-        if new_terms:
-            with open(terms_file, "a", encoding="utf-8", newline="\n") as file:
-                file.writelines(f"{term}\n" for term in new_terms)
-            changed[names["term_vectors"]] = np.concatenate([tensors["term_vectors"], new_vectors])
-        manifest["terms"] = len(terms) + len(new_terms)
+        if isinstance(space, WordSpace):
+            known = _requestable(space, labels, len(tensors["term_vectors"]))
+            keys, key_rows = term_keys(known.index)
+            with open(terms_file, "w", encoding="utf-8", newline="\n") as file:
+                file.writelines(f"{key}\n" for key in keys)
+            values = {"term_vectors": known.vectors, "key_rows": np.array(key_rows, np.int32)}
+            if "head_rows" in names:
+                values["head_rows"] = known.head_rows()
+            changed |= {names[name]: value for name, value in values.items() if name in names}
+        manifest["terms"] = len(keys)
         changed[names["texts"]] = _encoded(answer_texts(table.labels, manifest["answers"]))
         _rewrite(checkpoint, prefix, changed)
         requests = warmup_inputs([terms[0] for terms in table.labels.terms], manifest["image_size"])
         with tf.device("CPU:0"):
+            import_operations(source, tf.io.gfile.GFile)
             loaded = tf.saved_model.load(directory)
             expected = [loaded.signatures[name](**_tensors(inputs)) for name, inputs in requests]
-        finish_version(directory, table.labels, requests, expected, manifest)
+        finish_version(directory, table.labels, requests, expected, manifest, tokenizer.model)
 
     return publish(base, build)
 
 
 def _space_of(
     manifest: Mapping[str, Any],
-    terms: list[str],
+    tokenizer: Tokenizer,
+    keys: list[str],
     tensors: Mapping[str, np.ndarray],
     labels: LabelSet,
     vectors: str,
@@ -90,26 +101,33 @@ def _space_of(
     if "outputs" in manifest:
         if vectors:
             raise ValueError(f"A softmax has no label vectors: leave `vectors` out. Received: {vectors=}")
-        columns = dict(zip(terms, tensors["term_columns"].tolist(), strict=True))
-        return OutputSpace(manifest["outputs"], columns, missing or "stop")
+        # Early versions have them by another name.
+        columns = tensors["key_rows" if "key_rows" in tensors else "term_columns"]
+        by_term = dict(zip(keys, columns.tolist(), strict=True))
+        return OutputSpace(manifest["outputs"], by_term, missing or "stop", tokenizer)
     profile = None
     if "references" in tensors:
         profile = SimilarityProfile(tensors["references"], manifest["profile_temperature"])
-    terms, rows = _extended((terms, tensors["term_vectors"]), vectors, labels, max_bad_rows)
-    return WordSpace(terms, rows, manifest["label_terms"], profile, missing or manifest["missing_labels"])
+    rows = tensors.get("key_rows", np.arange(len(keys)))
+    # Of the keys of a term the first is the term itself.
+    first = {row: key for key, row in zip(reversed(keys), reversed(rows.tolist()), strict=True)}
+    exported = [first[row] for row in range(len(tensors["term_vectors"]))], tensors["term_vectors"]
+    terms, term_vectors = _extended(exported, vectors, labels.term_filter(tokenizer), max_bad_rows)
+    missing = missing or manifest["missing_labels"]
+    return WordSpace(terms, term_vectors, manifest["label_terms"], profile, missing, tokenizer)
 
 
-def _new_terms(space: LabelSpace, labels: LabelSet, known: set[str]) -> Terms:
-    """The terms of the labels that are not known yet; a softmax has no others."""
-    terms, vectors = space.requestable_terms(labels.names(), 0)
-    new = [row for row, term in enumerate(terms) if term not in known]
-    return [terms[row] for row in new], vectors[new]
+def _requestable(space: WordSpace, labels: LabelSet, num_exported: int) -> WordSpace:
+    """The space of the exported terms, the first ones, and of those that the labels' vectors are made of."""
+    wanted = labels.term_filter(space.tokenizer)
+    rows = [row for row, term in enumerate(space.terms) if row < num_exported or term in wanted]
+    return dataclasses.replace(space, terms=[space.terms[row] for row in rows], vectors=space.vectors[rows])
 
 
-def _extended(exported: Terms, vectors: str, labels: LabelSet, max_bad_rows: int) -> Terms:
+def _extended(exported: Terms, vectors: str, wanted: TermFilter, max_bad_rows: int) -> Terms:
     """The terms and vectors that new labels are looked up in: of the space that the model was trained in."""
     # Beside the terms of the labels some that both have, to compare.
-    needed = labels.names() | set(exported[0][:2000])
+    needed = _AnyOf(wanted, frozenset(exported[0][:2000]))
     for path in [vectors] if vectors else packaged_files("vectors").values():
         terms, rows = load_vectors(path, terms=needed, max_bad_rows=max_bad_rows)
         scale = _scale(exported, (terms, rows))
@@ -124,6 +142,17 @@ def _extended(exported: Terms, vectors: str, labels: LabelSet, max_bad_rows: int
             f"nothing there. Take vectors of that run. Received: {vectors=}, dimension {rows.shape[1]}"
         )
     return exported
+
+
+@dataclasses.dataclass(frozen=True)
+class _AnyOf:
+    """A container of all that one of two containers has."""
+
+    first: Container[str]
+    second: Container[str]
+
+    def __contains__(self, item: object) -> bool:
+        return item in self.first or item in self.second
 
 
 def _scale(exported: Terms, other: Terms) -> float:

@@ -5,6 +5,7 @@
 What `tf.saved_model.load` runs in Python may still fail in TF Serving at the first request; this finds it.
 """
 
+import itertools
 import os
 import subprocess
 import sys
@@ -14,15 +15,23 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 from absl import flags
+from tensorflow.core.protobuf import saved_model_pb2
 
 import devise_tf
 from devise_tf import command
-from devise_tf.export.manifest import checksums, read_manifest
+from devise_tf.export.manifest import checksums, import_operations, read_manifest
 from devise_tf.export.signatures import SIGNATURES, TensorType
 from devise_tf.export.warmup import read_warmup
 
 TOLERANCE = 1e-5
 XLA_ATTRIBUTE = "_XlaMustCompile"
+# What tokenizers need of TensorFlow Text. Stock TF Serving links those of its version 2.12.
+TF_TEXT_OPERATIONS = (
+    "CaseFoldUTF8",
+    "SentencepieceOp",
+    "SentencepieceTokenizeOp",
+    "UnicodeScriptTokenizeWithOffsets",
+)
 
 
 class VerificationError(RuntimeError):
@@ -71,6 +80,8 @@ def verify(version_dir: str, expected: str | None = None) -> int:
     if len(records) != manifest["warmup_records"]:
         raise VerificationError(f"Warm-up should have {manifest['warmup_records']} records. Received: {len(records)}")
     expected_outputs = dict(np.load(expected, allow_pickle=False)) if expected else {}
+    _check_operations(version_dir)
+    import_operations(version_dir)
     with tf.Graph().as_default(), tf.compat.v1.Session() as session:
         signatures = _load(session, version_dir)
         for number, record in enumerate(records):
@@ -81,6 +92,19 @@ def verify(version_dir: str, expected: str | None = None) -> int:
     if expected_outputs:
         raise VerificationError(f"Expected outputs have no request. Received: {sorted(expected_outputs)}")
     return len(records)
+
+
+def _check_operations(version_dir: str) -> None:
+    """Raises an error unless stock TF Serving has all operations that a version's graph needs."""
+    with open(os.path.join(version_dir, "saved_model.pb"), "rb") as file:
+        graph = saved_model_pb2.SavedModel.FromString(file.read()).meta_graphs[0].graph_def
+    nodes = itertools.chain(graph.node, *(function.node_def for function in graph.library.function))
+    known = {*dir(tf.raw_ops), *TF_TEXT_OPERATIONS, *(function.signature.name for function in graph.library.function)}
+    if others := sorted({node.op for node in nodes} - known):
+        raise VerificationError(
+            "It needs operations that stock TF Serving does not have: that has those of TensorFlow itself and of "
+            f"TensorFlow Text 2.12. Received: {others}"
+        )
 
 
 def _load(session: Any, version_dir: str) -> dict[str, Any]:

@@ -11,14 +11,16 @@ import tensorflow as tf
 from tensorflow.core.protobuf import saved_model_pb2
 
 import devise_tf
-from devise_tf.export.manifest import LABELS_FILE, write_manifest
+from devise_tf.export.manifest import LABELS_FILE, TOKENIZER_FILE, write_manifest
 from devise_tf.export.served_model import ServedModel
 from devise_tf.export.verify import XLA_ATTRIBUTE, verify_in_fresh_process
 from devise_tf.export.warmup import warmup_inputs, write_warmup
 from devise_tf.labels import LabelSet
 
 
-def write_version(model: ServedModel, labels: LabelSet, directory: str, facts: Mapping[str, object]) -> None:
+def write_version(
+    model: ServedModel, labels: LabelSet, directory: str, facts: Mapping[str, object], tokenizer_model: bytes = b""
+) -> None:
     """Writes a model with its warm-up, labels and manifest into a directory, and checks it in a fresh process.
 
     Args:
@@ -26,6 +28,7 @@ def write_version(model: ServedModel, labels: LabelSet, directory: str, facts: M
         labels: LabelSet. The labels that it answers, in the order of `model.labels.texts`.
         directory: str. An empty local directory.
         facts: dict. More entries of the manifest.
+        tokenizer_model: bytes. The model that the tokenizer is, if it is one.
 
     Raises:
         VerificationError: The version does not run as it should.
@@ -46,7 +49,7 @@ def write_version(model: ServedModel, labels: LabelSet, directory: str, facts: M
         "dimension": int(expected[1]["embedding"].shape[1]),
         "terms": int(model.labels.table.size()),
     }
-    finish_version(directory, labels, requests, expected, manifest)
+    finish_version(directory, labels, requests, expected, manifest, tokenizer_model)
 
 
 def finish_version(
@@ -55,6 +58,7 @@ def finish_version(
     requests: Sequence[tuple[str, Mapping[str, np.ndarray]]],
     expected: Sequence[Mapping[str, tf.Tensor]],
     facts: Mapping[str, object],
+    tokenizer_model: bytes = b"",
 ) -> None:
     """Adds warm-up, labels and manifest to a SavedModel, and checks the whole in a fresh process.
 
@@ -64,12 +68,16 @@ def finish_version(
         requests: Pairs of a signature and its inputs, the warm-up.
         expected: Outputs by name, a dict for each request.
         facts: dict. More entries of the manifest.
+        tokenizer_model: bytes. See `write_version`.
 
     Raises:
         VerificationError: The version does not run as it should.
     """
     records = write_warmup(directory, requests)
     labels.save(os.path.join(directory, LABELS_FILE))
+    if tokenizer_model:
+        with open(os.path.join(directory, TOKENIZER_FILE), "wb") as file:
+            file.write(tokenizer_model)
     manifest = {
         **facts,
         "labels": len(labels),

@@ -1,13 +1,13 @@
 """Term vectors of several files of one space."""
 
-from collections.abc import Collection
+from collections.abc import Container
 
 import numpy as np
 
 from devise_tf.text import load_vectors
 
 
-def load_joined_vectors(paths: list[str], names: Collection[str] | None) -> tuple[list[str], np.ndarray]:
+def load_joined_vectors(paths: list[str], names: Container[str] | None) -> tuple[list[str], np.ndarray]:
     """Loads terms and vectors of one file, or of several of one space; of a term in several the first one's vector."""
     terms, vectors = load_vectors(paths[0], terms=names)
     for path in paths[1:]:

@@ -26,6 +26,7 @@ from devise_tf.models.model_names import (
     number_in,
     random_seed,
 )
+from devise_tf.text.tokenizer import WORDS, Tokenizer
 
 # The most probable labels that ConSE averages.
 CONSE_TOP = 10
@@ -58,6 +59,11 @@ class ModelSource(abc.ABC):
     @abc.abstractmethod
     def missing_labels(self) -> str:
         """What training did about labels without a vector."""
+
+    @property
+    def tokenizer(self) -> Tokenizer:
+        """The rule by which text became words."""
+        return WORDS
 
     @property
     @abc.abstractmethod
@@ -126,7 +132,7 @@ class ModelSource(abc.ABC):
         trained = self.labels.select(self.seen)
 
         def outputs(labels: LabelSet | None = None, missing: str = "") -> LabelSpace:
-            return OutputSpace.of(trained, missing or "stop")
+            return OutputSpace.of(trained, missing or "stop", self.tokenizer)
 
         return Classifier(name, self.network(name), outputs, trained)
 
@@ -176,7 +182,8 @@ class ModelSource(abc.ABC):
             label_terms: str. See `WordSpace`.
             profile: SimilarityProfile or None. See `WordSpace`.
         """
-        return WordSpace(*self.term_vectors(model, labels), label_terms, profile, missing or self.missing_labels)
+        terms, vectors = self.term_vectors(model, labels)
+        return WordSpace(terms, vectors, label_terms, profile, missing or self.missing_labels, self.tokenizer)
 
     def term_vectors(self, model: str, labels: LabelSet | None = None) -> tuple[list[str], np.ndarray]:
         """The terms and vectors of a model's space; with `labels` those that their vectors may be made of only."""
@@ -184,9 +191,10 @@ class ModelSource(abc.ABC):
         if labels is None:
             return load_joined_vectors(paths, None)
         # Every model of a run asks for the same few of a large file.
-        key = *paths, frozenset(labels.names())
+        terms = labels.term_filter(self.tokenizer)
+        key = *paths, terms
         if key not in self._read:
-            self._read[key] = load_joined_vectors(paths, labels.names())
+            self._read[key] = load_joined_vectors(paths, terms)
         return self._read[key]
 
 

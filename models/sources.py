@@ -14,6 +14,7 @@ from devise_tf.models.pretrained import Preset, load_preset
 from devise_tf.models.registry import build_visual_model, load_network
 from devise_tf.models.weights_file import load_weights
 from devise_tf.packaged import packaged_files
+from devise_tf.text.tokenizer import WORDS, Tokenizer
 
 # The network of phase 2 has another name in its directory.
 _FILES = {SOFTMAX: CNN}
@@ -51,6 +52,10 @@ class TrainedRun(ModelSource):
     @property
     def seed(self) -> int:
         return self.files.config.seed
+
+    @property
+    def tokenizer(self) -> Tokenizer:
+        return self.files.tokenizer or WORDS
 
     @property
     def crop(self) -> Crop:

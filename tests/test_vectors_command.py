@@ -136,7 +136,7 @@ def test_coverage(folder):
     assert out.splitlines()[-1] == "Missing: n3 (okapi)"
     result = json.loads(Path("coverage.json").read_text())
     assert result == {
-        "first_whole": ["n1", "n4", "n6"], "other_whole": ["n5"], "composed": ["n2"], "missing": ["n3"],
+        "first_whole": ["n1", "n4", "n6"], "other_whole": ["n5"], "composed": ["n2"], "missing": ["n3"], "folded": [],
     }  # fmt: skip
 
 

@@ -1,8 +1,9 @@
 """Settings of phase 1: the text and the skip-gram."""
 
 import dataclasses
+import re
 
-from devise_tf.choices import MAX_BAD_ROWS
+from devise_tf.choices import MAX_BAD_ROWS, TOKENIZERS
 from devise_tf.config.setting import SettingsGroup, setting
 
 
@@ -18,6 +19,11 @@ class TextSettings(SettingsGroup):
         MAX_BAD_ROWS,
         "Most rows of --vectors that may be left out because they cannot be read; with more the run stops.",
         free=True,
+        later=True,
+    )
+    tokenizer: str = setting(
+        "",
+        f"How text becomes words: {', '.join(TOKENIZERS)}; by default that which --vectors were made with, or words.",
         later=True,
     )
     dimension: int = setting(300, "Length of the term vectors that phase 1 trains.", positive=True)
@@ -45,6 +51,10 @@ class TextSettings(SettingsGroup):
             raise ValueError(
                 "`phrases` needs `phrase_threshold` and `phrase_min_count` above 0. "
                 f"Received: phrase_threshold={self.phrase_threshold}, phrase_min_count={self.phrase_min_count}"
+            )
+        if self.tokenizer and self.tokenizer not in TOKENIZERS and not re.match("sentencepiece:.", self.tokenizer):
+            raise ValueError(
+                f"`tokenizer` must be one of {', '.join(TOKENIZERS)}. Received: tokenizer={self.tokenizer!r}"
             )
         if self.corpus and self.vectors:
             raise ValueError(

@@ -1,10 +1,10 @@
 """How many labels term vectors cover."""
 
 import dataclasses
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 
 from devise_tf.labels.label_set import LabelSet
-from devise_tf.text.term_vectors import term_rows
+from devise_tf.text.term_index import FOLDED, TermIndex
 
 
 @dataclasses.dataclass(frozen=True)
@@ -14,14 +14,16 @@ class LabelCoverage:
     Attributes:
         first_whole: List of str. The first term has a vector.
         other_whole: List of str. Not the first, but another term has one.
-        composed: List of str. No term has one, but all words of a term have.
+        composed: List of str. No term has one, but all parts of a term have.
         missing: List of str. The rest.
+        folded: List of str. Of the labels that have one of a whole term those whose term is not spelled like that.
     """
 
     first_whole: list[str]
     other_whole: list[str]
     composed: list[str]
     missing: list[str]
+    folded: list[str]
 
     def table(self, images: Mapping[str, int] | None = None) -> str:
         """The numbers and shares as a Markdown table.
@@ -29,10 +31,14 @@ class LabelCoverage:
         Args:
             images: Mapping from str to int. Number of images of each label; adds a column of the images of each case.
         """
+        whole = self.first_whole + self.other_whole
+        folded = set(self.folded)
         cases = [
             ("first term whole", self.first_whole),
-            ("any term whole", self.first_whole + self.other_whole),
-            ("composed from words", self.composed),
+            ("any term whole", whole),
+            ("- as it is spelled", [label for label in whole if label not in folded]),
+            ("- folded", self.folded),
+            ("composed from parts", self.composed),
             ("missing", self.missing),
             ("all labels", self.first_whole + self.other_whole + self.composed + self.missing),
         ]
@@ -48,7 +54,7 @@ class LabelCoverage:
     def listing(self, labels: LabelSet, most: int = 20) -> str:
         """Lines that name the composed and the missing labels, the first `most` of each; empty if there are none."""
         lines = []
-        for case, ids in (("Composed from words", self.composed), ("Missing", self.missing)):
+        for case, ids in (("Composed from parts", self.composed), ("Missing", self.missing)):
             if ids:
                 names = ", ".join(f"{label} ({labels.terms[labels.index[label]][0]})" for label in ids[:most])
                 lines.append(f"{case}: {names}{', …' if len(ids) > most else ''}")
@@ -60,21 +66,21 @@ class LabelCoverage:
         return {label: case for case, ids in (*names, ("missing", self.missing)) for label in ids}
 
 
-def label_coverage(labels: LabelSet, terms: Collection[str]) -> LabelCoverage:
+def label_coverage(labels: LabelSet, index: TermIndex) -> LabelCoverage:
     """What labels get their vectors from, by the rule of `WordSpace`.
 
     Args:
         labels: LabelSet. The labels.
-        terms: Collection of str. Terms that have vectors.
+        index: TermIndex. Terms that have vectors.
     """
-    index = {term: row for row, term in enumerate(terms)}
-    coverage = LabelCoverage([], [], [], [])
-    for label, names in zip(labels.ids, labels.normalized_terms(), strict=True):
-        rows = term_rows(names, index)
-        if names[0] in index:
-            coverage.first_whole.append(label)
-        elif len(rows) == 1:
-            coverage.other_whole.append(label)
+    coverage = LabelCoverage([], [], [], [], [])
+    for label, terms in zip(labels.ids, labels.terms, strict=True):
+        found = index.first(terms)
+        if found.is_whole:
+            is_first = index.find(terms[0]).is_whole
+            (coverage.first_whole if is_first else coverage.other_whole).append(label)
+            if found.how == FOLDED:
+                coverage.folded.append(label)
         else:
-            (coverage.composed if rows else coverage.missing).append(label)
+            (coverage.composed if found.rows else coverage.missing).append(label)
     return coverage

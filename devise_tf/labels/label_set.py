@@ -8,7 +8,8 @@ from devise_tf.files import atomic_write
 from devise_tf.labels.label_file import read_label_file
 from devise_tf.labels.label_rows import label_problem, term_of_id
 from devise_tf.labels.text_lines import empty_file, read_lines
-from devise_tf.text.tokenizer import normalize_term
+from devise_tf.text.term_index import TermFilter
+from devise_tf.text.tokenizer import WORDS, Tokenizer, normalize_term
 
 
 class LabelSet:
@@ -150,10 +151,9 @@ class LabelSet:
         """
         return [list(dict.fromkeys(normalize_term(t) for t in terms)) for terms in self.terms]
 
-    def names(self) -> set[str]:
-        """All that the labels' vectors may be made of: the normalized terms and their words."""
-        names = {name for names in self.normalized_terms() for name in names}
-        return names | {word for name in names for word in name.split("_")}
+    def term_filter(self, tokenizer: Tokenizer = WORDS) -> TermFilter:
+        """The terms that the labels' vectors may be made of, of those of a vector file."""
+        return TermFilter((term for terms in self.terms for term in terms), tokenizer)
 
     def save(self, path: str | os.PathLike) -> None:
         """Writes `id<TAB>term, term two` lines that `load` reads back, atomically."""

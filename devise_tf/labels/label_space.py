@@ -2,24 +2,32 @@
 
 import abc
 import dataclasses
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 
 import numpy as np
 
 from devise_tf.choices import EVALUATED_ANSWERS
 from devise_tf.labels.label_set import LabelSet
 from devise_tf.labels.label_table import LabelTable
-from devise_tf.text.tokenizer import normalize_term, tokenize
+from devise_tf.text.term_index import split_terms
+from devise_tf.text.tokenizer import WORDS, Tokenizer
 
 
 class LabelSpace(abc.ABC):
-    """What stands for labels in a model."""
+    """What stands for labels in a model.
+
+    Attributes:
+        tokenizer: Tokenizer. The rule by which texts become words.
+    """
+
+    tokenizer: Tokenizer = WORDS
 
     def table(self, labels: LabelSet | Sequence[str], answers: str = "labels", some_known: bool = True) -> LabelTable:
         """What stands for the labels of a list.
 
         Args:
-            labels: LabelSet or sequence of str. Labels, or texts that are each the only term of a label.
+            labels: LabelSet or sequence of str. Labels, or texts that each name one: a term, or several separated by
+                commas (`"tench, Tinca tinca"`).
             answers: str. `"labels"`: each label has one entry. `"terms"`: so has each term, where labels have vectors
                 of terms. `"auto"`: as `"terms"`, but `"labels"` where a label's vector is made of several terms.
             some_known: bool. Whether some label must be known.
@@ -39,12 +47,12 @@ class LabelSpace(abc.ABC):
             return table
         if isinstance(labels, str):
             raise ValueError(f"`labels` must be a list of texts or a `LabelSet`. Received: labels={labels!r}")
-        distinct, repeated = _distinct_texts(labels)
+        distinct, repeated = self._distinct_texts(labels)
         if not distinct:
             raise ValueError(self._none_known(labels))
-        table = self.table(LabelSet(distinct, [[text] for text in distinct]), answers, some_known)
+        table = self.table(LabelSet(distinct, list(map(split_terms, distinct))), answers, some_known)
         missing = set(table.unknown)
-        unknown = [text for text in labels if text in missing or not tokenize(text)]
+        unknown = [text for text in labels if text in missing or not split_terms(text)]
         return dataclasses.replace(table, unknown=list(dict.fromkeys(unknown)), repeated=repeated)
 
     def _none_known(self, labels: Sequence[str]) -> str:
@@ -54,11 +62,26 @@ class LabelSpace(abc.ABC):
         """The space in which a softmax finds labels by their ids alone."""
         return self
 
-    def requestable_terms(self, names: Collection[str], max_others: int) -> tuple[list[str], np.ndarray]:
+    def _distinct_texts(self, texts: Sequence[str]) -> tuple[list[str], list[str]]:
+        """The texts that have words, each once, and those that repeat one of them."""
+        first: dict[str, str] = {}
+        repeated = []
+        for position, text in enumerate(texts):
+            if not isinstance(text, str) or not text.strip():
+                raise ValueError(f"A label must be a text that is not empty. Received: labels[{position}]={text!r}")
+            if not split_terms(text):
+                continue
+            if (key := self.tokenizer.key(text)) in first:
+                repeated.append(text)
+            else:
+                first[key] = text
+        return list(first.values()), repeated
+
+    def requestable_terms(self, wanted: Container[str], max_others: int) -> tuple[list[str], np.ndarray]:
         """Terms that the text of a request can name, and their vectors; none where labels have no vectors of terms.
 
         Args:
-            names: Collection of str. Terms to take.
+            wanted: Container of str. Terms to take.
             max_others: int. How many more to take, the first ones.
         """
         return [], np.zeros((0, 0), np.float32)
@@ -74,19 +97,3 @@ class LabelSpace(abc.ABC):
     @abc.abstractmethod
     def _table(self, labels: LabelSet, answers: str) -> LabelTable:
         """The table of labels, none of which may be known."""
-
-
-def _distinct_texts(texts: Sequence[str]) -> tuple[list[str], list[str]]:
-    """The texts that have words, each once, and those that repeat one of them."""
-    first: dict[str, str] = {}
-    repeated = []
-    for position, text in enumerate(texts):
-        if not isinstance(text, str) or not text.strip():
-            raise ValueError(f"A label must be a text that is not empty. Received: labels[{position}]={text!r}")
-        if not tokenize(text):
-            continue
-        if (name := normalize_term(text)) in first:
-            repeated.append(text)
-        else:
-            first[name] = text
-    return list(first.values()), repeated

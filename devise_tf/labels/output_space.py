@@ -3,6 +3,7 @@
 import dataclasses
 import itertools
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 
 import numpy as np
 
@@ -10,6 +11,8 @@ from devise_tf.choices import MISSING_LABELS, MISSING_LABELS_OF_ANSWERS
 from devise_tf.labels.label_set import LabelSet
 from devise_tf.labels.label_space import LabelSpace
 from devise_tf.labels.label_table import LabelTable
+from devise_tf.text.term_index import TermIndex
+from devise_tf.text.tokenizer import WORDS, Tokenizer
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -21,29 +24,38 @@ class OutputSpace(LabelSpace):
 
     Args:
         outputs: Sequence of str. Ids of the trained labels, in order.
-        columns: Mapping from str to int. Outputs by normalized term of the trained labels.
+        columns: Mapping from str to int. Outputs by term of the trained labels, folded by the tokenizer.
         missing: str. What to do about labels that the softmax was not trained on: a key of
             `devise_tf.choices.MISSING_LABELS`.
+        tokenizer: Tokenizer. The rule by which terms become words.
     """
 
     outputs: Sequence[str]
     columns: Mapping[str, int]
     missing: str = MISSING_LABELS_OF_ANSWERS
+    tokenizer: Tokenizer = WORDS
 
     @classmethod
-    def of(cls, trained: LabelSet, missing: str = MISSING_LABELS_OF_ANSWERS) -> "OutputSpace":
+    def of(
+        cls, trained: LabelSet, missing: str = MISSING_LABELS_OF_ANSWERS, tokenizer: Tokenizer = WORDS
+    ) -> "OutputSpace":
         """The outputs of a softmax over labels; a term of several labels is the output of the first."""
         columns: dict[str, int] = {}
-        for column, terms in enumerate(trained.normalized_terms()):
+        for column, terms in enumerate(trained.terms):
             for term in terms:
-                columns.setdefault(term, column)
-        return cls(trained.ids, columns, missing)
+                columns.setdefault(tokenizer.key(term), column)
+        return cls(trained.ids, columns, missing, tokenizer)
+
+    @cached_property
+    def index(self) -> TermIndex:
+        """The outputs by term."""
+        return TermIndex(self.columns, self.tokenizer)
 
     def by_id(self) -> "OutputSpace":
         return dataclasses.replace(self, columns={})
 
     def facts(self) -> Mapping[str, object]:
-        return {"outputs": list(self.outputs)}
+        return {"outputs": list(self.outputs), "tokenizer": self.tokenizer.name}
 
     def _known_labels(self) -> str:
         first = next(iter(self.columns), self.outputs[0]).replace("_", " ")
@@ -55,10 +67,11 @@ class OutputSpace(LabelSpace):
         def column(label: str, terms: Sequence[str]) -> int | None:
             if label in by_id:
                 return by_id[label]
-            named = (self.columns[term] for term in terms if term in self.columns)
+            found = (self.index.find(term) for term in terms)
+            named = (term.rows[0] for term in found if term.is_whole)
             return next((column for column in named if self.outputs[column] not in labels), None)
 
-        columns = [column(*pair) for pair in zip(labels.ids, labels.normalized_terms(), strict=True)]
+        columns = [column(*pair) for pair in zip(labels.ids, labels.terms, strict=True)]
         unknown = [label for label, column in zip(labels.ids, columns, strict=True) if column is None]
         if unknown and not MISSING_LABELS[self.missing].leaves_out:
             raise ValueError(

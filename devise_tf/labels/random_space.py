@@ -9,6 +9,7 @@ from devise_tf.labels.label_set import LabelSet
 from devise_tf.labels.label_space import LabelSpace
 from devise_tf.labels.label_table import LabelTable
 from devise_tf.labels.word_space import WordSpace
+from devise_tf.text.tokenizer import Tokenizer
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -24,6 +25,10 @@ class RandomSpace(LabelSpace):
 
     words: WordSpace
     seed: int
+
+    @property
+    def tokenizer(self) -> Tokenizer:  # type: ignore[override]
+        return self.words.tokenizer
 
     def facts(self) -> Mapping[str, object]:
         return {"seed": self.seed}

@@ -2,8 +2,9 @@
 
 import dataclasses
 import itertools
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from functools import cached_property
+from typing import ClassVar
 
 import numpy as np
 
@@ -12,8 +13,8 @@ from devise_tf.labels.label_set import LabelSet
 from devise_tf.labels.label_space import LabelSpace
 from devise_tf.labels.label_table import LabelTable
 from devise_tf.labels.similarity_profile import SimilarityProfile
-from devise_tf.text.term_vectors import term_rows
-from devise_tf.text.tokenizer import tokenize
+from devise_tf.text.term_index import NOT_FOUND, FoundTerm, TermIndex, folded_key
+from devise_tf.text.tokenizer import WORDS, Tokenizer
 
 # Vectors made at once: profiles take eight bytes a value on the way.
 _CHUNK = 4096
@@ -24,8 +25,8 @@ class WordSpace(LabelSpace):
     """Labels as unit-norm vectors made of the vectors of their terms.
 
     A label has the vector of its first term; if that has none, of the first other term that has one; else it is
-    composed: the mean of the words of its first term whose words all have vectors. Terms whose vector is zero count as
-    unknown: they have no direction.
+    composed: the mean of the parts of its first term whose parts all have vectors. `TermIndex` says how terms are
+    found. Terms whose vector is zero count as unknown: they have no direction.
 
     Args:
         terms: Sequence of V str. Terms that have vectors, multi-word terms joined by "_".
@@ -37,6 +38,7 @@ class WordSpace(LabelSpace):
         profile: SimilarityProfile or None. Turns vectors into profiles of similarities.
         missing: str. What to do about labels none of whose terms has a vector: a key of
             `devise_tf.choices.MISSING_LABELS`.
+        tokenizer: Tokenizer. The rule by which the text that the vectors were trained on became words.
 
     Raises:
         ValueError: An argument is not one of its choices. By `table`: labels are left without a vector, they are named
@@ -49,11 +51,14 @@ class WordSpace(LabelSpace):
     array([[0.6, 0.8], [0. , 1. ]], dtype=float32)
     """
 
+    NO_HEAD: ClassVar[int] = -2
+
     terms: Sequence[str]
     vectors: np.ndarray
     label_terms: str = "first"
     profile: SimilarityProfile | None = None
     missing: str = "compose"
+    tokenizer: Tokenizer = WORDS
 
     def __post_init__(self) -> None:
         for name, choices in (("missing", MISSING_LABELS), ("label_terms", LABEL_TERMS)):
@@ -61,10 +66,10 @@ class WordSpace(LabelSpace):
                 raise ValueError(f"`{name}` must be one of {tuple(choices)}. Received: {name}={getattr(self, name)!r}")
 
     @cached_property
-    def index(self) -> dict[str, int]:
+    def index(self) -> TermIndex:
         """Rows of `vectors` by term; without those that are zero."""
         nonzero = np.any(self.vectors, axis=1)
-        return {term: row for row, term in enumerate(self.terms) if nonzero[row]}
+        return TermIndex({term: row for row, term in enumerate(self.terms) if nonzero[row]}, self.tokenizer)
 
     @property
     def dimension(self) -> int:
@@ -72,7 +77,8 @@ class WordSpace(LabelSpace):
         return self.vectors.shape[1] if self.profile is None else len(self.profile.references)
 
     @property
-    def _of_several_terms(self) -> bool:
+    def of_several_terms(self) -> bool:
+        """Whether a label's vector is made of all its terms that have one."""
         return self.label_terms in ("mean", "heads")
 
     def with_profile(self, labels: LabelSet, temperature: float) -> "WordSpace":
@@ -87,39 +93,46 @@ class WordSpace(LabelSpace):
             int32 array, shape `[N, most]`. Rows of `vectors`: of a term, or of the words that it is composed of, padded
             with -1. Only of labels that have a vector.
         """
-        rows = [row for row in self._rows(labels, labels.normalized_terms()) if row]
+        rows = [found.rows for found in self._found(labels) if found.rows]
         result = np.full((len(rows), max(map(len, rows))), -1, np.int32)
         for padded, row in zip(result, rows, strict=True):
             padded[: len(row)] = row
         return result
 
-    def requestable_terms(self, names: Collection[str], max_others: int) -> tuple[list[str], np.ndarray]:
-        # A term that no text can become, such as one in capitals, would never be looked up.
+    def requestable_terms(self, wanted: Container[str], max_others: int) -> tuple[list[str], np.ndarray]:
         rows = []
-        for term, row in self.index.items():
-            wanted = term in names
-            if (wanted or max_others > 0) and "_".join(tokenize(term)) == term:
+        for term, row in self.index.rows.items():
+            is_wanted = term in wanted
+            if (is_wanted or max_others > 0) and self._can_be_named(term):
                 rows.append(row)
-                max_others -= not wanted
+                max_others -= not is_wanted
         return [self.terms[row] for row in rows], self.vectors[rows]
 
+    def _can_be_named(self, term: str) -> bool:
+        # A term without words is never looked up; by the earlier rule no term that is not folded either.
+        return bool(folded_key(term)) if self.tokenizer.finds_parts else self.tokenizer.key(term) == term
+
     def facts(self) -> Mapping[str, object]:
-        facts = {"missing_labels": self.missing, "label_terms": self.label_terms}
+        facts = {
+            "missing_labels": self.missing,
+            "label_terms": self.label_terms,
+            "tokenizer": self.tokenizer.name,
+        }
         return facts if self.profile is None else {**facts, "profile_temperature": self.profile.temperature}
 
     def _known_labels(self) -> str:
         return "none has a vector, nor a vector for each of its words"
 
-    def _rows(self, labels: LabelSet, names: Sequence[Sequence[str]]) -> list[list[int]]:
-        """Of each label the rows of the first term with a vector, or of the words that it is composed of."""
+    def _found(self, labels: LabelSet) -> list[FoundTerm]:
+        """Of each label the first term with a vector, or the first that is composed."""
         choice = MISSING_LABELS[self.missing]
-        rows = [term_rows(terms, self.index) for terms in names]
+        found = [self.index.first(terms) for terms in labels.terms]
         if not choice.composes:
-            rows = [row if len(row) == 1 else [] for row in rows]
-        missing = [label for label, row in zip(labels.ids, rows, strict=True) if not row]
+            found = [term if term.is_whole else NOT_FOUND for term in found]
+        missing = [label for label, term in zip(labels.ids, found, strict=True) if not term.rows]
         if missing and not choice.leaves_out:
             raise ValueError(self._without_vector(labels, missing))
-        return rows
+        return found
 
     def _without_vector(self, labels: LabelSet, missing: Sequence[str]) -> str:
         listed = ", ".join(f"{label} ({labels.terms[labels.index[label]][0]})" for label in missing[:20])
@@ -136,10 +149,9 @@ class WordSpace(LabelSpace):
         )
 
     def _table(self, labels: LabelSet, answers: str) -> LabelTable:
-        names = labels.normalized_terms()
-        rows = self._rows(labels, names)
-        terms = [self._terms_with_vectors(*pair) for pair in zip(names, rows, strict=True)]
-        by_terms = answers == "terms" or (answers == "auto" and not self._of_several_terms)
+        rows = [found.rows for found in self._found(labels)]
+        terms = [self._terms_with_vectors(*pair) for pair in zip(labels.terms, rows, strict=True)]
+        by_terms = answers == "terms" or (answers == "auto" and not self.of_several_terms)
         if by_terms:
             entries, values = self._by_terms(labels, terms)
         else:
@@ -158,8 +170,10 @@ class WordSpace(LabelSpace):
 
     def _terms_with_vectors(self, names: Sequence[str], rows: list[int]) -> dict[str, list[int]]:
         """The terms of a label that have a vector, or the one that is composed, and the rows that each is made of."""
-        whole = {name: [self.index[name]] for name in names if name in self.index}
-        return whole or ({"_".join(self.terms[row] for row in rows): rows} if rows else {})
+        if len(rows) != 1:
+            return {"_".join(self.terms[row] for row in rows): rows} if rows else {}
+        found = (self.index.find(name) for name in names)
+        return {self.terms[term.rows[0]]: term.rows for term in found if term.is_whole}
 
     def _by_terms(
         self, labels: LabelSet, terms: Sequence[Mapping[str, list[int]]]
@@ -175,16 +189,32 @@ class WordSpace(LabelSpace):
         return entries, self._stacked(vectors, len(index))
 
     def _label_vector(self, label: str, terms: Mapping[str, list[int]]) -> np.ndarray:
-        if self._of_several_terms:
+        if self.of_several_terms:
             return _unit(np.mean([self._term_vector(label, *item) for item in terms.items()], axis=0), label)
         return self._term_vector(label, *next(iter(terms.items())))
 
     def _term_vector(self, label: str, name: str, rows: list[int]) -> np.ndarray:
         vector = _unit(np.asarray(self.vectors[rows], np.float32).sum(axis=0), label)
-        head = self.index.get(name.rpartition("_")[2]) if "_" in name and self.label_terms == "heads" else None
+        head = self._head(name) if self.label_terms == "heads" else None
         if head is None:
             return vector
         return _unit(vector + _unit(np.asarray(self.vectors[head], np.float32), label), label)
+
+    def head_rows(self) -> np.ndarray:
+        """The row of the last word of each term, int32 `[V]`; -1 if it has none, `NO_HEAD` for a term of one word."""
+        return np.array([self._head_row(term) for term in self.terms], np.int32)
+
+    def _head_row(self, term: str) -> int:
+        words = self.tokenizer.tokenize(term)
+        if len(words) < 2:
+            return self.NO_HEAD
+        row = self.index.row(words[-1])
+        return -1 if row is None else row
+
+    def _head(self, name: str) -> int | None:
+        """The row of the last of several words."""
+        row = self._head_row(name)
+        return row if row >= 0 else None
 
     def _stacked(self, vectors: Iterator[np.ndarray], total: int) -> np.ndarray:
         result = np.empty((total, self.dimension), np.float32)

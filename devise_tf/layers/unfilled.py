@@ -1,6 +1,5 @@
 """Tables that a layer holds and that come later: NaN until something fills them."""
 
-
 import keras
 import numpy as np
 

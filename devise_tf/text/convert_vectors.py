@@ -10,10 +10,12 @@ import numpy as np
 from devise_tf.choices import MAX_BAD_ROWS
 from devise_tf.files import atomic_write
 from devise_tf.text.npz_vectors import save_npz
-from devise_tf.text.term_vectors import term_rows
+from devise_tf.text.term_index import TermIndex, index_rows
+from devise_tf.text.tokenizer import WORDS, Tokenizer
 from devise_tf.text.vector_file import collect_vectors, first_line, save_vectors, unique_rows, write_rows
 from devise_tf.text.vector_rows import VectorRows, check_form, open_rows
 from devise_tf.text.vector_source import find_vectors
+from devise_tf.text.vector_tokenizer import load_tokenizer, save_tokenizer
 
 _SUFFIXES = {
     ".bin": "word2vec_binary",
@@ -42,24 +44,26 @@ def form_of(path: str | os.PathLike, form: str | None = None) -> str:
     return form
 
 
-def needed_terms(names: Iterable[Sequence[str]], known: Sequence[str], limit: int | None = None) -> list[str]:
+def needed_terms(
+    names: Iterable[Sequence[str]], known: Sequence[str], limit: int | None = None, tokenizer: Tokenizer = WORDS
+) -> list[str]:
     """The terms whose vectors labels need.
 
     Args:
-        names: Lists of strings. For each label its terms, normalized, the first one first, as
-            `LabelSet.normalized_terms` gives them.
+        names: Lists of strings. For each label its terms, the first one first.
         known: Strings. The terms that have vectors, the most frequent first.
         limit: Integer, optional. The number of terms to give: the last ones are left out, or the most frequent of the
             other terms added.
+        tokenizer: Tokenizer. The rule by which terms become words.
 
     Returns:
-        First, label by label, what its vector is made of (see `term_rows`): one whole term, or words. Behind them,
+        First, label by label, what its vector is made of (see `TermIndex`): one whole term, or parts. Behind them,
         label by label, the same for each of its other terms. Label vectors made of these terms are those made of all.
     """
-    index = {term: row for row, term in enumerate(known)}
-    spellings = [list(terms) for terms in names]
-    rows = [row for terms in spellings for row in term_rows(terms, index)]
-    rows += [row for terms in spellings for term in terms for row in term_rows([term], index)]
+    index = TermIndex(index_rows(known), tokenizer)
+    labels = [list(terms) for terms in names]
+    rows = [row for terms in labels for row in index.first(terms).rows]
+    rows += [row for terms in labels for term in terms for row in index.find(term).rows]
     if limit is not None:
         if limit < 1:
             raise ValueError(f"`limit` must be at least 1. Received: {limit=}")
@@ -115,7 +119,14 @@ def convert_vectors(
         save_npz(target, loaded, vectors, np.array([known[term] for term in loaded]) if complete else None)
     else:
         save_vectors(target, loaded, vectors, form)
+    _keep_tokenizer(source, target)
     return vectors.shape
+
+
+def _keep_tokenizer(source: str, target: str | os.PathLike) -> None:
+    tokenizer = load_tokenizer(source, None)
+    if tokenizer is not None:
+        save_tokenizer(target, tokenizer)
 
 
 def _stream(file: VectorRows, source: str, target: str | os.PathLike, form: str) -> tuple[int, int]:
@@ -129,6 +140,7 @@ def _stream(file: VectorRows, source: str, target: str | os.PathLike, form: str)
         with atomic_write(target) as handle:
             handle.write(first_line(form, count, dimension))
             shutil.copyfileobj(rows, handle, 1 << 20)
+    _keep_tokenizer(source, target)
     return count, dimension
 
 

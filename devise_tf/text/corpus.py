@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from typing import IO
 
 from devise_tf.files import DECOMPRESSION_ERRORS, open_compressed
+from devise_tf.text.tokenizer import WORDS, Tokenizer
 from devise_tf.tfds_sets import prepared_builder
 
 _MAX_LINE_BYTES = 1 << 20
@@ -33,6 +34,7 @@ class Corpus:
             must match at least one file; or `"tfds:NAME[/CONFIG][:SPLIT]"`, such as `"tfds:wiki40b/en:train"`, whose
             split is `train` if not given.
         data_dir: String, optional. The TFDS folder, for `tfds:` only.
+        tokenizer: `Tokenizer`. The rule by which the text becomes words.
 
     Attributes:
         size_bytes: Integer or None. Size on disk, of compressed files as they are; of a TFDS set as far as it is
@@ -51,11 +53,12 @@ class Corpus:
     ...     print(tokenize(line))
     """
 
-    def __init__(self, pattern: str, data_dir: str | None = None):
+    def __init__(self, pattern: str, data_dir: str | None = None, tokenizer: Tokenizer = WORDS):
         if not isinstance(pattern, str) or not pattern.strip(", "):
             raise ValueError(f"`pattern` must be globs or 'tfds:NAME'. Received: pattern={pattern!r}")
         self.pattern = pattern
         self.data_dir = data_dir
+        self.tokenizer = tokenizer
         self.invalid_lines: dict[str, int] = {}
         self.files: list[str] = []
         if pattern.startswith(_TFDS_PREFIX):

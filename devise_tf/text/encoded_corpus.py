@@ -10,6 +10,7 @@ import numpy as np
 from devise_tf.files import atomic_write
 from devise_tf.text.corpus import Corpus
 from devise_tf.text.id_matcher import read_ids
+from devise_tf.text.tokenizer import Tokenizer
 from devise_tf.text.vocabulary import Vocabulary
 from devise_tf.text.word_index import END
 
@@ -68,10 +69,8 @@ class EncodedCorpus:
 
     def matches(self, corpus: Corpus, vocabulary: Vocabulary) -> bool:
         """Whether the file was made of this very corpus (names, sizes, times of modification) and vocabulary."""
-        return (
-            self._information["vocabulary"] == vocabulary.fingerprint()
-            and self._information["corpus"] == corpus.fingerprint()
-        )
+        expected = made_of(corpus.fingerprint(), vocabulary, corpus.tokenizer)
+        return expected == {name: self._information.get(name) for name in expected}
 
 
 def encode_corpus(
@@ -100,8 +99,8 @@ def encode_corpus(
         OSError: The disk is full or the file cannot be written.
     """
     path = os.fspath(path)
-    information = {"version": VERSION, "vocabulary": vocabulary.fingerprint(), "corpus": corpus.fingerprint()}
-    index, matchers = vocabulary.index_words()
+    information = {"version": VERSION, **made_of(corpus.fingerprint(), vocabulary, corpus.tokenizer)}
+    index, matchers = vocabulary.index_words(corpus.tokenizer)
     num_words = num_terms = num_sentences = 0
     with contextlib.suppress(FileNotFoundError):
         os.unlink(sidecar_path(path))
@@ -125,6 +124,11 @@ def encode_corpus(
     with atomic_write(sidecar_path(path)) as handle:
         handle.write(json.dumps(information, indent=1).encode("utf-8"))
     return EncodedCorpus.open(path)
+
+
+def made_of(corpus: list, vocabulary: Vocabulary, tokenizer: Tokenizer) -> dict[str, object]:
+    """What an encoded corpus is made of: the fingerprints of the text, the vocabulary and the tokenizer."""
+    return {"vocabulary": vocabulary.fingerprint(), "corpus": corpus, "tokenizer": tokenizer.fingerprint()}
 
 
 def sidecar_path(path: str) -> str:

@@ -8,7 +8,6 @@ from devise_tf.text.bounded_counts import BoundedCounts
 from devise_tf.text.corpus import Corpus
 from devise_tf.text.id_matcher import IdMatcher, read_ids
 from devise_tf.text.pair_table import PairTable
-from devise_tf.text.tokenizer import normalize_term
 from devise_tf.text.word_index import MEAN_BYTES, WordIndex
 
 
@@ -40,7 +39,7 @@ def find_phrases(
 
     Args:
         corpus: `Corpus`. The text.
-        label_terms: Strings. Terms of the labels, in any spelling that `normalize_term` accepts.
+        label_terms: Strings. Terms of the labels, in any spelling.
         passes: Integer. Passes over the corpus.
         threshold: Float. Of the first pass; higher means fewer phrases.
         min_count: Integer. Least occurrences of a phrase.
@@ -69,7 +68,7 @@ def find_phrases(
             "`passes`, `min_count` and `max_entries` must be at least 1, `threshold` positive and `discount` not "
             f"negative. Received: {passes=}, {min_count=}, {max_entries=}, {threshold=}, {discount=}"
         )
-    labels = [term for term in dict.fromkeys(map(normalize_term, label_terms)) if "_" in term]
+    labels = [term for term in dict.fromkeys(map(corpus.tokenizer.normalize_term, label_terms)) if "_" in term]
     known = set(labels)
     phrases: dict[str, float] = {}
     for number in range(passes):
@@ -91,7 +90,7 @@ def _score_pairs(
     progress: Callable[[int, int | None], None] | None,
 ) -> dict[str, float]:
     """Reads the corpus once; gives all pairs that are frequent enough, joined, with their scores, highest first."""
-    index = WordIndex(labels)
+    index = WordIndex(labels, corpus.tokenizer)
     matchers = [IdMatcher(index, labels), IdMatcher(index, phrases)]
     # Numbered from 0, since they came first.
     num_labels = len(labels)

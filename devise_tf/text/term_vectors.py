@@ -2,54 +2,36 @@
 
 import difflib
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import cached_property
 
 import numpy as np
 
 from devise_tf.choices import MAX_BAD_ROWS
 from devise_tf.text.npz_vectors import check_term_vectors
-from devise_tf.text.tokenizer import normalize_term, tokenize
+from devise_tf.text.term_index import SPELLED, FoundTerm, TermIndex, core_words, folded_key, index_rows
+from devise_tf.text.tokenizer import WORDS, Tokenizer
 from devise_tf.text.vector_file import load_vectors
-
-
-def term_rows(names: Sequence[str], index: Mapping[str, int]) -> list[int]:
-    """Finds the vector of a label or term with several names.
-
-    Args:
-        names: Strings. Normalized terms, such as `["snow_leopard", "ounce"]`.
-        index: Dict. Rows of the terms that have vectors.
-
-    Returns:
-        The row of the first of the names that has one (whole); else the rows of the words of the first name
-        whose words all have one (composed: the vector is their mean); else `[]`. Words are composed of two rows or
-        more.
-    """
-    for name in names:
-        if name in index:
-            return [index[name]]
-    for name in names:
-        words = name.split("_")
-        if all(word in index for word in words):
-            return [index[word] for word in words]
-    return []
+from devise_tf.text.vector_source import find_vectors
+from devise_tf.text.vector_tokenizer import load_tokenizer
 
 
 class TermVectors:
     """Terms with their vectors.
 
-    Terms are looked up in any spelling: as they are, with "_" for spaces, then as `normalize_term` writes both them
-    and the vocabulary ("Snow leopard", "snow-leopard" -> `snow_leopard`; "new york" -> `New_York`). A multi-word term
-    that has no vector of its own is composed: its vector is the mean of its words', as for labels.
+    Terms are looked up in any spelling, as those of labels are (see `TermIndex`): as they are, then folded ("Snow
+    leopard", "snow-leopard" -> `snow_leopard`; "new york" -> `New_York`), then in parts: a term that has no vector of
+    its own is composed, and its vector is the mean of its parts'.
 
     Args:
         terms: Strings. V different terms without white space; by decreasing frequency, if that is known.
         vectors: Floats [V, D]. Finite, stored as float32.
+        tokenizer: `Tokenizer`. The rule by which terms become words.
 
     Attributes:
         terms: `list[str]` of length V.
         vectors: float32 `[V, D]`.
-        index: `dict[str, int]`, term -> row.
+        index: `TermIndex`. Finds rows.
 
     Raises:
         ValueError: An argument is not as above; in methods: an unknown term, with near spellings.
@@ -63,7 +45,7 @@ class TermVectors:
     [('queen', 0.62)]
     """
 
-    def __init__(self, terms: Sequence[str], vectors: np.ndarray):
+    def __init__(self, terms: Sequence[str], vectors: np.ndarray, tokenizer: Tokenizer = WORDS):
         vectors = np.asarray(vectors, np.float32)
         if vectors.ndim != 2 or not vectors.size:
             raise ValueError(
@@ -75,7 +57,7 @@ class TermVectors:
             raise ValueError(f"`vectors` must be finite. Received: vector of {terms[int(np.argmin(finite))]!r}")
         self.terms = list(terms)
         self.vectors = vectors
-        self.index = {term: row for row, term in enumerate(self.terms)}
+        self.index = TermIndex(index_rows(self.terms), tokenizer)
 
     @classmethod
     def load(
@@ -85,7 +67,8 @@ class TermVectors:
         max_bad_rows: int = MAX_BAD_ROWS,
     ) -> "TermVectors":
         """Reads a vector file or packaged vectors, see `load_vectors`."""
-        return cls(*load_vectors(path, progress=progress, max_bad_rows=max_bad_rows))
+        path = find_vectors(path)
+        return cls(*load_vectors(path, progress=progress, max_bad_rows=max_bad_rows), load_tokenizer(path))
 
     def __len__(self) -> int:
         return len(self.terms)
@@ -99,31 +82,26 @@ class TermVectors:
         norms = np.sqrt(np.einsum("vd,vd->v", self.vectors, self.vectors))
         return np.where(norms > 0, norms, np.float32(1))
 
-    @cached_property
-    def _normalized_index(self) -> dict[str, int]:
-        # Of terms that differ in spelling only, the first is the most frequent.
-        index: dict[str, int] = {}
-        for row, term in enumerate(self.terms):
-            index.setdefault("_".join(tokenize(term)), row)
-        index.pop("", None)
-        return index
+    def find(self, term: str) -> FoundTerm:
+        """What the vector of a term is made of."""
+        # A term that holds no word, such as "&", is found as it is.
+        if term in self.index:
+            return FoundTerm([self.index.rows[term]], SPELLED)
+        found = self.index.find(term)
+        if not found.rows:
+            raise ValueError(self._unknown(term))
+        return found
 
     def rows(self, term: str) -> list[int]:
-        """The row of a term, or the rows of its words where it has no vector of its own."""
-        for spelling in (term, "_".join(term.split())):
-            if spelling in self.index:
-                return [self.index[spelling]]
-        rows = term_rows([normalize_term(term)], self._normalized_index)
-        if not rows:
-            raise ValueError(self._unknown(term))
-        return rows
+        """The row of a term, or the rows of its parts where it has no vector of its own."""
+        return self.find(term).rows
 
     def vector(self, term: str) -> np.ndarray:
-        """The vector of a term, float32 `[D]`; the mean of its words' vectors where it has none of its own."""
+        """The vector of a term, float32 `[D]`; the mean of its parts' vectors where it has none of its own."""
         return self.vectors[self.rows(term)].mean(axis=0)
 
     def nearest(self, term: str, k: int = 10, restrict: int | None = None) -> list[tuple[str, float]]:
-        """The `k` terms with the largest cosine to `term`; itself, or the words it is composed of, left out.
+        """The `k` terms with the largest cosine to `term`; itself, or the parts it is composed of, left out.
 
         With `restrict`, only the first so many terms are looked at: the most frequent, in most vector files.
         """
@@ -161,12 +139,11 @@ class TermVectors:
         return [(self.terms[row], float(cosines[row])) for row in best]
 
     def _unknown(self, term: str) -> str:
-        name = normalize_term(term)
-        words = list(dict.fromkeys(name.split("_")))
-        near = self._near(name)
+        words = list(dict.fromkeys(core_words(term, self.index.tokenizer)))
+        near = self._near(self.index.tokenizer.normalize_term(term))
         parts = [f"Near spellings: {', '.join(near)}." if near else "No term is spelled like it."]
         if len(words) > 1:
-            known = [word for word in words if word in self._normalized_index]
+            known = [word for word in words if self.index.row(word) is not None]
             parts.append(f"Known of its words: {', '.join(known) or 'none'}; unknown:")
             unknown = [word for word in words if word not in known]
             parts.append(", ".join(f"{w} (near: {', '.join(self._near(w)) or 'none'})" for w in unknown) + ".")
@@ -175,15 +152,23 @@ class TermVectors:
             f"Received: {term=}"
         )
 
+    @cached_property
+    def _folded_terms(self) -> dict[str, int]:
+        terms: dict[str, int] = {}
+        for row, term in enumerate(self.terms):
+            terms.setdefault(folded_key(term), row)
+        terms.pop("", None)
+        return terms
+
     def _near(self, name: str) -> list[str]:
         # Comparing takes 10 µs a term: only with those that begin or end alike and are about as long.
         likely = [
             term
-            for term in self._normalized_index
+            for term in self._folded_terms
             if abs(len(term) - len(name)) <= 2 and (term[0] == name[0] or term[-1] == name[-1])
         ]
         near = difflib.get_close_matches(name, likely, n=4, cutoff=0.75)
-        return [self.terms[self._normalized_index[term]] for term in near]
+        return [self.terms[self._folded_terms[term]] for term in near]
 
 
 def _unit(vector: np.ndarray) -> np.ndarray:

@@ -1,37 +1,135 @@
-"""Text to words."""
+"""Text to words: what a rule is, and the default one."""
 
+import abc
 import functools
+import hashlib
 import re
+import unicodedata
 
 import numpy as np
 
-# What separates words, for Python, for TensorFlow's graphs and for ASCII bytes. Whoever changes it raises `VERSION` in
-# encoded_corpus.py, so that encoded text is encoded again; vectors that were trained before keep their terms.
-# What words are made of, `\w` without the underscore, is exactly the Unicode categories L and N. Line ends stay, for
-# blocks of lines.
-_SEPARATORS = re.compile(r"(?:[^\w\n]|_)+")
-SEPARATORS_RE2 = r"[^\p{L}\p{N}]+"
+# The rules below: whoever changes one raises `VERSION` in encoded_corpus.py, so that encoded text is encoded again;
+# vectors that were trained before keep their terms.
+
 # Of ASCII, four times as fast: letters in lower case, digits and line ends as they are, a space for all else. Bytes of
 # other characters stay: they are dealt with before.
-_ASCII = bytes(
+ASCII = bytes(
     code if code >= 128 or code == ord("\n") else ord(chr(code).lower()) if chr(code).isalnum() else ord(" ")
     for code in range(256)
 )
-_NOT_ASCII = re.compile(rb"[\x80-\xff]+")
-_CAPITAL_SIGMA = "Σ".encode()
+NOT_ASCII = re.compile(rb"[\x80-\xff]+")
+
+
+# Rules of TensorFlow Text.
+UNICODE_SCRIPT, SENTENCEPIECE = TF_TEXT_TOKENIZERS = ("unicode_script", "sentencepiece")
+
+
+class Tokenizer(abc.ABC):
+    """A rule by which text becomes words.
+
+    Attributes:
+        name: String. What the rule is called, a value of `--tokenizer`.
+        model: Bytes. The model that a rule of SentencePiece is; empty for others.
+        finds_parts: Boolean. Whether a term that has no vector is looked for as people may have written it, and in its
+            longest known parts (see `TermIndex`).
+    """
+
+    name: str
+    model: bytes = b""
+    finds_parts = True
+
+    def __repr__(self) -> str:
+        return f"<Tokenizer {self.name}>"
+
+    @abc.abstractmethod
+    def tokenize(self, text: str) -> list[str]:
+        """The words of a text, in order."""
+
+    @abc.abstractmethod
+    def fold_block(self, block: bytes) -> bytes:
+        r"""Gives a block of lines such that its words, those of `tokenize`, lie between spaces.
+
+        Args:
+            block: Bytes. Whole lines in UTF-8. Bytes that are not UTF-8 separate words.
+
+        Returns:
+            The words in order, in UTF-8, and `b"\n"` as a word of its own for each line end, with one or more spaces
+            between any two.
+
+        Example:
+
+        >>> WORDS.fold_block(b"The snow-leopard\n2 cubs\n").split(b" ")
+        [b'the', b'snow', b'leopard', b'\n', b'2', b'cubs', b'\n', b'']
+        """
+
+    def fingerprint(self) -> str:
+        """What tells this rule from others: its name, and the SHA-256 of its model."""
+        return f"{self.name}:{hashlib.sha256(self.model).hexdigest()}" if self.model else self.name
+
+    def key(self, text: str) -> str:
+        """The words of a text joined by "_", as a vocabulary has multi-word terms; `""` if it has none."""
+        return "_".join(self.tokenize(text))
+
+    def normalize_term(self, text: str) -> str:
+        """Gives the vocabulary entry of a single- or multi-word term: its words joined by "_".
+
+        Args:
+            text: String. A term such as `"Snow leopard"`; an already normalized one is returned as it is.
+
+        Returns:
+            The entry, such as `"snow_leopard"`.
+
+        Raises:
+            ValueError: The term holds no letter and no number.
+        """
+        key = self.key(text)
+        if not key:
+            raise ValueError(f"A term must hold at least one letter or number. Received: text={text!r}")
+        return key
+
+
+class WordTokenizer(Tokenizer):
+    """Words are runs of letters, numbers and the marks that belong to them, normalized and without case.
+
+    Characters are mapped as Unicode's NFKC_Casefold says ("Straße" -> `strasse`, "ﬁn" -> `fin`, "m²" -> `m2`, and
+    nothing for soft hyphens and joiners) and composed (NFC), independent of the language. Then each run of letters
+    (category L) and numbers (N), with the marks (M) behind them, is a word; so the vowel signs of Indian scripts stay
+    with their consonants, while the underscore, the apostrophe and the hyphen separate. The zero width space separates
+    too: it stands between the words of scripts that are written without others. Chinese and Japanese have no such
+    signs and give one word a run: see `--tokenizer=sentencepiece:FILE`.
+
+    `devise_tf.export.text_graph` gives the same words inside a graph, but for letters that one of the two Unicode
+    tables does not know yet (added in 2021 or later), and for lone surrogates, which have no UTF-8 form.
+
+    Reference:
+        - [Unicode 16.0](https://www.unicode.org/versions/Unicode16.0.0/core-spec/chapter-3/), sections 3.11 and 3.13.
+    """
+
+    name = "words"
+
+    def tokenize(self, text: str) -> list[str]:
+        if text.isascii():
+            return ascii_words(text)
+        return _fold(text).split()
+
+    def fold_block(self, block: bytes) -> bytes:
+        if not block.isascii():
+            # Few characters beyond ASCII, as in many languages, are dealt with alone.
+            if mostly_beyond_ascii(block):
+                block = _fold_bytes(block)
+            else:
+                try:
+                    block = NOT_ASCII.sub(lambda run: _fold_run(run[0]), block)
+                except _BeginsWithMark:
+                    block = _fold_bytes(block)
+        return block.translate(ASCII).replace(b"\n", b" \n ")
+
+
+WORDS = WordTokenizer()
 
 
 def tokenize(text: str) -> list[str]:
-    r"""Splits text into words: lower case, and only letters and numbers.
-
-    The text is put into lower case by Unicode's full rules (a final sigma is "ς", "İ" becomes "i" and a combining
-    dot), independent of the language; then every run of characters that are neither letters (category L) nor numbers
-    (category N) separates words. So the underscore, the apostrophe and the hyphen separate, and so do combining marks:
-    text is not normalized, and "é" written as "e" and a combining accent ends the word after the "e". Scripts
-    written without spaces, such as Chinese, give one word a run.
-
-    `devise_tf.export.label_graph.split_label_text` gives the same words inside a graph, but for letters that one of the
-    two Unicode tables does not know yet (added in 2021 or later), and for lone surrogates, which have no UTF-8 form.
+    """Splits text into words by the default rule, see `WordTokenizer`.
 
     Args:
         text: String. Any text, of any length. It is fastest if it is all ASCII.
@@ -44,65 +142,87 @@ def tokenize(text: str) -> list[str]:
     >>> tokenize("The snow-leopard's 2 cubs")
     ['the', 'snow', 'leopard', 's', '2', 'cubs']
     """
-    if text.isascii():
-        return text.encode("ascii").translate(_ASCII).decode("ascii").split()
-    return _fold(text).split()
-
-
-def fold_block(block: bytes) -> bytes:
-    r"""Gives a block of lines such that its words, those of `tokenize`, lie between spaces.
-
-    Args:
-        block: Bytes. Whole lines in UTF-8. Bytes that are not UTF-8 separate words.
-
-    Returns:
-        The words in order, in UTF-8, and `b"\n"` as a word of its own for each line end, with one or more spaces
-        between any two.
-
-    Example:
-
-    >>> fold_block(b"The snow-leopard\n2 cubs\n").split(b" ")
-    [b'the', b'snow', b'leopard', b'\n', b'2', b'cubs', b'\n', b'']
-    """
-    if not block.isascii():
-        # The lower case of no character but the capital sigma depends on what stands beside it, so that the runs of
-        # characters beyond ASCII, which are few in many languages, can be dealt with alone.
-        if 8 * np.count_nonzero(np.frombuffer(block, np.int8) < 0) > len(block):
-            block = _fold_bytes(block)
-        else:
-            if _CAPITAL_SIGMA in block:
-                block = b"\n".join(
-                    [_fold_bytes(line) if _CAPITAL_SIGMA in line else line for line in block.split(b"\n")]
-                )
-            block = _NOT_ASCII.sub(lambda run: _fold_run(run[0]) if len(run[0]) <= 64 else _fold_bytes(run[0]), block)
-    return block.translate(_ASCII).replace(b"\n", b" \n ")
+    return WORDS.tokenize(text)
 
 
 def normalize_term(text: str) -> str:
-    """Gives the vocabulary entry of a single- or multi-word term: its words joined by "_".
+    """Gives the vocabulary entry of a term by the default rule, see `Tokenizer.normalize_term`."""
+    return WORDS.normalize_term(text)
 
-    Args:
-        text: String. A term such as `"Snow leopard"`; an already normalized one is returned as it is.
 
-    Returns:
-        The entry, such as `"snow_leopard"`.
+def is_mark(character: str) -> bool:
+    """Whether a character is a mark, which belongs to the letter before it (Unicode category M)."""
+    return unicodedata.category(character)[0] == "M"
 
-    Raises:
-        ValueError: The term holds no letter and no number.
-    """
-    words = tokenize(text)
-    if not words:
-        raise ValueError(f"A term must hold at least one letter or number. Received: text={text!r}")
-    return "_".join(words)
+
+def fold_character(character: str) -> str:
+    """What a character becomes, before the whole is composed: letters, numbers, marks and spaces, or nothing."""
+    if character == "\u200b":  # zero width space
+        return " "
+    folded, before = character, ""
+    while folded != before:
+        before = folded
+        kept = "".join(c for c in folded if not _IGNORABLE.match(c))
+        folded = unicodedata.normalize("NFKC", kept.casefold())
+    return "".join(c if c == "\n" or unicodedata.category(c)[0] in "LNM" else " " for c in folded)
+
+
+# Unicode's Default_Ignorable_Code_Point: soft hyphen, joiners, marks of direction, variation selectors, fillers.
+_IGNORABLE = re.compile(
+    "[\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e\u2060-\u206f\u3164\ufe00-\ufe0f"
+    "\ufeff\uffa0\ufff0-\ufff8\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff]"
+)
+
+
+class _FoldedCharacters(dict):
+    """What characters become, by code point, for `str.translate`; made as they are met."""
+
+    def __missing__(self, code: int) -> str:
+        self[code] = fold_character(chr(code))
+        return self[code]
+
+
+_FOLDED = _FoldedCharacters()
+
+
+@functools.cache
+def _marks_without_letter() -> re.Pattern:
+    # No other planes have marks.
+    codes = (*range(0x300, 0x20000), *range(0xE0100, 0xE01F0))
+    return re.compile(rf"(?<!\S)[{''.join(filter(is_mark, map(chr, codes)))}]+")
 
 
 def _fold(text: str) -> str:
-    """Lower case, with a space for whatever separates words but line ends."""
-    return _SEPARATORS.sub(" ", text.lower())
+    """The words of a text with spaces between them; line ends stay."""
+    folded = unicodedata.normalize("NFC", text.translate(_FOLDED))
+    return _marks_without_letter().sub("", folded)
 
 
 def _fold_bytes(text: bytes) -> bytes:
     return _fold(text.decode("utf-8", errors="replace")).encode("utf-8")
 
 
-_fold_run = functools.lru_cache(1 << 16)(_fold_bytes)
+class _BeginsWithMark(Exception):
+    """A run of characters beyond ASCII depends on the letter before it."""
+
+
+def _fold_run(run: bytes) -> bytes:
+    return _fold_short_run(run) if len(run) <= 64 else _fold_long_run(run)
+
+
+def _fold_long_run(run: bytes) -> bytes:
+    text = run.decode("utf-8", errors="replace")
+    if is_mark(text[0]):
+        raise _BeginsWithMark
+    return _fold(text).encode("utf-8")
+
+
+_fold_short_run = functools.lru_cache(1 << 16)(_fold_long_run)
+
+
+def ascii_words(text: str) -> list[str]:
+    return text.encode("ascii").translate(ASCII).decode("ascii").split()
+
+
+def mostly_beyond_ascii(block: bytes) -> bool:
+    return bool(8 * np.count_nonzero(np.frombuffer(block, np.int8) < 0) > len(block))

@@ -80,7 +80,7 @@ def write_rows(handle: IO[bytes], form: str, rows: Iterable[tuple[str, np.ndarra
 def load_vectors(
     path: str | os.PathLike,
     form: str | None = None,
-    terms: Iterable[str] | None = None,
+    terms: Container[str] | None = None,
     progress: Progress | None = None,
     max_bad_rows: int = MAX_BAD_ROWS,
 ) -> tuple[list[str], np.ndarray]:
@@ -94,7 +94,7 @@ def load_vectors(
         path: Path of the file, which may be compressed by gzip, bzip2 or xz, or lie in a ZIP or tar archive:
             `ARCHIVE!FILE` names one of several there; or the name of vectors that come with the package.
         form: String. One of the forms of `save_vectors`; `None` guesses it from the beginning of the file.
-        terms: Strings, optional. Only these are loaded, which saves memory.
+        terms: Container of strings, optional. Only these are loaded, which saves memory.
         progress: Function, optional. Called with `(bytes_read, bytes_in_all)` now and then.
         max_bad_rows: Integer. Most rows that may be left out because they cannot be read. If the first line says
             another number of vectors than there are, the difference counts as well.
@@ -108,7 +108,7 @@ def load_vectors(
             `max_bad_rows` that cannot; the message names the row.
         FileNotFoundError: There is no such file and no such packaged vectors.
     """
-    wanted = None if terms is None else set(terms)
+    wanted = frozenset(terms) if isinstance(terms, (list, tuple)) else terms
     with open_rows(path, form, progress, max_bad_rows) as file:
         return collect_vectors(file, path, wanted)
 

@@ -11,7 +11,8 @@ from devise_tf.files import atomic_write
 from devise_tf.text.bounded_counts import BoundedCounts
 from devise_tf.text.corpus import Corpus
 from devise_tf.text.id_matcher import IdMatcher, read_ids
-from devise_tf.text.tokenizer import normalize_term
+from devise_tf.text.term_index import folded_key
+from devise_tf.text.tokenizer import WORDS, Tokenizer
 from devise_tf.text.word_index import MEAN_BYTES, WordIndex
 
 
@@ -90,7 +91,7 @@ class Vocabulary:
             corpus: `Corpus`. The text.
             min_count: Integer. Other terms must occur at least this often.
             max_size: Integer, optional. The rarest of the other terms are dropped beyond this number of terms.
-            label_terms: Strings. Terms of the labels, in any spelling that `normalize_term` accepts.
+            label_terms: Strings. Terms of the labels, in any spelling.
             phrases: Strings. Further multi-word terms, as `find_phrases` gives them. A label term among them stays one.
             progress: Function, optional. Called with `(bytes_read, corpus.size_bytes)` now and then.
             max_entries: Integer. Bounds the memory (the default takes about 3 GB). When more different words than this
@@ -110,11 +111,12 @@ class Vocabulary:
                 "`min_count` and `max_entries` must be at least 1 and `max_size` at least 2. "
                 f"Received: {min_count=}, {max_size=}, {max_entries=}"
             )
-        labels = list(dict.fromkeys(map(normalize_term, label_terms)))
-        phrases = [phrase for phrase in dict.fromkeys(map(normalize_term, phrases)) if "_" in phrase]
+        labels = list(dict.fromkeys(map(corpus.tokenizer.normalize_term, label_terms)))
+        # Phrases are of this corpus, and joined.
+        phrases = [phrase for phrase in dict.fromkeys(map(folded_key, phrases)) if "_" in phrase]
         known = set(labels)
         phrases = [phrase for phrase in phrases if phrase not in known]
-        index = WordIndex(labels + phrases)
+        index = WordIndex(labels + phrases, corpus.tokenizer)
         guaranteed = index.size
         matchers = [IdMatcher(index, labels), IdMatcher(index, phrases)]
         counted = BoundedCounts(max_entries, protected=index.size)
@@ -147,9 +149,9 @@ class Vocabulary:
         terms = [term for term, _ in items]
         return cls(terms, [count for _, count in items], set(phrases).intersection(terms))
 
-    def index_words(self) -> tuple[WordIndex, list[IdMatcher]]:
+    def index_words(self, tokenizer: Tokenizer = WORDS) -> tuple[WordIndex, list[IdMatcher]]:
         """What turns text into this vocabulary's ids; words that only multi-word terms hold have ids from V on."""
-        index = WordIndex(self.terms)
+        index = WordIndex(self.terms, tokenizer)
         labels = [term for term in self.terms if term not in self.phrases]
         phrases = [term for term in self.terms if term in self.phrases]
         return index, [IdMatcher(index, labels), IdMatcher(index, phrases)]

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 import numpy as np
 
 from devise_tf.text.pair_table import PairTable
-from devise_tf.text.tokenizer import fold_block
+from devise_tf.text.tokenizer import WORDS, Tokenizer
 
 END = -1
 UNKNOWN = -2
@@ -20,12 +20,13 @@ _MASKS = np.array([(1 << 8 * n) - 1 for n in range(9)], np.uint64)
 class WordIndex:
     """Numbers different words by the order of their first occurrence: 0, 1, 2, …
 
-    It does what `tokenize` and a dictionary do for a line, but for a block of lines and without making a Python
+    It does what a tokenizer and a dictionary do for a line, but for a block of lines and without making a Python
     string of each word: a word of up to 16 bytes is its own key in a `PairTable`, a longer one is known by its
     128-bit BLAKE2 hash.
 
     Args:
         words: Strings. The first words to number: vocabulary terms, which may hold "_". No white space; all different.
+        tokenizer: `Tokenizer`. The rule by which text becomes words.
 
     Attributes:
         size: Integer. Number of different words.
@@ -38,7 +39,8 @@ class WordIndex:
     array([ 0,  2, -1,  0,  2, -1], dtype=int32)
     """
 
-    def __init__(self, words: Iterable[str] = ()):
+    def __init__(self, words: Iterable[str] = (), tokenizer: Tokenizer = WORDS):
+        self._tokenizer = tokenizer
         self._table = PairTable()
         # The words themselves, joined by spaces: a tenth of the memory of a list of them.
         self._words: list[bytes] = []
@@ -66,7 +68,7 @@ class WordIndex:
             `np.int32`: the words' numbers (`UNKNOWN`, -2, for a word that is not in the index) and `END`, -1, behind
             each line.
         """
-        return self._lookup(fold_block(block), add)
+        return self._lookup(self._tokenizer.fold_block(block), add)
 
     def words(self) -> list[str]:
         """All words, by number."""

@@ -10,7 +10,10 @@ from devise_tf.config import Config
 from devise_tf.images import ImageSource, open_images
 from devise_tf.labels import Hierarchy, LabelSet
 from devise_tf.labels.open_labels import open_hierarchy, open_ids, open_labels
+from devise_tf.text.tokenizer import Tokenizer
+from devise_tf.text.tokenizers import get_tokenizer
 from devise_tf.text.vector_source import find_vectors
+from devise_tf.text.vector_tokenizer import load_tokenizer
 
 
 class Inputs:
@@ -19,11 +22,13 @@ class Inputs:
     Args:
         config: `Config`. The run's settings.
         text_needed: Boolean. Whether phase 1 is still to be done, so that its text or vectors must exist.
+        tokenizer: `Tokenizer`. The rule that phase 1 began with; by default the setting's, or that of the vectors.
 
     Attributes:
         labels: `LabelSet` of the labels that images may have, or more; None without images.
         seen: Strings. Ids of the labels that are trained, in order.
         unseen: Strings. Ids of the labels that no phase may see images of.
+        tokenizer: `Tokenizer`. The rule by which text becomes words.
         vectors: String. Path of the pretrained vectors, where phase 1 still needs them.
         hierarchy: `Hierarchy` of the seen and unseen labels, or None.
 
@@ -31,13 +36,15 @@ class Inputs:
         ValueError: Something is missing or contradicts the rest; it is named.
     """
 
-    def __init__(self, config: Config, text_needed: bool):
+    def __init__(self, config: Config, text_needed: bool, tokenizer: Tokenizer | None = None):
         self.config = config
         self.labels: LabelSet | None = None
         self.hierarchy: Hierarchy | None = None
         self.seen: list[str] = []
         self.unseen: list[str] = []
         self.vectors = ""
+        self.tokenizer = tokenizer or get_tokenizer(config.tokenizer)
+        self._chooses_tokenizer = tokenizer is None and not config.tokenizer
         self._sources: dict[str, ImageSource] = {}
         # Ids of labels that have no part in the run.
         self._excluded: set[str] = set()
@@ -59,13 +66,17 @@ class Inputs:
             self.corpus()
         else:
             self.vectors = find_vectors(self.config.vectors)
+            if self._chooses_tokenizer:
+                self.tokenizer = load_tokenizer(self.vectors)
 
     def _open_held_out(self) -> None:
         if self.config.unseen_labels:
             self.unseen = open_ids(self.config.unseen_labels, "unseen_labels")
         if self.config.images == "builtin":
             world = small_world.world()
-            self.labels, self.hierarchy, self.unseen = world.labels, world.hierarchy, list(world.unseen)
+            self.hierarchy, self.unseen = world.hierarchy, list(world.unseen)
+            if self.labels is None:
+                self.labels = world.labels
         if self.config.validation_labels:
             # Labels to choose by replace the unseen ones.
             self._excluded = set(self.unseen)
@@ -137,12 +148,12 @@ class Inputs:
         if pattern == "builtin":
             small_world.prepare(data_dir, "text")
             pattern = "tfds:small_world/text"
-        return text.Corpus(pattern, data_dir)
+        return text.Corpus(pattern, data_dir, self.tokenizer)
 
     def label_terms(self) -> list[str]:
         """All terms of the labels: of the whole label file where there is one, so that its terms get vectors too."""
         labels = self.labels if self._listed is None else self._listed
-        return [] if labels is None else [term for terms in labels.normalized_terms() for term in terms]
+        return [] if labels is None else [term for terms in labels.terms for term in terms]
 
 
 def _with_nearest(label: str, labels: Sequence[str]) -> str:

@@ -41,7 +41,9 @@ class Run(RunContext):
     ):
         super().__init__(config, strategy, callbacks)
         # Everything is opened before anything is written: a mistyped path must not become this directory's setting.
-        self.inputs = Inputs(config, self._has_phase(SKIP_GRAM) and not self.model_dir.has(Entry.VECTORS))
+        self.inputs = Inputs(
+            config, self._has_phase(SKIP_GRAM) and not self.model_dir.has(Entry.VECTORS), self.model_dir.tokenizer
+        )
         self._visual_model = None
         if self._has_phase(CNN) and not self.has_model(CNN):
             self._visual_model = first_visual_model(self, len(self.inputs.seen))
@@ -67,7 +69,7 @@ class Run(RunContext):
             make_term_vectors(self, self.inputs)
         if self._has_phase(DEVISE):
             labels = RunLabels(self.inputs, self.model_dir)
-            self.say(f"\n{labels.coverage()}")
+            self.say(f"\n{labels.coverage(self.config)}")
             # Labels without a vector are better known before the CNN is trained than after.
             labels.space(self.config).table(labels.labels)
         if self._visual_model is not None:

@@ -1,5 +1,6 @@
 """What labels are to the models of a run."""
 
+import dataclasses
 import functools
 
 import numpy as np
@@ -30,19 +31,25 @@ class RunLabels:
 
     @functools.cached_property
     def _terms(self) -> tuple[list[str], np.ndarray]:
-        return text.load_vectors(self.model_dir.needed(Entry.VECTORS), terms=self.labels.names(), max_bad_rows=0)
+        terms = self.labels.term_filter(self.inputs.tokenizer)
+        return text.load_vectors(self.model_dir.needed(Entry.VECTORS), terms=terms, max_bad_rows=0)
+
+    def words(self, config: Settings) -> WordSpace:
+        """What labels are to models whose label vectors are those of first terms."""
+        terms, vectors = self._terms
+        return WordSpace(terms, vectors, missing=config.missing_labels, tokenizer=self.inputs.tokenizer)
 
     def space(self, config: Settings) -> WordSpace:
         """What labels are to a model of these settings."""
-        space = WordSpace(*self._terms, config.label_terms, missing=config.missing_labels)
+        space = dataclasses.replace(self.words(config), label_terms=config.label_terms)
         if not config.label_profiles:
             return space
         known = set(space.table(self.labels).ids)
         trained = self.labels.select([label for label in self.inputs.seen if label in known])
         return space.with_profile(trained, config.profile_temperature)
 
-    def coverage(self) -> str:
+    def coverage(self, config: Settings) -> str:
         """How many labels have vectors, and which have none, as a table and a list."""
-        coverage = label_coverage(self.labels, WordSpace(*self._terms).index)
+        coverage = label_coverage(self.labels, self.words(config).index)
         images = {label: count for label, count in self.inputs.source("train").counts().items() if count}
         return f"Labels and their vectors\n{coverage.table(images)}\n{coverage.listing(self.labels)}"

@@ -1,6 +1,7 @@
 """One version of a model in memory."""
 
 import dataclasses
+import importlib
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -63,7 +64,7 @@ class LoadedVersion:
         self._session = tf.compat.v1.Session(graph=tf.Graph())
         self._callables: dict[tuple[int, tuple[str, ...]], Any] = {}
         try:
-            meta_graph = tf.compat.v1.saved_model.load(self._session, [tf.saved_model.SERVING], path)
+            meta_graph = _load(self._session, path)
         except BaseException:
             self._session.close()
             raise
@@ -201,3 +202,17 @@ def _type_name(array: np.ndarray) -> str:
 
 def _set(names: Iterable[str]) -> str:
     return "{" + ",".join(sorted(names)) + "}"
+
+
+def _load(session: Any, path: str) -> meta_graph_pb2.MetaGraphDef:
+    try:
+        return tf.compat.v1.saved_model.load(session, [tf.saved_model.SERVING], path)
+    except (tf.errors.NotFoundError, ValueError) as error:
+        if "Op type not registered" not in str(error):
+            raise
+        # TF Serving has the operations of TensorFlow Text, and so has this server where that is installed.
+        try:
+            importlib.import_module("tensorflow_text")
+        except ImportError:
+            raise error from None
+        return tf.compat.v1.saved_model.load(session, [tf.saved_model.SERVING], path)

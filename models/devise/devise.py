@@ -228,7 +228,7 @@ class DeViSE(keras.Model):
     def of_preset(cls, preset: Preset, model: str, softmax: keras.Model) -> "DeViSE":
         """Builds a model of a preset on the preset's softmax network, whose layers it shares."""
         network, labels = preset.networks[model], LabelSet.load(preset.file(preset.labels))
-        settings, terms = network["settings"], load_joined_vectors(preset.vector_files(), labels.names())
+        settings, terms = network["settings"], load_joined_vectors(preset.vector_files(), labels.term_filter())
         space = WordSpace(*terms, settings.get("label_terms", "first"), None, "compose")
         if "profile_temperature" in settings:
             space = space.with_profile(labels, settings["profile_temperature"])

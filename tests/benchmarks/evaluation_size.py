@@ -191,7 +191,7 @@ def main(_: list[str], values: flags.FlagValues) -> None:
         listed, ilsvrc = (LabelSet.load(packaged_path(f"models/imagenet/labels_{n}.txt")) for n in ("21k", "1k"))
         ids = [*ilsvrc.ids, *(label for label in listed.ids if label not in ilsvrc)][: values.candidates]
         labels = listed.merged_with(ilsvrc).select(ids)
-        terms, vectors = load_vectors("label_terms_300", terms=labels.names())
+        terms, vectors = load_vectors("label_terms_300", terms=labels.term_filter())
         space = WordSpace(terms, vectors, missing="drop")
         table = space.table(labels)
         hierarchy = Hierarchy.open(values.hierarchy).restricted_to(table.ids)

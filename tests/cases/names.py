@@ -84,7 +84,7 @@ def terms_without_an_id(folder: Path) -> Finding:
     ]
     space = WordSpace(["tabby", "tench", "snow_leopard", "tinca", "word"], np.eye(5), missing="drop")
     first = [np.array_equal(space.table(given).values, np.eye(5)[:3]) for given in (labels, texts)]
-    right = labels.terms == [text.split(", ") for text in texts] and all(first) and len(same) == 3
+    right = labels.terms == [text.replace("_", " ").split(", ") for text in texts] and all(first) and len(same) == 3
     return Finding(f"{said}; from Python {len(same)} of 3 are scored as from the file", right)
 
 

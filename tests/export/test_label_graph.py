@@ -1,64 +1,16 @@
 """Label text in the graph against the tokenizer and the label vectors of training."""
 
-import os
-import subprocess
-import sys
+import dataclasses
 
 import numpy as np
 import pytest
 import tensorflow as tf
 
-import devise_tf.models
-from devise_tf.export.label_graph import OutputGraph, VectorGraph, split_label_text
-from devise_tf.labels import LabelSet, WordSpace
+from devise_tf.export.label_graph import OutputGraph, VectorGraph
+from devise_tf.labels import LabelSet, OutputSpace, WordSpace
 from devise_tf.labels.similarity_profile import SimilarityProfile
-from devise_tf.labels.wordnet import find_wordnet
-from devise_tf.text import tokenize
-
-ODD_TEXTS = [
-    "", " ", "-", "Snow-Leopard", "  snow\tleopard\n", "ÅNGSTRÖM", "ΣΊΣΥΦΟΣ", "İstanbul", "don't", "a_b", "naïve café",
-    "雪豹", "x²", "Ⅷ", "e\u0301", "1,000", "🐆", "ǅ", "\u2028cat\u2029", "cat\0dog", "a" * 10_000,
-]  # fmt: skip
-
-
-def words_in_graph(texts):
-    return [[word.decode() for word in row] for row in split_label_text(tf.constant(texts)).to_list()]
-
-
-def test_words_are_the_tokenizers():
-    assert words_in_graph(ODD_TEXTS) == [tokenize(text) for text in ODD_TEXTS]
-
-
-@pytest.mark.slow
-def test_words_do_not_depend_on_the_language_of_the_server():
-    script = (
-        "import tensorflow as tf; from devise_tf.export.label_graph import split_label_text; "
-        "print(split_label_text(tf.constant(['CLIFF Lion', 'IĞDIR'])).to_list())"
-    )
-    environment = {**os.environ, "LC_ALL": "tr_TR.UTF-8", "PYTHONPATH": os.getcwd()}
-    printed = subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, check=True).stdout
-    assert printed.strip() == str([[b"cliff", b"lion"], ["iğdir".encode()]]).encode()
-
-
-def test_words_of_every_label_of_imagenet():
-    path = os.path.join(os.path.dirname(devise_tf.models.__file__), "imagenet", "labels_21k.txt")
-    texts = [term for terms in LabelSet.load(path).terms for term in terms]
-    assert len(texts) > 21_841
-    assert words_in_graph(texts) == [tokenize(text) for text in texts]
-
-
-def test_words_of_every_noun_of_wordnet():
-    try:
-        nouns = find_wordnet()
-    except FileNotFoundError:
-        pytest.skip("WordNet is not installed")
-    texts = []
-    for line in nouns.read_text(encoding="utf-8").splitlines():
-        if not line.startswith(" "):  # the licence
-            fields = line.split()
-            texts += [fields[4 + 2 * i].replace("_", " ") for i in range(int(fields[3], 16))]
-    assert len(texts) > 140_000
-    assert words_in_graph(texts) == [tokenize(text) for text in texts]
+from devise_tf.text import get_tokenizer
+from devise_tf.text.term_index import split_terms
 
 
 @pytest.fixture
@@ -67,7 +19,7 @@ def space(tmp_path):
     terms = ["snow_leopard", "leopard", "cat", "red", "panda", "polar", "2"]
     vectors = rng.normal(size=(len(terms), 4)).astype(np.float32)
     unit = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
-    return terms, vectors, VectorGraph(["cat"], unit[2:3], terms, vectors, str(tmp_path / "terms.txt"))
+    return terms, vectors, VectorGraph(["cat"], unit[2:3], WordSpace(terms, vectors), str(tmp_path / "terms.txt"))
 
 
 def test_vectors_are_those_of_training(space):
@@ -109,7 +61,8 @@ def test_texts_become_what_the_labels_vectors_are_made_of(space, tmp_path, heads
     profile = None if temperature is None else SimilarityProfile(references, temperature)
     size = 4 if temperature is None else 6
     table = np.eye(size, dtype=np.float32)
-    labels = VectorGraph(list("abcd"), table, terms, vectors, str(tmp_path / "made.txt"), heads, profile)
+    words = WordSpace(terms, vectors, "heads" if heads else "first", profile)
+    labels = VectorGraph(list("abcd"), table, words, str(tmp_path / "made.txt"))
     embedding, known, count = labels.embed(tf.constant(TEXTS))
     expected = text_vectors(terms, vectors, heads, profile)
     np.testing.assert_allclose(embedding[:KNOWN], expected, atol=1e-6)
@@ -119,12 +72,45 @@ def test_texts_become_what_the_labels_vectors_are_made_of(space, tmp_path, heads
         assert not labels.embed(tf.constant(texts, tf.string))[0].numpy().any()
     # As the labels that are answered are made.
     label_set = LabelSet([str(i) for i in range(KNOWN)], [[text] for text in TEXTS[:KNOWN]])
-    result = WordSpace(terms, vectors, "heads" if heads else "first", profile).table(label_set)
+    result = words.table(label_set)
     np.testing.assert_allclose(embedding[:KNOWN], result.values, atol=1e-6)
     query = np.random.default_rng(1).normal(size=(1, size)).astype(np.float32)
     scores, known = labels.scores(tf.constant(query), tf.constant([["Snow Leopard", "?", "red panda"]]))
     np.testing.assert_allclose(scores[0], [query[0] @ expected[0], 0.0, query[0] @ expected[1]], atol=1e-5)
     assert known.numpy().tolist() == [[True, False, True]]
+
+
+WRITTEN = [
+    "snow", "leopards", "snow leopard", "a photo of the red panda", "Panda (animal)", "cat, no such thing", "NO SUCH",
+    "no such, red cat, Snow-Leopard", "panda,cat", "red snow leopard cat", "2 cats", "?, ,", "the", "Größe", "grösse",
+    "GRÖSSE", "cafe\u0301", "Café au lait", "lait café", "माला", "मेला", "मा ला", "雪豹", "雪豹 cat", "", " ",
+    "panda of a cat",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("label_terms", ["first", "mean", "heads"])
+@pytest.mark.parametrize("rule", ["words", "unicode_script", "unnormalized_words"])
+def test_texts_are_found_as_labels_are(tmp_path, rule, label_terms):
+    """Whatever is written, graph and label vectors know the same and make the same of it."""
+    terms = [
+        "snow_leopard", "leopard", "cat", "red", "panda", "polar", "2", "of", "Größe", "café", "Café_au_lait", "lait",
+        "माला", "मेला", "मा", "ला", "雪豹", "red_panda", "au", "New_York", "&",
+    ]  # fmt: skip
+    vectors = np.random.default_rng(0).normal(size=(len(terms), 5)).astype(np.float32)
+    words = WordSpace(terms, vectors, label_terms, missing="drop", tokenizer=get_tokenizer(rule))
+    named = dataclasses.replace(
+        words, terms=words.requestable_terms((), 99)[0], vectors=words.requestable_terms((), 99)[1]
+    )
+    labels = VectorGraph(["cat"], vectors[:1], named, str(tmp_path / "terms.txt"))
+    rng = np.random.default_rng(1)
+    pieces = [*terms, "cats", "a photo of", "the", ",", "(x)", "NO", "pandas", "Snow"]
+    texts = WRITTEN + [" ".join(rng.choice(pieces, size=rng.integers(1, 6))).replace("_", " ") for _ in range(300)]
+    embedding, known, count = (value.numpy() for value in labels.embed(tf.constant(texts)))
+    for text, vector, known_words, num_words in zip(texts, embedding, known, count, strict=True):
+        table = words.table([text], some_known=False) if split_terms(text) else None
+        is_known = table is not None and bool(table.ids)
+        assert (num_words > 0 and known_words == num_words) == is_known, text
+        np.testing.assert_allclose(vector, table.values[0] if is_known else np.zeros(5), atol=1e-6, err_msg=text)
 
 
 def test_first_terms_are_brought_to_unit_norm_once(space):
@@ -141,7 +127,7 @@ def test_profiles_are_bounded_in_what_they_take(space, tmp_path, monkeypatch):
     terms, vectors, _ = space
     monkeypatch.setattr("devise_tf.export.label_graph.MAX_REQUEST_SCORES", 1)
     profile = SimilarityProfile(np.eye(8, 4))
-    labels = VectorGraph(["a"], np.eye(1, 8), terms, vectors, str(tmp_path / "made.txt"), profile=profile)
+    labels = VectorGraph(["a"], np.eye(1, 8), WordSpace(terms, vectors, profile=profile), str(tmp_path / "made.txt"))
     assert labels.embed(tf.fill([8], "cat"))[0].shape == (8, 8)
     with pytest.raises(tf.errors.InvalidArgumentError, match="at most 64 values in vectors of its labels"):
         labels.embed(tf.fill([9], "cat"))
@@ -175,7 +161,8 @@ def test_scores_are_dot_products(space):
 
 
 def test_trained_labels_know_their_terms_only(tmp_path):
-    labels = OutputGraph(["dog", "cat"], [1, 0], ["cat", "dog", "hound"], [0, 1, 1], 2, str(tmp_path / "terms.txt"))
+    trained = OutputSpace.of(LabelSet(["c", "d"], [["cat"], ["dog", "hound"]]))
+    labels = OutputGraph(["dog", "cat"], [1, 0], trained, str(tmp_path / "terms.txt"))
     embedding, known, count = labels.embed(tf.constant(["Cat", "hound", "cat dog"]))
     np.testing.assert_array_equal(embedding, [[1, 0], [0, 1], [0, 0]])
     assert (known.numpy().tolist(), count.numpy().tolist()) == ([1, 1, 0], [1, 1, 2])

@@ -234,6 +234,7 @@ def test_load_ids_errors(tmp_path, text, message):
         load_ids(write(tmp_path, text))
 
 
-def test_names_are_the_terms_and_their_words():
-    labels = LabelSet(["n1", "n2"], [["Snow leopard", "ounce"], ["cat"]])
-    assert labels.names() == {"snow_leopard", "snow", "leopard", "ounce", "cat"}
+def test_filter_of_the_terms_that_vectors_are_made_of():
+    wanted = LabelSet(["n1", "n2"], [["Snow leopard", "ounce"], ["cats"]]).term_filter()
+    terms = ["snow_leopard", "Snow_leopard", "SNOW", "leopard", "ounce", "cat", "cats", "dog", "ow", "leopard_ounce"]
+    assert [term for term in terms if term in wanted] == terms[:7]

@@ -1,6 +1,7 @@
 """Tests of the built-in set."""
 
 import ast
+import hashlib
 import inspect
 import random
 import subprocess
@@ -11,6 +12,7 @@ import numpy as np
 import pytest
 
 from devise_tf.small_world import SmallWorld, SmallWorldConfig, description, drawing, prepare, world, writing
+from devise_tf.small_world.english import ENGLISH
 from devise_tf.text.tokenizer import tokenize
 
 
@@ -87,10 +89,11 @@ def test_looks_and_words_are_made_apart():
                 result |= {a.name for a in node.names}
         return {name.removeprefix("devise_tf.small_world.") for name in result if "small_world" in name}
 
-    assert not any("writing" in name or "names" in name for name in imports(drawing))
+    words = ("writing", "names", "language", "english")
+    assert not any(word in name for word in words for name in imports(drawing))
     assert not any("drawing" in name for name in imports(writing) | imports(description))
     traits = world().species[0].traits
-    assert set(vars(traits).values()) <= set(writing._WORDS)
+    assert set(vars(traits).values()) <= set(ENGLISH.words)
     assert all(isinstance(v, str) for v in vars(traits).values())
 
 
@@ -118,6 +121,11 @@ def test_corpus_is_repeatable():
     assert first != list(writing.write_sentences(world(3), 5))
 
 
+def test_corpus_stays_what_published_figures_were_measured_with():
+    digest = hashlib.sha256("\n".join(writing.write_sentences(world(), 10)).encode()).hexdigest()
+    assert digest == "5df0e649c2754a09d79fd86e050c2e65d9dd6edc068eb942d57dc7343de81bbe"
+
+
 def test_corpus_holds_every_term_unseen_included():
     w = world()
     start = time.process_time()
@@ -140,7 +148,7 @@ def test_words_follow_the_traits():
     lines = list(writing.write_sentences(w, 60))
     for species in w.species[::17]:
         text = " ".join(line.lower() for line in lines if species.terms[0] in line.lower()).replace(",", " ").split()
-        count = {c: sum(text.count(word) for word in writing._WORDS[c]) for c in description.COLORS}
+        count = {c: sum(text.count(word) for word in ENGLISH.words[c]) for c in description.COLORS}
         assert sorted(count, key=count.get)[-1] == species.traits.color
         assert sorted(count, key=count.get)[-2] == species.traits.second_color
 

@@ -12,15 +12,16 @@ from pathlib import Path
 
 import pytest
 
-from devise_tf.text import Corpus, EncodedCorpus, Vocabulary, encode_corpus
+from devise_tf.text import Corpus, EncodedCorpus, Vocabulary, encode_corpus, get_tokenizer
 from devise_tf.text.beam import __main__ as command
+from devise_tf.text.vector_tokenizer import save_tokenizer
 from tests.helpers.commands import call
 
 ROOT = Path(__file__).resolve().parents[2]
 LABEL_TERMS = ["snow leopard", "Leopard cub", "naïve Bär", "東京 タワー", "not there", "rare", "cub"]
 WORDS = "the The a snow leopard cub naïve Bär 東京 タワー İstanbul ΟΔΟΣ it's x-ray 2 _ … é 😀 and of".split()
 COMMAND = ["-m", "devise_tf.text.beam"]
-FILES = ["corpus.ids", "corpus.ids.json", "vocabulary.txt"]
+FILES = ["corpus.ids", "corpus.ids.json", "vectors.bin.tokenizer", "vocabulary.txt"]
 
 
 def test_missing_beam_is_one_line(tmp_path):
@@ -58,7 +59,7 @@ def make_text(seed, lines=60, end="\n"):
 def folder(tmp_path):
     text = tmp_path / "text"
     text.mkdir()
-    (text / "a.txt").write_bytes(b"\xef\xbb\xbf" + make_text(0))
+    (text / "a.txt").write_bytes(b"\xef\xbb\xbf_START_ARTICLE_\nsnow_NEWLINE_leopard cub\n" + make_text(0))
     (text / "b.txt").write_bytes(make_text(1, end="\r\n") + b"one rare word\r\n\r\n \t\r\n")
     (text / "c.txt.gz").write_bytes(gzip.compress(make_text(2)))
     (text / "d.xz").write_bytes(lzma.compress(make_text(3)))
@@ -68,12 +69,13 @@ def folder(tmp_path):
     return text
 
 
-def local(pattern, output, label_terms=LABEL_TERMS, **arguments):
+def local(pattern, output, label_terms=LABEL_TERMS, rule="words", **arguments):
     output.mkdir()
-    corpus = Corpus(pattern)
+    corpus = Corpus(pattern, tokenizer=get_tokenizer(rule))
     vocabulary = Vocabulary.build(corpus, label_terms=label_terms, **arguments)
     vocabulary.save(output / "vocabulary.txt")
     encode_corpus(corpus, vocabulary, output / "corpus.ids")
+    save_tokenizer(output / "vectors.bin", corpus.tokenizer)
     return output
 
 
@@ -85,34 +87,29 @@ def assert_same(output, expected):
 
 @pytest.mark.parametrize("range_bytes", [7, 64, 1 << 20])
 def test_files_are_byte_for_byte_those_of_one_machine(tmp_path, beam, folder, range_bytes):
-    """Ranges of 7 bytes cut lines, `\\r\\n`, the byte-order mark, and characters of up to 4 bytes."""
+    """Ranges of 7 bytes cut lines, `\\r\\n`, the byte-order mark, markers, and characters of up to 4 bytes."""
     pattern = f"{folder}/*"
     if range_bytes == 7:
         pattern = f"{folder}/b.txt,{folder}/a.txt,{folder}/c*"
     expected = local(pattern, tmp_path / "expected", min_count=3)
-    encoded = beam.encode_with_beam(pattern, tmp_path / "out", LABEL_TERMS, min_count=3, range_bytes=range_bytes)
+    encoded = beam.encode_with_beam(pattern, tmp_path / "out", beam.TermChoice(LABEL_TERMS, 3), range_bytes=range_bytes)
     assert_same(tmp_path / "out", expected)
     vocabulary = Vocabulary.load(tmp_path / "out" / "vocabulary.txt")
     assert vocabulary.counts[vocabulary.index["snow_leopard"]] > 1 and vocabulary.counts[vocabulary.index["rare"]] == 1
     assert encoded.matches(Corpus(pattern), vocabulary)
 
 
-def test_markers_of_wiki40b_are_line_ends(tmp_path, beam):
-    """A term of two words never reaches over one; ranges cut markers."""
-    (tmp_path / "wiki.txt").write_text("_START_ARTICLE_\na snow_NEWLINE_leopard\nsnow leopard_NEWLINE_a\n" * 9)
-    expected = local(f"{tmp_path}/wiki.txt", tmp_path / "expected", min_count=1)
-    beam.encode_with_beam(f"{tmp_path}/wiki.txt", tmp_path / "out", LABEL_TERMS, min_count=1, range_bytes=11)
-    assert_same(tmp_path / "out", expected)
-    vocabulary = Vocabulary.load(tmp_path / "out" / "vocabulary.txt")
-    counts = dict(zip(vocabulary.terms, vocabulary.counts.tolist(), strict=True))
-    assert counts == {"a": 18, "leopard": 9, "snow": 9, "snow_leopard": 9}
+def test_other_rules_give_the_same_files(tmp_path, beam, folder):
+    choice = beam.TermChoice(LABEL_TERMS, 2, tokenizer=get_tokenizer("unicode_script"))
+    beam.encode_with_beam(f"{folder}/*", tmp_path / "out", choice)
+    assert_same(tmp_path / "out", local(f"{folder}/*", tmp_path / "expected", rule="unicode_script", min_count=2))
 
 
 def test_small_buffers_and_max_size_give_the_same_files(tmp_path, beam, folder, monkeypatch):
     monkeypatch.setattr("devise_tf.text.beam.transforms._MAX_COUNTS", 3)
     monkeypatch.setattr("devise_tf.text.beam.transforms._BUFFER_IDS", 5)
     expected = local(f"{folder}/*.txt", tmp_path / "expected", min_count=2, max_size=9)
-    beam.encode_with_beam(f"{folder}/*.txt", tmp_path / "out", LABEL_TERMS, 2, 9, range_bytes=500)
+    beam.encode_with_beam(f"{folder}/*.txt", tmp_path / "out", beam.TermChoice(LABEL_TERMS, 2, 9), range_bytes=500)
     assert_same(tmp_path / "out", expected)
 
 
@@ -120,7 +117,9 @@ def test_phrases_are_joined_after_label_terms(tmp_path, beam, folder):
     """They are joined behind label terms, are not forgotten, and are marked in the vocabulary."""
     phrases = ["the snow", "snow leopard", "the_a", "leopard the cub", "not there", "cub", "it s x"]
     expected = local(f"{folder}/*", tmp_path / "expected", min_count=50, phrases=phrases)
-    beam.encode_with_beam(f"{folder}/*", tmp_path / "out", LABEL_TERMS, 50, phrases=phrases, range_bytes=500)
+    beam.encode_with_beam(
+        f"{folder}/*", tmp_path / "out", beam.TermChoice(LABEL_TERMS, 50, phrases=phrases), range_bytes=500
+    )
     assert_same(tmp_path / "out", expected)
     vocabulary = Vocabulary.load(tmp_path / "out" / "vocabulary.txt")
     assert {"the_snow", "the_a", "it_s_x"} <= vocabulary.phrases and "snow_leopard" not in vocabulary.phrases
@@ -132,7 +131,7 @@ def test_lines_longer_than_the_limit(tmp_path, beam):
     endless = " ".join(rng.choices(WORDS[:5], k=300_000)).encode("utf-8")
     (tmp_path / "a.txt").write_bytes(b"the cub\n" + endless + b"\nsnow leopard\n" + b"cub" * 400_000 + b"\na cub\na")
     expected = local(f"{tmp_path}/a.txt", tmp_path / "expected", min_count=1)
-    beam.encode_with_beam(f"{tmp_path}/a.txt", tmp_path / "out", LABEL_TERMS, 1, range_bytes=300_000)
+    beam.encode_with_beam(f"{tmp_path}/a.txt", tmp_path / "out", beam.TermChoice(LABEL_TERMS, 1), range_bytes=300_000)
     assert_same(tmp_path / "out", expected)
 
 
@@ -184,7 +183,7 @@ def test_urls_of_a_beam_file_system(tmp_path, beam, folder):
 
     url = f"test:/{folder}"
     expected = local(f"{folder}/b.txt,{folder}/c*", tmp_path / "expected", min_count=1)
-    beam.encode_with_beam(f"{url}/b.txt, {url}/c*", tmp_path / "out", LABEL_TERMS, 1, range_bytes=700)
+    beam.encode_with_beam(f"{url}/b.txt, {url}/c*", tmp_path / "out", beam.TermChoice(LABEL_TERMS, 1), range_bytes=700)
     for name in ("corpus.ids", "vocabulary.txt"):
         assert (tmp_path / "out" / name).read_bytes() == (expected / name).read_bytes()
     files = json.loads((tmp_path / "out" / "corpus.ids.json").read_text())["corpus"]
@@ -199,7 +198,7 @@ def test_invalid_lines_are_counted_over_the_file(tmp_path, beam, caplog):
     path.write_bytes(b"a cat\n" * 100 + b"a \xff cat\n" + b"a cat\n" * 99)
     expected = local(str(path), tmp_path / "expected", min_count=1)
     caplog.clear()
-    beam.encode_with_beam(str(path), tmp_path / "out", LABEL_TERMS, 1, range_bytes=20)
+    beam.encode_with_beam(str(path), tmp_path / "out", beam.TermChoice(LABEL_TERMS, 1), range_bytes=20)
     assert_same(tmp_path / "out", expected)
     assert "1 of 200 lines hold bytes that are not UTF-8, the first is line 101;" in caplog.text
     path.write_bytes(b"a cat\n" * 90 + b"\xff\n" * 2)
@@ -242,9 +241,11 @@ def test_text_without_frequent_terms_is_an_error(tmp_path, beam):
 
 
 def test_wrong_usage_is_named(tmp_path, beam, folder):
-    for arguments in ({"min_count": 0}, {"max_size": 1}, {"range_bytes": 0}):
+    for arguments in ({"min_count": 0}, {"max_size": 1}):
         with pytest.raises(ValueError, match="Received: min_count="):
-            beam.encode_with_beam(f"{folder}/*", tmp_path / "out", **arguments)
+            beam.TermChoice(**arguments)
+    with pytest.raises(ValueError, match="Received: range_bytes=0"):
+        beam.encode_with_beam(f"{folder}/*", tmp_path / "out", range_bytes=0)
     with pytest.raises(ValueError, match="give globs. Received: pattern='tfds:x'"):
         beam.encode_with_beam("tfds:x", tmp_path / "out")
     for extra, message in [

@@ -41,7 +41,7 @@ def test_imagenet_is_covered(vectors, name, number):
     """Each label has a vector; n04399382 aside, the larger list holds the smaller."""
     listed = labels(name)
     assert len(listed) == number
-    result = label_coverage(listed, vectors.terms)
+    result = label_coverage(listed, vectors.index)
     assert not result.missing
 
 

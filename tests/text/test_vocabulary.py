@@ -23,7 +23,9 @@ def corpus(tmp_path):
 
 def naive_counts(text, label_terms):
     """Counts by a regular expression: an alternative for each term, the longest first."""
-    text = re.sub(r"[\W_]+", " ", text.lower().replace("\n", " \N{FULL BLOCK} ").replace("\N{FULL BLOCK}", " 0xeol "))
+    text = re.sub(
+        r"[\W_]+", " ", text.casefold().replace("\n", " \N{FULL BLOCK} ").replace("\N{FULL BLOCK}", " 0xeol ")
+    )
     multiword = sorted((term.replace("_", " ") for term in label_terms), key=lambda term: -len(term.split()))
     counts = {}
     for term in re.findall("|".join(rf"\b{term}\b" for term in multiword) + r"|\w+", text):

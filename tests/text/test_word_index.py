@@ -2,18 +2,18 @@ import random
 
 import pytest
 
-from devise_tf.text import tokenize
+from devise_tf.text import get_tokenizer
 from devise_tf.text.word_index import END, UNKNOWN, WordIndex
 from tests.text.test_tokenizer import NASTY
 
 WORDS = ["a", "eightttt", "nine_____".replace("_", "n"), "s" * 16, "s" * 17, "s" * 18, "t" * 5000, "éé", "豹" * 6, "Ω"]
 
 
-def numbered(text, numbers):
-    """The numbers of a text's words, line by line, with `tokenize` and a dictionary."""
+def numbered(text, numbers, tokenizer):
+    """The numbers of a text's words, line by line, with a tokenizer and a dictionary."""
     ids = []
     for line in text.split("\n")[:-1]:
-        ids += [numbers.setdefault(word, len(numbers)) for word in tokenize(line)] + [END]
+        ids += [numbers.setdefault(word, len(numbers)) for word in tokenizer.tokenize(line)] + [END]
     return ids
 
 
@@ -23,15 +23,17 @@ def random_texts(letters, count, seed=0):
         yield "".join(rng.choices(letters, k=rng.randint(0, 60))) + "\n"
 
 
+@pytest.mark.parametrize("rule", ["words", "unnormalized_words"])
 @pytest.mark.parametrize("ascii_share", [0, 1, 20])
-def test_equals_tokenize_and_a_dictionary(ascii_share):
+def test_equals_a_tokenizer_and_a_dictionary(ascii_share, rule):
     """Few characters beyond ASCII are dealt with run by run, and many at once."""
     letters = "".join(NASTY) + "".join(WORDS) + ascii_share * "Ab c-d\n" * 100
-    index, numbers = WordIndex(), {}
+    tokenizer = get_tokenizer(rule)
+    index, numbers = WordIndex(tokenizer=tokenizer), {}
     for text in random_texts(letters, 3000):
-        assert index.ids(text.encode(), add=True).tolist() == numbered(text, numbers)
+        assert index.ids(text.encode(), add=True).tolist() == numbered(text, numbers, tokenizer)
     text = "\n".join(random_texts(letters, 500, seed=1))
-    assert index.ids(text.encode(), add=True).tolist() == numbered(text, numbers)
+    assert index.ids(text.encode(), add=True).tolist() == numbered(text, numbers, tokenizer)
     assert index.words() == list(numbers) and index.size == len(numbers)
 
 
@@ -60,7 +62,8 @@ def test_bytes_that_are_not_utf8_separate_words():
 
 def test_sigma_looks_at_its_neighbors():
     text = "a plain line of words, long enough that the rest is few bytes of it\n" * 10 + "ΣΊΣΥΦΟΣ ΑΣ'Α Σ ΑΣ.\n"
-    index = WordIndex(tokenize("σίσυφος ασ α σ ας"))
+    tokenizer = get_tokenizer("unnormalized_words")
+    index = WordIndex(tokenizer.tokenize("σίσυφος ασ α σ ας"), tokenizer)
     assert index.ids(text.encode()).tolist()[-6:] == [0, 1, 2, 3, 4, END]
 
 

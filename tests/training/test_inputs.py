@@ -147,6 +147,25 @@ def test_validation_labels_of_the_built_in_set(tmp_path):
     assert not set(opened.labels.ids) & set(world.unseen)
 
 
+def test_labels_of_the_built_in_set_may_have_other_terms(tmp_path):
+    from devise_tf import small_world
+
+    world = small_world.world()
+    labels = LabelSet(world.labels.ids, [[f"term {number}"] for number in range(len(world.labels))])
+    (tmp_path / "labels.txt").write_text(
+        "".join(f"{i}\t{t[0]}\n" for i, t in zip(labels.ids, labels.terms, strict=True))
+    )
+    config = settings({"images": "builtin"}, tmp_path / "run", phase="cnn", labels_file=str(tmp_path / "labels.txt"))
+    opened = Inputs(Config(**config), text_needed=False)
+    assert opened.unseen == world.unseen
+    assert opened.labels == labels.select([*world.seen, *world.unseen])
+    assert opened.label_terms()[7].replace("_", " ") == "term 7"
+
+    (tmp_path / "labels.txt").write_text("babel\tterm\n")
+    with pytest.raises(ValueError, match="the images builtin"):
+        Inputs(Config(**config), text_needed=False)
+
+
 def test_unseen_labels_are_refused_as_validation_labels(inputs, tmp_path):
     (tmp_path / "validation.txt").write_text("rose\nfox\n")
     config = settings(inputs, tmp_path / "run", validation_labels=str(tmp_path / "validation.txt"))

@@ -74,9 +74,7 @@ def test_phase_3_starts_from_the_softmax_of_the_file(inputs, vectors, weights_fi
 
 def test_softmax_for_other_labels_must_be_trained(inputs, weights_file, tmp_path):
     config = settings(inputs, tmp_path / "run", phase="cnn", visual_weights=weights_file[9], cnn_epochs=0.0)
-    with pytest.raises(
-        ValueError, match="must be for the run's 5 seen labels, but it is for 9: .*cnn_epochs=0"
-    ):
+    with pytest.raises(ValueError, match="must be for the run's 5 seen labels, but it is for 9: .*cnn_epochs=0"):
         tiny_run.start_run(config)
     assert not os.path.exists(tmp_path / "run" / "flags.txt")
 

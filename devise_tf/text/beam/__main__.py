@@ -17,7 +17,9 @@ from typing import TYPE_CHECKING
 from absl import flags
 
 from devise_tf import command
+from devise_tf.choices import TOKENIZERS
 from devise_tf.labels.open_labels import open_labels
+from devise_tf.text.tokenizers import get_tokenizer
 
 if TYPE_CHECKING:
     from devise_tf.text.beam.sdk import PipelineOptions
@@ -31,30 +33,31 @@ def define_flags(define: command.Definitions) -> None:
     define.string("output_dir", None, "Folder here to write to: a later run's --model_dir.", required=True)
     define.string("labels_file", None, "File of labels whose terms are to be in the vocabulary.")
     define.string("phrases_file", None, "File of phrases to join too, one a line.")
+    define.string("tokenizer", "", f"How text becomes words: {', '.join(TOKENIZERS)}.")
     define.integer("min_count", 5, "Least occurrences of a term; of labels' terms: 1.")
     define.integer("max_vocabulary", 0, "Most terms in the vocabulary; 0 for no limit.")
     define.integer("range_bytes", None, "Bytes of text that a task reads; 32 MiB by default.")
 
 
 def main(arguments: list[str], values: flags.FlagValues) -> None:
-    from devise_tf.text.beam.encode import RANGE_BYTES, encode_with_beam  # an optional extra
+    from devise_tf.text.beam.encode import RANGE_BYTES, TermChoice, encode_with_beam  # an optional extra
 
     with command.usage_errors():
         options = _options(arguments)
     terms: list[str] = []
     if values.labels_file:
-        terms = [term for label in open_labels(values.labels_file).normalized_terms() for term in label]
+        terms = [term for terms in open_labels(values.labels_file).terms for term in terms]
     phrases: list[str] = []
     if values.phrases_file:
         with open(values.phrases_file, encoding="utf-8") as file:
             phrases = [line for line in file if not line.isspace()]
+    choice = TermChoice(
+        terms, values.min_count, values.max_vocabulary or None, phrases, get_tokenizer(values.tokenizer)
+    )
     encoded = encode_with_beam(
         values.corpus,
         values.output_dir,
-        terms,
-        values.min_count,
-        values.max_vocabulary or None,
-        phrases,
+        choice,
         options,
         RANGE_BYTES if values.range_bytes is None else values.range_bytes,
     )

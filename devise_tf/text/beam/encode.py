@@ -1,6 +1,7 @@
 """Counts and encodes a corpus in two pipelines."""
 
 import contextlib
+import dataclasses
 import json
 import logging
 import os
@@ -24,7 +25,9 @@ from devise_tf.text.beam.sdk import (
 )
 from devise_tf.text.beam.transforms import CountTerms, EncodeRange, GuaranteedTerms, KeepTerms
 from devise_tf.text.corpus import Corpus
-from devise_tf.text.encoded_corpus import VERSION, EncodedCorpus, sidecar_path
+from devise_tf.text.encoded_corpus import VERSION, EncodedCorpus, made_of, sidecar_path
+from devise_tf.text.tokenizer import WORDS, Tokenizer
+from devise_tf.text.vector_tokenizer import save_tokenizer, tokenizer_files
 from devise_tf.text.vocabulary import Vocabulary
 
 RANGE_BYTES = 32 << 20
@@ -32,13 +35,38 @@ RANGE_BYTES = 32 << 20
 _IN_PROCESS_RUNNER = "FnApiRunner"
 
 
+@dataclasses.dataclass(frozen=True)
+class TermChoice:
+    """Which terms a vocabulary holds, as in `Vocabulary.build`.
+
+    Attributes:
+        label_terms, phrases: Strings.
+        min_count: Integer.
+        max_size: Integer.
+        tokenizer: `Tokenizer`. The rule by which text becomes words.
+
+    Raises:
+        ValueError: A number is out of range.
+    """
+
+    label_terms: Iterable[str] = ()
+    min_count: int = 5
+    max_size: int | None = None
+    phrases: Iterable[str] = ()
+    tokenizer: Tokenizer = WORDS
+
+    def __post_init__(self) -> None:
+        if self.min_count < 1 or (self.max_size is not None and self.max_size < 2):
+            raise ValueError(
+                "`min_count` must be at least 1 and `max_size` at least 2. "
+                f"Received: min_count={self.min_count}, max_size={self.max_size}"
+            )
+
+
 def encode_with_beam(
     pattern: str,
     output_dir: str | os.PathLike,
-    label_terms: Iterable[str] = (),
-    min_count: int = 5,
-    max_size: int | None = None,
-    phrases: Iterable[str] = (),
+    choice: TermChoice | None = None,
     options: PipelineOptions | None = None,
     range_bytes: int = RANGE_BYTES,
 ) -> EncodedCorpus:
@@ -54,10 +82,7 @@ def encode_with_beam(
             URLs of any file system that Beam knows (`"gs://bucket/text/*.gz"`).
         output_dir: Path. Folder on this machine for `vocabulary.txt`, `corpus.ids` and `corpus.ids.json`; made if
             missing.
-        label_terms: Strings. As in `Vocabulary.build`.
-        min_count: Integer. As in `Vocabulary.build`.
-        max_size: Integer. As in `Vocabulary.build`.
-        phrases: Strings. As in `Vocabulary.build`.
+        choice: `TermChoice`. Which terms the vocabulary holds.
         options: `PipelineOptions`. Beam's pipeline options; by default all runs in this process.
         range_bytes: Integer. Size of the ranges.
 
@@ -72,14 +97,12 @@ def encode_with_beam(
 
     Example:
 
-    >>> encode_with_beam("text/*.txt", "model_dir", label_terms=["snow leopard"], min_count=5)
+    >>> encode_with_beam("text/*.txt", "model_dir", TermChoice(["snow leopard"], min_count=5))
     """
-    if min_count < 1 or (max_size is not None and max_size < 2) or range_bytes < 1:
-        raise ValueError(
-            "`min_count` and `range_bytes` must be at least 1 and `max_size` at least 2. "
-            f"Received: {min_count=}, {max_size=}, {range_bytes=}"
-        )
-    guaranteed = GuaranteedTerms.of(label_terms, phrases)
+    choice = choice or TermChoice()
+    if range_bytes < 1:
+        raise ValueError(f"`range_bytes` must be at least 1. Received: {range_bytes=}")
+    guaranteed = GuaranteedTerms.of(choice.label_terms, choice.phrases, choice.tokenizer)
     output_dir = os.path.abspath(output_dir)
     words, ids = os.path.join(output_dir, "vocabulary.txt"), os.path.join(output_dir, "corpus.ids")
     for path in (words, sidecar_path(ids)):
@@ -92,11 +115,11 @@ def encode_with_beam(
     files, fingerprint = _match(pattern)
     os.makedirs(output_dir, exist_ok=True)
     with _work_folder(temporary) as work:
-        vocabulary = _count(files, work, guaranteed, min_count, max_size, options, range_bytes, pattern)
-        reports = _encode(files, work, vocabulary, options, range_bytes)
+        vocabulary = _count(files, work, guaranteed, choice, options, range_bytes, pattern)
+        reports = _encode(files, work, vocabulary, options, range_bytes, choice.tokenizer)
         if _match(pattern)[1] != fingerprint or sum(r["ids"] for r in reports) != vocabulary.counts.sum():
             raise RuntimeError(f"The text was changed while it was read; run this again. Received: {pattern=}")
-        _write(vocabulary, reports, fingerprint, words, ids)
+        _write(vocabulary, reports, fingerprint, choice.tokenizer, words, ids)
     return EncodedCorpus.open(ids)
 
 
@@ -126,18 +149,22 @@ def _work_folder(parent: str) -> Iterator[str]:
             logging.getLogger(__name__).warning("%s could not be removed: %s", work, error)
 
 
-def _write(vocabulary: Vocabulary, reports: Sequence[dict], fingerprint: list, words: str, ids: str) -> None:
+def _write(
+    vocabulary: Vocabulary, reports: Sequence[dict], fingerprint: list, tokenizer: Tokenizer, words: str, ids: str
+) -> None:
     """Writes the vocabulary, the joined ids and what they were made of, or nothing."""
-    information = {"version": VERSION, "vocabulary": vocabulary.fingerprint(), "corpus": fingerprint}
+    information = {"version": VERSION, **made_of(fingerprint, vocabulary, tokenizer)}
     totals = [sum(report[name] for report in reports) for name in ("words", "ids", "sentences")]
     information |= dict(zip(("num_words", "num_ids", "num_sentences"), totals, strict=True))
+    vectors = os.path.join(os.path.dirname(words), "vectors.bin")  # beside which a run looks for the tokenizer
     try:
+        save_tokenizer(vectors, tokenizer)
         _join(reports, ids)
         vocabulary.save(words)
         with atomic_write(sidecar_path(ids)) as handle:  # last: where it exists, the others do, too
             handle.write(json.dumps(information, indent=1).encode("utf-8"))
     except BaseException:
-        for path in (ids, words):
+        for path in (ids, words, *tokenizer_files(vectors)):
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(path)
         raise
@@ -162,14 +189,15 @@ def _match(pattern: str) -> tuple[list[tuple[int, str, int]], list]:
     return [(number, path, size) for number, (path, size, _) in enumerate(fingerprint)], fingerprint
 
 
-def _count(files, work, guaranteed, min_count, max_size, options, range_bytes, pattern) -> Vocabulary:
+def _count(files, work, guaranteed, choice: TermChoice, options, range_bytes, pattern) -> Vocabulary:
     """Runs the pipeline that counts the terms."""
+    min_count, max_size = choice.min_count, choice.max_size
     terms = FileSystems.join(work, "guaranteed")
     with create_file(terms) as handle:
         handle.write(json.dumps(guaranteed.lists).encode("utf-8"))
     counted = FileSystems.join(work, "counted")
     with _pipeline(options) as pipeline:
-        count = beam.ParDo(CountTerms(terms)).with_outputs("reports", main="counts")
+        count = beam.ParDo(CountTerms(terms, choice.tokenizer)).with_outputs("reports", main="counts")
         counts, reports = corpus_ranges(pipeline, files, range_bytes) | "Count" >> count
         (
             counts
@@ -197,7 +225,7 @@ def _count(files, work, guaranteed, min_count, max_size, options, range_bytes, p
     return Vocabulary(names, [-count for count, _ in chosen], set(guaranteed.lists[1]).intersection(names))
 
 
-def _encode(files, work, vocabulary: Vocabulary, options, range_bytes) -> list[dict]:
+def _encode(files, work, vocabulary: Vocabulary, options, range_bytes, tokenizer) -> list[dict]:
     """Runs the pipeline that encodes ranges; gives their reports in the corpus's order."""
     path, encoded = FileSystems.join(work, "vocabulary"), FileSystems.join(work, "encoded")
     with tempfile.TemporaryDirectory() as folder:
@@ -208,7 +236,7 @@ def _encode(files, work, vocabulary: Vocabulary, options, range_bytes) -> list[d
     with _pipeline(options) as pipeline:
         (
             corpus_ranges(pipeline, files, range_bytes)
-            | "Encode" >> beam.ParDo(EncodeRange(path, FileSystems.join(work, "ids")))
+            | "Encode" >> beam.ParDo(EncodeRange(path, FileSystems.join(work, "ids"), tokenizer))
             | "WriteReports" >> beam.io.WriteToText(encoded)
         )
     return read_reports(encoded, files)

@@ -9,7 +9,7 @@ from devise_tf.files import DECOMPRESSION_ERRORS, MAGIC_BYTES, decompressor
 from devise_tf.text.beam.beam_files import open_file
 from devise_tf.text.beam.sdk import beam
 from devise_tf.text.corpus import read_lines, split_at_markers
-from devise_tf.text.tokenizer import tokenize
+from devise_tf.text.tokenizer import Tokenizer
 
 
 def corpus_ranges(pipeline: beam.Pipeline, files, range_bytes: int) -> beam.PCollection:
@@ -39,8 +39,8 @@ class RangeReader:
     Faults of the text are reported and not raised: a runner would only try again.
     """
 
-    def __init__(self, piece: tuple[int, str, int, int]):
-        self._piece = piece
+    def __init__(self, piece: tuple[int, str, int, int], tokenizer: Tokenizer):
+        self._piece, self._tokenizer = piece, tokenizer
         number, _, start, end = piece
         self.report: dict[str, Any] = {"file": number, "start": start, "end": end, "error": None}
         self.report |= {"lines": 0, "words": 0, "invalid": 0, "first_invalid": 0}
@@ -65,7 +65,7 @@ class RangeReader:
                         report["invalid"] += 1
                         report["first_invalid"] = report["first_invalid"] or number
                     report["lines"] = number
-                    for words in filter(None, map(tokenize, text.split("\n"))):
+                    for words in filter(None, map(self._tokenizer.tokenize, text.split("\n"))):
                         report["words"] += len(words)
                         yield words
         except DECOMPRESSION_ERRORS as error:

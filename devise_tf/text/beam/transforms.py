@@ -14,7 +14,7 @@ from devise_tf.text.beam.beam_files import create_file, open_file
 from devise_tf.text.beam.range_reader import RangeReader
 from devise_tf.text.beam.sdk import Shared, beam
 from devise_tf.text.term_matcher import TermMatcher
-from devise_tf.text.tokenizer import normalize_term
+from devise_tf.text.tokenizer import Tokenizer
 from devise_tf.text.vocabulary import Vocabulary
 from devise_tf.text.word_index import END
 
@@ -32,9 +32,9 @@ class GuaranteedTerms:
         self._matchers = TermMatcher(labels), TermMatcher(phrases)
 
     @classmethod
-    def of(cls, labels: Iterable[str], phrases: Iterable[str]) -> "GuaranteedTerms":
+    def of(cls, labels: Iterable[str], phrases: Iterable[str], tokenizer: Tokenizer) -> "GuaranteedTerms":
         """Those of labels and phrases in any spelling."""
-        label_terms, others = set(map(normalize_term, labels)), set(map(normalize_term, phrases))
+        label_terms, others = (set(map(tokenizer.normalize_term, terms)) for terms in (labels, phrases))
         return cls(sorted(label_terms), sorted(phrase for phrase in others - label_terms if "_" in phrase))
 
     @classmethod
@@ -55,15 +55,15 @@ class GuaranteedTerms:
 class CountTerms(beam.DoFn):
     """Range -> `(term, count)`, where a term may come several times, and a report of the range."""
 
-    def __init__(self, terms: str):
-        self._terms, self._shared = terms, Shared()
+    def __init__(self, terms: str, tokenizer: Tokenizer):
+        self._terms, self._tokenizer, self._shared = terms, tokenizer, Shared()
 
     def setup(self) -> None:
         self._guaranteed = self._shared.acquire(lambda: GuaranteedTerms.load(self._terms), tag=self._terms)
 
     def process(self, piece):
         counts: collections.Counter[str] = collections.Counter()
-        reader = RangeReader(piece)
+        reader = RangeReader(piece, self._tokenizer)
         for words in reader:
             counts.update(self._guaranteed.join(words))
             if len(counts) >= _MAX_COUNTS:
@@ -94,15 +94,15 @@ class EncodeRange(beam.DoFn):
     A runner may try a range again, or twice at once: each time writes another file, and the report names it.
     """
 
-    def __init__(self, vocabulary: str, target: str):
-        self._path, self._target, self._shared = vocabulary, target, Shared()
+    def __init__(self, vocabulary: str, target: str, tokenizer: Tokenizer):
+        self._path, self._target, self._tokenizer, self._shared = vocabulary, target, tokenizer, Shared()
 
     def setup(self) -> None:
         self._encoder = self._shared.acquire(lambda: _Encoder(self._path), tag=self._path)
 
     def process(self, piece):
         get_id, join = self._encoder.get_id, self._encoder.join
-        reader = RangeReader(piece)
+        reader = RangeReader(piece, self._tokenizer)
         shard = f"{self._target}-{piece[0]}-{piece[2]}-{uuid.uuid4().hex}"
         num_ids = num_sentences = 0
         buffer: list[int] = []

@@ -17,6 +17,7 @@ from devise_tf.models.devise.space_recipe import NO_TERMS
 from devise_tf.models.model_names import random_name, random_seed
 from devise_tf.models.registry import representation_model
 from devise_tf.models.skip_gram import SkipGram
+from devise_tf.text.vector_tokenizer import save_tokenizer
 from devise_tf.training.context import RunContext
 from devise_tf.training.encoded_text import encoded_text
 from devise_tf.training.inputs import Inputs
@@ -123,7 +124,12 @@ class _Training:
         model.label_vectors.assign(trained.label_vectors())
         terms = text.Vocabulary.load(run.model_dir.path(Entry.VOCABULARY)).terms
         path = run.model_dir.path(Entry.TRAINED_VECTORS)
-        run.by_chief(lambda: text.save_vectors(path, terms, trained.skip_gram.vectors(), "word2vec_binary"))
+
+        def save() -> None:
+            save_tokenizer(path, self.inputs.tokenizer)
+            text.save_vectors(path, terms, trained.skip_gram.vectors(), "word2vec_binary")
+
+        run.by_chief(save)
 
     def _trained_label_vectors(self) -> TrainedLabelVectors:
         config, run = self.config, self.run
@@ -136,7 +142,8 @@ class _Training:
             raise ValueError(f"No checkpoint of phase 1 is left. Received: {run.model_dir.path(SKIP_GRAM)}")
         status = tf.train.Checkpoint(model=skip_gram).restore(checkpoint)
         status.assert_existing_objects_matched().expect_partial()
-        rows = WordSpace(terms, vectors, missing=config.missing_labels).rows(self.labels.select(self.seen))
+        words = WordSpace(terms, vectors, missing=config.missing_labels, tokenizer=self.inputs.tokenizer)
+        rows = words.rows(self.labels.select(self.seen))
         with run.strategy.scope():
             return TrainedLabelVectors(
                 skip_gram, blocks, rows, config.text_learning_rate, config.text_weight, config.seed

@@ -14,6 +14,7 @@ from devise_tf.model_dir import SKIP_GRAM, Entry, ModelDir
 from devise_tf.models.skip_gram import SkipGram
 from devise_tf.text import SkipGramBlocks
 from devise_tf.text.convert_vectors import convert_vectors
+from devise_tf.text.vector_tokenizer import save_tokenizer
 from devise_tf.training.context import RunContext
 from devise_tf.training.encoded_text import encoded_text
 from devise_tf.training.inputs import Inputs
@@ -115,15 +116,18 @@ def skip_gram_phase(
 
 def make_term_vectors(run: RunContext, inputs: Inputs) -> None:
     """Makes the run's term vectors: trains them, or takes over those of a file."""
+    run.by_chief(lambda: save_tokenizer(run.model_dir.path(Entry.VECTORS), inputs.tokenizer))
     if run.config.vectors:
-        run.by_chief(lambda: _take_over(inputs.vectors, run.model_dir, run.config.max_bad_rows))
+        run.by_chief(lambda: _take_over(inputs, run.model_dir, run.config.max_bad_rows))
     elif not run.model_dir.has(Entry.VECTORS):
         _train(run, inputs)
 
 
-def _take_over(source: str, model_dir: ModelDir, max_bad_rows: int) -> None:
+def _take_over(inputs: Inputs, model_dir: ModelDir, max_bad_rows: int) -> None:
+    path = model_dir.path(Entry.VECTORS)
     if not model_dir.has(Entry.VECTORS):
-        convert_vectors(source, model_dir.path(Entry.VECTORS), "word2vec_binary", max_bad_rows=max_bad_rows)
+        convert_vectors(inputs.vectors, path, "word2vec_binary", max_bad_rows=max_bad_rows)
+        save_tokenizer(path, inputs.tokenizer)  # that of the vectors may be another one
 
 
 def _train(run: RunContext, inputs: Inputs) -> None:

@@ -1,0 +1,196 @@
+"""`TermIndex` inside a graph: the names in the text of requests, to rows of vectors."""
+
+import unicodedata
+from collections.abc import Callable
+from typing import NamedTuple
+
+import tensorflow as tf
+
+from devise_tf.export.text_graph import fold_text
+from devise_tf.text.earlier_tokenizer import UNNORMALIZED_WORDS
+from devise_tf.text.term_index import BRACKETS, MAX_PART_WORDS, PLURALS, PROMPTS, TermIndex, folded_key
+from devise_tf.text.tokenizer import WORDS, Tokenizer
+
+# Of one request, over all its rows: it bounds what finding its labels takes.
+MAX_REQUEST_WORDS = 65_536
+# White space of all kinds, for RE2.
+_WHITE_SPACE = r"[\s\x0b\x1c-\x1f\x{85}\p{Z}]+"
+
+
+class FoundTerms(NamedTuple):
+    """T terms of L texts, and what each was found as; P parts of terms that were not found whole.
+
+    Attributes:
+        texts: int64 [T]. The text that each term is of.
+        rows: int32 [T]. The row of a term that was found whole; else -1.
+        count: int32 [T]. How many words a term has.
+        known: int32 [T]. How many of them are known: all where the term was found whole or composed.
+        part_terms: int64 [P]. The term that each part is of, in order.
+        part_rows: int32 [P]. The row of each part.
+    """
+
+    texts: tf.Tensor
+    rows: tf.Tensor
+    count: tf.Tensor
+    known: tf.Tensor
+    part_terms: tf.Tensor
+    part_rows: tf.Tensor
+
+
+class TermGraph:
+    """Finds terms as `TermIndex.find` does.
+
+    Args:
+        table: tf.lookup.StaticHashTable. From the keys of `term_keys` to their places.
+        key_rows: tf.Variable. int32 [K]. The row that each key stands for.
+        tokenizer: Tokenizer. The rule by which text becomes words.
+    """
+
+    def __init__(self, table: tf.lookup.StaticHashTable, key_rows: tf.Variable, tokenizer: Tokenizer):
+        self._table, self._key_rows = table, key_rows
+        # A function, so that its constants are in the graph once.
+        self._fold = tf.function(graph_fold(tokenizer), [tf.TensorSpec([None], tf.string)], autograph=False)
+        self._finds_parts = tokenizer.finds_parts
+
+    def find(self, texts: tf.Tensor) -> FoundTerms:
+        """Finds the terms of texts, string [L]; commas separate the terms of a text."""
+        terms = tf.strings.split(texts, ",")
+        term_texts = terms.value_rowids()
+        folded = self._fold(terms.flat_values)
+        words = tf.strings.split(folded)
+        with tf.control_dependencies(
+            [
+                at_most(tf.size(term_texts), MAX_REQUEST_WORDS, "terms in its labels"),
+                at_most(tf.size(words.flat_values), MAX_REQUEST_WORDS, "words in its labels"),
+            ]
+        ):
+            terms, folded = tf.identity(terms.flat_values), tf.identity(folded)
+        count = tf.cast(words.row_lengths(), tf.int32)
+        rows = self._rows(_joined(folded))
+        if self._finds_parts:
+            spelled = self._rows(_joined(tf.strings.strip(tf.strings.regex_replace(terms, _WHITE_SPACE, " "))))
+            rows = tf.where(spelled >= 0, spelled, rows)
+        rows = tf.where(count > 0, rows, -1)
+        # Most terms are whole: what the others need is not made for all.
+        others = tf.where((rows < 0) & (count > 0))[:, 0]
+        covered, complete, part_terms, part_rows = tf.cond(
+            tf.size(others) > 0,
+            lambda: self._parts(tf.gather(terms, others), tf.gather(folded, others)),
+            lambda: tuple(tf.zeros([0], dtype) for dtype in (tf.int32, tf.bool, tf.int64, tf.int32)),
+        )
+        # A single part is the whole term.
+        num_parts = tf.math.unsorted_segment_sum(tf.ones_like(part_rows), part_terms, tf.size(others))
+        last = tf.math.unsorted_segment_max(part_rows, part_terms, tf.size(others))
+        single = complete & (num_parts == 1)
+        counts = tf.gather(count, others)
+        known = tf.tensor_scatter_nd_update(
+            tf.where(rows >= 0, count, 0), others[:, None], tf.where(complete, counts, tf.minimum(covered, counts - 1))
+        )
+        rows = tf.tensor_scatter_nd_update(rows, others[:, None], tf.where(single, last, -1))
+        kept = tf.where(tf.gather(complete & ~single, part_terms))[:, 0]
+        parts = tf.gather(others, tf.gather(part_terms, kept)), tf.gather(part_rows, kept)
+        return FoundTerms(term_texts, rows, count, known, *parts)
+
+    def _rows(self, keys: tf.Tensor) -> tf.Tensor:
+        places = self._table.lookup(keys)
+        return tf.where(places >= 0, tf.gather(self._key_rows, tf.maximum(places, 0)), -1)
+
+    def _parts(self, terms: tf.Tensor, folded: tf.Tensor) -> tuple[tf.Tensor, ...]:
+        """The longest known parts of terms: how many words they cover [S], whether all [S], terms [P] and rows [P]."""
+        words = tf.strings.split(self._core(terms, folded) if self._finds_parts else folded)
+        ends = tf.gather(words.row_splits[1:], words.value_rowids())
+        lengths, rows = self._longest(words.flat_values, ends)
+        position, stop = words.row_splits[:-1], words.row_splits[1:]
+        begins = tf.zeros_like(lengths)
+        last = tf.maximum(tf.size(lengths, tf.int64) - 1, 0)
+
+        def step(position: tf.Tensor, begins: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+            inside = position < stop
+            at = tf.minimum(position, last)
+            length = tf.gather(lengths, at)
+            found = tf.cast(inside & (length > 0), tf.int32)
+            begins = tf.tensor_scatter_nd_max(begins, at[:, None], found)
+            return tf.where(inside, position + tf.cast(tf.maximum(length, 1), tf.int64), position), begins
+
+        _, begins = tf.while_loop(lambda position, _: tf.reduce_any(position < stop), step, (position, begins))
+        covered = tf.math.unsorted_segment_sum(begins * lengths, words.value_rowids(), words.nrows())
+        places = tf.where(begins > 0)[:, 0]
+        complete = covered == tf.cast(words.row_lengths(), tf.int32)
+        return covered, complete, tf.gather(words.value_rowids(), places), tf.gather(rows, places)
+
+    def _core(self, terms: tf.Tensor, folded: tf.Tensor) -> tf.Tensor:
+        """Terms without brackets, articles and prompts, folded; see `core_words`."""
+        core = self._fold(tf.strings.regex_replace(terms, *BRACKETS))
+        core = tf.where(core == "", folded, core)
+        bare = tf.strings.join(["_", _joined(core), "_"])
+        for pattern, by in PROMPTS:
+            bare = tf.strings.regex_replace(bare, pattern, by)
+        bare = tf.strings.strip(tf.strings.regex_replace(bare, "_", " "))
+        return tf.where(bare == "", core, bare)
+
+    def _longest(self, words: tf.Tensor, ends: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """Of the longest known part that begins with each word how many words it has and its row; 0 and -1 of none."""
+        places = tf.range(tf.size(words, tf.int64))
+        lengths, rows = tf.zeros_like(places, tf.int32), tf.fill(tf.shape(places), -1)
+        part = words
+        for length in range(1, MAX_PART_WORDS + 1 if self._finds_parts else 2):
+            if length > 1:
+                following = tf.gather(words, tf.minimum(places + length - 1, tf.size(words, tf.int64) - 1))
+                part = tf.strings.join([part, following], "_")
+            found = self._rows(part)
+            if self._finds_parts:
+                found = tf.where(found >= 0, found, self._rows(_singular(part)))
+            is_known = (found >= 0) & (places + length <= ends)
+            lengths, rows = tf.where(is_known, length, lengths), tf.where(is_known, found, rows)
+        return lengths, rows
+
+
+def term_keys(index: TermIndex) -> tuple[list[str], list[int]]:
+    """All that a graph finds terms by, and the row of each: terms as they are spelled, then folded as graphs fold."""
+    rows = dict(index.rows)
+    if index.tokenizer.finds_parts:
+        for term in index.rows:
+            key = folded_key(term)
+            row = index.row(key)
+            if key and row is not None:
+                rows.setdefault(_key_form(key, index.tokenizer), row)
+    return list(rows), list(rows.values())
+
+
+def graph_fold(tokenizer: Tokenizer) -> Callable[[tf.Tensor], tf.Tensor]:
+    """What gives the words of texts, string [L], with single spaces between them, string [L]; see `_key_form`."""
+    if tokenizer is WORDS:
+        return fold_text
+    if tokenizer is UNNORMALIZED_WORDS:
+        return _unnormalized_words
+    return lambda texts: tf.strings.reduce_join(tokenizer.words(texts), axis=1, separator=" ")  # type: ignore[attr-defined]
+
+
+def _key_form(key: str, tokenizer: Tokenizer) -> str:
+    # `fold_text` decomposes, since graphs have no operation that composes; TensorFlow Text has one.
+    return unicodedata.normalize("NFD", key) if tokenizer is WORDS else key
+
+
+def _unnormalized_words(texts: tf.Tensor) -> tf.Tensor:
+    # A string may hold NUL, at which the lower case would end.
+    texts = tf.strings.regex_replace(texts, r"\x00", " ")
+    # ASCII first: the server's language must not make "I" a Turkish one.
+    texts = tf.strings.lower(tf.strings.lower(texts), encoding="utf-8")
+    return tf.strings.strip(tf.strings.regex_replace(texts, r"[^\p{L}\p{N}]+", " "))
+
+
+def _joined(texts: tf.Tensor) -> tf.Tensor:
+    return tf.strings.regex_replace(texts, " ", "_")
+
+
+def _singular(parts: tf.Tensor) -> tf.Tensor:
+    for pattern, by in PLURALS:
+        parts = tf.strings.regex_replace(parts, pattern, by)
+    return parts
+
+
+def at_most(count: tf.Tensor, limit: int, what: str) -> tf.Operation:
+    """Refuses a request that holds too much of something."""
+    return tf.raw_ops.Assert(
+        condition=count <= limit, data=[f"a request may have at most {limit} {what}. Received:", count]
+    )
