@@ -1,16 +1,11 @@
 """Inputs that people really have get the right answers; the command that tries them says so."""
 
-import os
-import subprocess
-import sys
-from pathlib import Path
-
 import pytest
 
+from tests.cases.__main__ import main
 from tests.cases.collected import CASES
 from tests.cases.registry import Case, Finding
 
-ROOT = Path(__file__).resolve().parents[1]
 SLOW = ("B23", "B26")  # an export and its server; a fresh process
 
 
@@ -29,23 +24,17 @@ def test_an_error_in_a_case_is_a_wrong_answer(tmp_path):
     assert Case("X01", "", "", function).run(tmp_path) == Finding("KeyError: 'labels.txt'", False)
 
 
-def start(*arguments):
-    return subprocess.run(
-        [sys.executable, "-m", "tests.cases", *arguments],
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        timeout=120,
-    )
+def test_the_command_tries_the_cases_that_are_named(capsys):
+    assert main(["V05", "L07"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[0] for line in lines[:3]] == ["id", "V05", "L07"]
+    assert all(line.endswith(" right") for line in lines[1:3]) and lines[3].startswith("2 cases, 0 wrong, ")
+    with pytest.raises(SystemExit) as caught:
+        main(["V05", "X99"])
+    assert caught.value.code == 2 and "there are no cases X99; there are " in capsys.readouterr().err
 
 
-@pytest.mark.slow
-def test_the_command_tries_the_cases_that_are_named():
-    done = start("V05", "L07")
-    assert done.returncode == 0, done.stderr
-    assert [line.split()[0] for line in done.stdout.splitlines()[:3]] == ["id", "V05", "L07"]
-    assert done.stdout.splitlines()[-1].startswith("2 cases, 0 wrong, ")
-    unknown = start("V05", "X99")
-    assert unknown.returncode == 2 and unknown.stdout == ""
-    assert "there are no cases X99; there are " in unknown.stderr
+def test_a_wrong_answer_is_shown_beside_the_right_one(capsys, monkeypatch):
+    monkeypatch.setitem(CASES, "X01", Case("X01", "odd", "it is read", lambda folder: Finding("nothing", False)))
+    assert main(["X01"]) == 1
+    assert capsys.readouterr().out.splitlines()[1].split() == "X01 odd nothing WRONG; right is: it is read".split()
