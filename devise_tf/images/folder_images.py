@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from devise_tf.choices import VAL_SHARE
 from devise_tf.images.image_source import ImageSource
-from devise_tf.images.left_out import LeftOut, say_once
+from devise_tf.images.left_out import LeftOut, is_image, is_system, say_once
 
 
 class FolderImages(ImageSource):
@@ -101,9 +101,9 @@ def _labels(root: str, left_out: LeftOut) -> list[str]:
     label_ids = []
     with os.scandir(root) as entries:
         for entry in entries:
-            if left_out.is_system(entry.name):
-                continue
-            if entry.is_dir():
+            if is_system(entry.name):
+                left_out.add(entry.name)
+            elif entry.is_dir():
                 label_ids.append(entry.name)
             else:
                 left_out.add_file_beside_labels(entry.name)
@@ -114,8 +114,9 @@ def _image_files(directory: str, left_out: LeftOut) -> Iterator[str]:
     with os.scandir(directory) as entries:
         for entry in entries:
             # Links to folders are not followed below the label, where they could lead in circles.
-            if entry.is_dir(follow_symlinks=False):
-                if not left_out.is_system(entry.name):
-                    yield from _image_files(entry.path, left_out)
-            elif left_out.is_image(entry.name):
+            if entry.is_dir(follow_symlinks=False) and not is_system(entry.name):
+                yield from _image_files(entry.path, left_out)
+            elif is_image(entry.name):
                 yield entry.path
+            else:
+                left_out.add(entry.name)

@@ -13,6 +13,20 @@ _SYSTEM_NAMES = ("@eadir", "__macosx", "thumbs.db", "desktop.ini", "$recycle.bin
 _MAX_LISTED = 10
 
 
+def is_system(name: str) -> bool:
+    """Whether the name of a file or folder is that of a hidden one, or of an operating system's own."""
+    return name.startswith(".") or name.lower() in _SYSTEM_NAMES
+
+
+def has_image_ending(name: str) -> bool:
+    return name.lower().endswith(EXTENSIONS)
+
+
+def is_image(name: str) -> bool:
+    """Whether the name of a file is that of an image that somebody put there."""
+    return has_image_ending(name) and not is_system(name)
+
+
 class LeftOut:
     """Counts what a walk through a folder passes over.
 
@@ -27,23 +41,15 @@ class LeftOut:
         self._system: set[str] = set()
         self._empty: list[str] = []
 
-    def is_image(self, name: str) -> bool:
-        """Whether a file's name is that of an image; counts those of others."""
-        if self.is_system(name):
-            return False
-        if name.lower().endswith(EXTENSIONS):
-            return True
-        self._files[_ending(name)] += 1
-        return False
-
-    def is_system(self, name: str) -> bool:
-        """Whether a file or folder is hidden, or an operating system's own; keeps the names of these."""
-        if not name.startswith(".") and name.lower() not in _SYSTEM_NAMES:
-            return False
-        self._system.add("._*" if name.startswith("._") else name)
-        return True
+    def add(self, name: str) -> None:
+        """Counts a file that is no image by its ending; of what `is_system` tells it keeps the name."""
+        if is_system(name):
+            self._system.add("._*" if name.startswith("._") else name)
+        else:
+            self._files[_ending(name)] += 1
 
     def add_file_beside_labels(self, name: str) -> None:
+        """Counts a file where folders of labels belong."""
         self._beside[_ending(name)] += 1
 
     def add_label_without_images(self, label: str) -> None:

@@ -1,10 +1,10 @@
 """The photos that a command line names."""
 
 import glob
+import itertools
 import os
 
-from devise_tf.images.left_out import LeftOut
-from devise_tf.photo_bytes import EXTENSIONS
+from devise_tf.images.left_out import LeftOut, has_image_ending, is_image, is_system
 
 
 def list_photos(arguments: list[str]) -> tuple[list[str], list[tuple[str, str]]]:
@@ -40,7 +40,7 @@ def _matching(pattern: str, argument: str, failures: list[tuple[str, str]]) -> l
     if not matches:  # a file, which may not exist
         return [pattern]
     recursive = "**" in pattern.split(os.sep)
-    matches = [match for match in matches if (not recursive if os.path.isdir(match) else _is_image(match))]
+    matches = [match for match in matches if (not recursive if os.path.isdir(match) else has_image_ending(match))]
     if not matches:
         failures.append((argument, "no photo matches this pattern (.jpg, .png, .webp, …)"))
     paths: list[str] = []
@@ -54,13 +54,11 @@ def _below(folder: str, failures: list[tuple[str, str]]) -> list[str]:
     paths: list[str] = []
     left_out = LeftOut(folder)
     for parent, folders, files in os.walk(folder, onerror=lambda e: failures.append((e.filename, str(e.strerror)))):
-        folders[:] = [name for name in folders if not left_out.is_system(name)]
-        paths += [os.path.join(parent, name) for name in files if left_out.is_image(name)]
+        for name in (*filter(is_system, folders), *itertools.filterfalse(is_image, files)):
+            left_out.add(name)
+        folders[:] = itertools.filterfalse(is_system, folders)
+        paths += [os.path.join(parent, name) for name in filter(is_image, files)]
     left_out.log()
     if not paths:
         failures.append((folder, "no photo is below this folder (.jpg, .png, .webp, …)"))
     return sorted(paths)
-
-
-def _is_image(name: str) -> bool:
-    return name.lower().endswith(EXTENSIONS)

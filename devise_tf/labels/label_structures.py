@@ -1,10 +1,12 @@
 """Lists of labels in JSON, YAML or Python: as models, data sets and tutorials have them."""
 
 import ast
+import collections
 import json
 import os
 import re
-from collections.abc import Callable, Iterable, Mapping
+import unicodedata
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 from devise_tf.labels.label_rows import SYNSET, Cells, LabelRows, Row, rows_of_lines, rows_of_table, split_terms
@@ -33,8 +35,18 @@ def rows_of_structure(path: str | os.PathLike, text: str) -> LabelRows:
             f"{path} is too large for a list of labels that is not plain text: it may have {_MOST_CHARACTERS} "
             f"characters at most. Received: {len(text)} characters"
         )
-    name, value = _parsed(path, text)
-    return _rows(path, name, value)._replace(unit="entry")
+    form, rows, _ = _rows(path, *_parsed(path, text))
+    return LabelRows(form, [_composed(row) for row in rows], unit="entry")
+
+
+def _composed(row: Row) -> Row:
+    """The row in Unicode's composed form, as the text is: an escape such as `\\u0301` writes an accent apart."""
+    label, terms = row.label, [unicodedata.normalize("NFC", term) for term in row.terms]
+    return row._replace(label=None if label is None else unicodedata.normalize("NFC", label), terms=terms)
+
+
+class _RepeatedKey(ValueError):
+    """A key stands twice in a mapping; parsers would take the last one."""
 
 
 def _parsed(path: str | os.PathLike, text: str) -> tuple[str, Any]:
@@ -42,18 +54,25 @@ def _parsed(path: str | os.PathLike, text: str) -> tuple[str, Any]:
     for name, read in _READERS.get(os.path.splitext(path)[1].lower(), (("JSON", _json), ("Python", _python))):
         try:
             return name, read(text)
+        except _RepeatedKey as error:
+            raise ValueError(
+                f"{path} cannot be read: a key stands twice in one mapping; give each key once. Received: {error}"
+            ) from error
         except (ValueError, SyntaxError, MemoryError, RecursionError) as error:
             problems.append(f"not {name} ({' '.join(str(error).split()) or type(error).__name__})")
     raise ValueError(f"{path} cannot be read: it is {'; '.join(problems)}. Received: {text.strip()[:60]!r}")
 
 
+def _check_keys(keys: Iterable[Any]) -> None:
+    repeated = [key for key, count in collections.Counter(keys).items() if count > 1]
+    if repeated:
+        raise _RepeatedKey(f"{', '.join(map(repr, repeated[:10]))}{', …' if len(repeated) > 10 else ''}")
+
+
 def _json(text: str) -> Any:
     def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-        result = dict(pairs)
-        if len(result) < len(pairs):
-            keys = [key for key, _ in pairs]
-            raise ValueError(f"the key {next(key for key in keys if keys.count(key) > 1)!r} stands twice")
-        return result
+        _check_keys(key for key, _ in pairs)
+        return dict(pairs)
 
     return json.loads(text, object_pairs_hook=once)
 
@@ -63,17 +82,43 @@ def _python(text: str) -> Any:
     for node in ast.parse(text.strip()).body:
         value = getattr(node, "value", None)
         if isinstance(value, (ast.Dict, ast.List, ast.Tuple)):
-            return ast.literal_eval(value)
+            result = ast.literal_eval(value)
+            for inner in ast.walk(value):
+                if isinstance(inner, ast.Dict):
+                    _check_keys(ast.literal_eval(key) for key in inner.keys if key is not None)
+            return result
     raise ValueError("it holds no list and no mapping")
 
 
 def _yaml(text: str) -> Any:
     import yaml
 
+    loader = yaml.SafeLoader(text)
     try:
-        return yaml.safe_load(text)
+        root = loader.get_single_node()
+        for keys in _keys_of_mappings(root):
+            # A mapping may replace what `<<` brings into it.
+            _check_keys(loader.construct_object(key) for key in keys if key.tag != "tag:yaml.org,2002:merge")
+        return None if root is None else loader.construct_document(root)
     except yaml.YAMLError as error:
         raise ValueError(str(error)) from error
+    finally:
+        loader.dispose()
+
+
+def _keys_of_mappings(root: Any) -> Iterator[list[Any]]:
+    """The scalar keys of each mapping below a node of PyYAML's."""
+    nodes, remaining = {}, [root]
+    while remaining:
+        node = remaining.pop()
+        if id(node) in nodes:
+            continue
+        nodes[id(node)] = node
+        if getattr(node, "id", "") == "mapping":
+            yield [key for key, _ in node.value if key.id == "scalar"]
+            remaining += [value for _, value in node.value]
+        elif getattr(node, "id", "") == "sequence":
+            remaining += node.value
 
 
 _READERS: dict[str, tuple[tuple[str, Callable[[str], Any]], ...]] = {

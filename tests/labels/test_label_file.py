@@ -176,7 +176,13 @@ def test_labels_of_folders_are_read_as_before(tmp_path):
     ("name", "text", "message"),
     [
         ("a.json", '{"0": ["a"', r"a.json cannot be read: it is not JSON \(.*line 1.*Received: "),
-        ("a.json", '{"a": "x", "a": "y"}', "the key 'a' stands twice"),
+        ("a.json", '{"a": "x", "a": "y"}', "a.json cannot be read: a key stands twice in one mapping.*Received: 'a'"),
+        ("a.txt", '{"a": "x", "a": "y"}', "a.txt cannot be read: a key stands twice in one mapping.*Received: 'a'"),
+        ("a.json", '{"names": {"0": "x", "1": "y", "0": "z"}}', "stands twice.*Received: '0'"),
+        ("a.yaml", "a: x\n'a': y\n", "a.yaml cannot be read: a key stands twice.*Received: 'a'"),
+        ("a.yaml", "names:\n- {0: x, 1: y, 0x1: z}\n", "stands twice.*Received: 1"),
+        ("a.py", "A = {'a': 'x', 'b': 'y', 'a': 'z'}\n", "a.py cannot be read: a key stands twice.*Received: 'a'"),
+        ("a.txt", "A = {0: {'n': 'x', 'n': 'y'}}", "stands twice.*Received: 'n'"),
         ("a.json", '{"a": {"b": {"c": 1}}}', "no list of labels: .*Received: .*'c': 1"),
         ("a.json", "3", "holds JSON that is no list of labels: expected texts, a mapping.*Received: '3'"),
         ("a.json", "[1, 2]", "no list of labels"),
@@ -204,6 +210,27 @@ def test_aliases_of_yaml_do_not_multiply(tmp_path):
     lines += [f"{n}: &{n} [{', '.join(['*' + chr(ord(n) - 1)] * 9)}]" for n in "bcdefghi"]
     with pytest.raises(ValueError, match="no list of labels"):
         read(tmp_path, "\n".join(lines) + "\n", "a.yaml")
+
+
+def test_a_mapping_of_yaml_may_replace_what_it_merges(tmp_path):
+    text = "base: &base {0: cat, 1: dog}\nnames: {<<: *base, 1: fox}\n"
+    assert read(tmp_path, text, "a.yaml").ids == ["cat", "fox"]
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("a.json", r'["cafe\u0301", "a\u030a"]'),
+        ("a.json", r'{"cafe\u0301": 0, "a\u030a": 1}'),
+        ("a.json", r'{"cafe\u0301": "cafe\u0301", "\u00e5": ["a\u030a"]}'),
+        ("a.json", r'[{"name": "cafe\u0301"}, {"name": "a\u030a"}]'),
+        ("a.yaml", r'names: {0: "cafe\u0301", 1: "a\u030a"}'),
+        ("a.py", r"NAMES = ['cafe\u0301', 'a\N{COMBINING RING ABOVE}']"),
+    ],
+)
+def test_escapes_that_write_accents_apart_are_the_same_name(tmp_path, name, text):
+    file = read(tmp_path, text, name)
+    assert (file.ids, file.terms) == (["caf\u00e9", "\u00e5"], [["caf\u00e9"], ["\u00e5"]])
 
 
 def test_letters_and_accents_written_apart_are_the_same_name(tmp_path):

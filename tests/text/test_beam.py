@@ -59,7 +59,7 @@ def make_text(seed, lines=60, end="\n"):
 def folder(tmp_path):
     text = tmp_path / "text"
     text.mkdir()
-    (text / "a.txt").write_bytes(b"\xef\xbb\xbf" + make_text(0))
+    (text / "a.txt").write_bytes(b"\xef\xbb\xbf_START_ARTICLE_\nsnow_NEWLINE_leopard cub\n" + make_text(0))
     (text / "b.txt").write_bytes(make_text(1, end="\r\n") + b"one rare word\r\n\r\n \t\r\n")
     (text / "c.txt.gz").write_bytes(gzip.compress(make_text(2)))
     (text / "d.xz").write_bytes(lzma.compress(make_text(3)))
@@ -87,7 +87,7 @@ def assert_same(output, expected):
 
 @pytest.mark.parametrize("range_bytes", [7, 64, 1 << 20])
 def test_files_are_byte_for_byte_those_of_one_machine(tmp_path, beam, folder, range_bytes):
-    """Ranges of 7 bytes cut lines, `\\r\\n`, the byte-order mark, and characters of up to 4 bytes."""
+    """Ranges of 7 bytes cut lines, `\\r\\n`, the byte-order mark, markers, and characters of up to 4 bytes."""
     pattern = f"{folder}/*"
     if range_bytes == 7:
         pattern = f"{folder}/b.txt,{folder}/a.txt,{folder}/c*"

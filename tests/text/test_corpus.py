@@ -170,6 +170,23 @@ def test_endless_line_without_spaces_is_cut_between_characters(tmp_path, charact
     assert "".join(lines) == text
 
 
+@pytest.mark.parametrize("pack", [bytes, gzip.compress])
+def test_markers_of_wiki40b_are_line_ends(tmp_path, pack):
+    """Also where blocks end, in Windows' lines, beside bytes that are not UTF-8, and in a file that ends with one."""
+    text = "_START_ARTICLE_\nSnow leopard\n_START_SECTION_\nRange\n_START_PARAGRAPH_\nRare._NEWLINE_Shy.\n" * 20_000
+    expected = ["Snow leopard", "Range", "Rare.", "Shy."] * 20_000
+    assert len(text) > 1 << 20
+    assert list(Corpus(write(tmp_path / "a.txt", pack(text.encode()))).lines()) == expected
+    one_line = " ".join(["cat_NEWLINE_dog"] * 100_000) + "_NEWLINE_"
+    lines = list(Corpus(write(tmp_path / "b.txt", pack(one_line.encode()))).lines())
+    assert [line.strip() for line in lines if line.strip() not in ("cat", "dog", "dog cat")] == []
+    assert " ".join(lines).split() == ["cat", "dog"] * 100_000
+    others = b"\xef\xbb\xbf_START_ARTICLE_\r\nThe _start_ of a_NEWLINE\r\n" + b"x\n" * 200 + b"\xff_NEWLINE_y"
+    corpus = Corpus(write(tmp_path / "c.txt", pack(others)))
+    assert list(corpus.lines()) == ["The _start_ of a_NEWLINE", *"x" * 200, "\ufffd", "y"]
+    assert list(corpus.invalid_lines.values()) == [1]
+
+
 DOCUMENTS = [
     "\n_START_ARTICLE_\nSnow leopard\n_START_SECTION_\nRange\n_START_PARAGRAPH_\nIt lives high._NEWLINE_It is shy.",
     "One line",

@@ -8,7 +8,7 @@ from typing import IO, Any
 from devise_tf.files import DECOMPRESSION_ERRORS, MAGIC_BYTES, decompressor
 from devise_tf.text.beam.beam_files import open_file
 from devise_tf.text.beam.sdk import beam
-from devise_tf.text.corpus import read_lines
+from devise_tf.text.corpus import read_lines, split_at_markers
 from devise_tf.text.tokenizer import Tokenizer
 
 
@@ -57,6 +57,7 @@ class RangeReader:
                     if number == 1 and start == 0 and line.startswith((b"\xff\xfe", b"\xfe\xff")):
                         report["error"] = "A corpus must be UTF-8 and this file is UTF-16; convert it."
                         return
+                    line = split_at_markers(line)
                     try:
                         text = line.decode("utf-8")
                     except UnicodeDecodeError:
@@ -64,8 +65,7 @@ class RangeReader:
                         report["invalid"] += 1
                         report["first_invalid"] = report["first_invalid"] or number
                     report["lines"] = number
-                    words = self._tokenizer.tokenize(text)
-                    if words:
+                    for words in filter(None, map(self._tokenizer.tokenize, text.split("\n"))):
                         report["words"] += len(words)
                         yield words
         except DECOMPRESSION_ERRORS as error:
