@@ -71,6 +71,8 @@ setup(
         # Messages of TF Serving: an export's warm-up requests, and those of the client and the server.
         "tensorflow-serving-api>=2.18",
         "tensorflow-datasets>=4.9.7",
+        # Tokenizers of scripts without spaces. It fixes the version of TensorFlow; elsewhere there may be no wheel.
+        "tensorflow-text>=2.18; platform_system == 'Darwin' or platform_machine == 'x86_64'",
         # TFDS imports it when it prepares a set, and does not declare it.
         "importlib_resources",
         # Random access to TFDS data sets. TFDS itself asks for it on Linux only; elsewhere there may be no wheel.
@@ -85,7 +87,7 @@ setup(
         "heic": _HEIC,
         "test": [
             "pytest>=8.0", "pytest-xdist>=3.6", "ruff>=0.8", "mypy>=1.15", "build>=1.0", "setuptools>=64", "wheel",
-            "gensim>=4.3", "playwright>=1.40",
+            "gensim>=4.3", "playwright>=1.40", "sentencepiece>=0.2",
             *_PLOTS, *_BEAM, *_SERVING, *_CONVERT, *_HUB,
         ],  # fmt: skip
     },
