@@ -48,12 +48,17 @@ class TermGraph:
 
     def __init__(self, table: tf.lookup.StaticHashTable, key_rows: tf.Variable, tokenizer: Tokenizer):
         self._table, self._key_rows = table, key_rows
-        # A function, so that its constants are in the graph once.
-        self._fold = tf.function(graph_fold(tokenizer), [tf.TensorSpec([None], tf.string)], autograph=False)
+        # Functions, so that the graph of several signatures has them once.
+        texts = [tf.TensorSpec([None], tf.string)]
+        self._fold = tf.function(graph_fold(tokenizer), texts, autograph=False)
+        self._find_function = tf.function(self._find, texts, autograph=False)
         self._finds_parts = tokenizer.finds_parts
 
     def find(self, texts: tf.Tensor) -> FoundTerms:
         """Finds the terms of texts, string [L]; commas separate the terms of a text."""
+        return self._find_function(texts)
+
+    def _find(self, texts: tf.Tensor) -> FoundTerms:
         terms = tf.strings.split(texts, ",")
         term_texts = terms.value_rowids()
         folded = self._fold(terms.flat_values)

@@ -10,7 +10,8 @@ import tests.helpers.tiny_architectures  # noqa: F401  registers them
 from devise_tf.labels import LabelSet, WordSpace, load_ids
 from devise_tf.models.devise import DeViSE, SpaceRecipe
 from devise_tf.models.registry import build_visual_model, representation_model
-from devise_tf.text import load_vectors, save_vectors
+from devise_tf.text import get_tokenizer, load_vectors, save_vectors
+from devise_tf.text.vector_tokenizer import save_tokenizer
 
 IMAGE_SIZE, RESIZE_SIZE, DIMENSION = 24, 28, 8
 LABELS = {
@@ -24,8 +25,11 @@ UNSEEN = ["n5"]
 TERMS = ["the", "red", "panda", "cat", "dog", "zebra", "snow_leopard", "leopard", "polar", "bear", "café", "ångström"]
 
 
-def make_model_dir(directory, visual_model="resnet_tiny"):
-    """Writes `flags.txt`, labels, vectors, `cnn.keras` and `devise.keras`; returns the directory as a string."""
+def make_model_dir(directory, visual_model="resnet_tiny", tokenizer="words"):
+    """Writes `flags.txt`, labels, vectors, `cnn.keras` and `devise.keras`; returns the directory as a string.
+
+    With `tokenizer=None` there is none, as in directories that were made before there was a choice.
+    """
     directory.mkdir(parents=True, exist_ok=True)
     keras.utils.set_random_seed(1)
     (directory / "flags.txt").write_text(
@@ -36,6 +40,8 @@ def make_model_dir(directory, visual_model="resnet_tiny"):
     (directory / "unseen_labels.txt").write_text("".join(f"{label}\n" for label in UNSEEN))
     vectors = np.random.default_rng(2).normal(size=(len(TERMS), DIMENSION)).astype(np.float32)
     save_vectors(directory / "vectors.bin", TERMS, vectors, "word2vec_binary")
+    if tokenizer is not None:
+        save_tokenizer(directory / "vectors.bin", get_tokenizer(tokenizer))
     seen = labels.select([label for label in labels.ids if label not in UNSEEN])
     size = 72 if visual_model.startswith("alexnet") else IMAGE_SIZE
     network = build_visual_model(visual_model, len(seen), size)
