@@ -55,7 +55,11 @@ def version_tokenizer(version_dir: str, open_file: Callable[[str, str], IO] = op
 
 def import_operations(version_dir: str, open_file: Callable[[str], IO] = open) -> None:
     """Makes the operations known to this process that a version's graph needs beside TensorFlow's own."""
-    if read_manifest(version_dir, open_file)["tokenizer"] in TF_TEXT_TOKENIZERS:
+    try:
+        manifest = read_manifest(version_dir, open_file)
+    except OSError:  # a SavedModel of others
+        return
+    if manifest["tokenizer"] in TF_TEXT_TOKENIZERS:
         import tensorflow_text  # noqa: F401
 
 

@@ -215,7 +215,7 @@ def test_unknown_labels_come_after_the_worst_known_one(tmp_path):
     image = photo(7)
     outputs = network(np.stack([resize_and_crop(decode_image(image), 4, 4)])).numpy()
     opposite = (-outputs).astype(np.float32)
-    labels = VectorGraph(["cat"], unit(opposite), ["cat"], opposite, str(tmp_path / "terms.txt"))
+    labels = VectorGraph(["cat"], unit(opposite), WordSpace(["cat"], opposite), str(tmp_path / "terms.txt"))
     model = ServedModel(network, labels, Crop(4, 4))
     result = model.signatures()["classify"](tf.constant([image]), tf.constant([["zzz", "cat", "zzz"]]))
     assert result["labels"].numpy().tolist() == [[b"cat", b"zzz", b"zzz"]]

@@ -12,6 +12,7 @@ import tensorflow as tf
 from devise_tf.export.label_graph import OutputGraph, VectorGraph
 from devise_tf.export.served_model import ServedModel
 from devise_tf.images import Crop
+from devise_tf.labels import OutputSpace, WordSpace
 from devise_tf.models.devise import DeViSE
 from devise_tf.models.registry import build_visual_model, representation_model
 
@@ -53,10 +54,11 @@ def save_version(family, directory):
     terms_file = f"{os.path.dirname(directory)}/terms.txt"
     if family == "softmax":
         columns = np.arange(len(LABELS))
-        labels = OutputGraph(LABELS, columns, terms, columns, len(LABELS), terms_file)
+        space = OutputSpace(LABELS, dict(zip(terms, columns.tolist(), strict=True)))
+        labels = OutputGraph(LABELS, columns, space, terms_file)
     else:
         network = DeViSE(representation_model(network), vectors)
-        labels = VectorGraph(LABELS, vectors, terms, vectors, terms_file)
+        labels = VectorGraph(LABELS, vectors, WordSpace(terms, vectors), terms_file)
     model = ServedModel(network, labels, Crop(size, size + 4), k=3)
     tf.saved_model.save(model, directory, model.signatures())
 
