@@ -118,10 +118,7 @@ class WordTokenizer(Tokenizer):
             if mostly_beyond_ascii(block):
                 block = _fold_bytes(block)
             else:
-                try:
-                    block = NOT_ASCII.sub(lambda run: _fold_run(run[0]), block)
-                except _BeginsWithMark:
-                    block = _fold_bytes(block)
+                block = _fold_runs(block)
         return block.translate(ASCII).replace(b"\n", b" \n ")
 
 
@@ -194,7 +191,14 @@ def _marks_without_letter() -> re.Pattern:
 
 def _fold(text: str) -> str:
     """The words of a text with spaces between them; line ends stay."""
-    folded = unicodedata.normalize("NFC", text.translate(_FOLDED))
+    return _without_lone_marks(_fold_characters(text))
+
+
+def _fold_characters(text: str) -> str:
+    return unicodedata.normalize("NFC", text.translate(_FOLDED))
+
+
+def _without_lone_marks(folded: str) -> str:
     return _marks_without_letter().sub("", folded)
 
 
@@ -202,22 +206,33 @@ def _fold_bytes(text: bytes) -> bytes:
     return _fold(text.decode("utf-8", errors="replace")).encode("utf-8")
 
 
-class _BeginsWithMark(Exception):
-    """A run of characters beyond ASCII depends on the letter before it."""
+# Stands where the letter before it is to be dropped. In text it separates words.
+_DROPS_LETTER = b"\x01"
+_DROPPED = re.compile(rb"[A-Za-z0-9]\x01")
 
 
-def _fold_run(run: bytes) -> bytes:
-    return _fold_short_run(run) if len(run) <= 64 else _fold_long_run(run)
+def _fold_runs(text: bytes) -> bytes:
+    """Folds the runs of characters beyond ASCII, with the ASCII letter before them where they begin with its mark."""
+
+    def fold(run: re.Match[bytes]) -> bytes:
+        folded = _fold_run(run[0]) if len(run[0]) <= 64 else _fold_whole_run(run[0])
+        if folded is not None:
+            return folded
+        before = text[run.start() - 1 : run.start()]
+        return _DROPS_LETTER + _fold_bytes(before + run[0]) if before.isalnum() else _fold_bytes(run[0])
+
+    text = text.replace(_DROPS_LETTER, b" ")
+    folded = NOT_ASCII.sub(fold, text)
+    return _DROPPED.sub(b"", folded) if _DROPS_LETTER in folded else folded
 
 
-def _fold_long_run(run: bytes) -> bytes:
-    text = run.decode("utf-8", errors="replace")
-    if is_mark(text[0]):
-        raise _BeginsWithMark
-    return _fold(text).encode("utf-8")
+def _fold_whole_run(run: bytes) -> bytes | None:
+    """A run, folded; None if it begins with a mark and so may belong to the letter before it."""
+    folded = _fold_characters(run.decode("utf-8", errors="replace"))
+    return None if folded and is_mark(folded[0]) else _without_lone_marks(folded).encode("utf-8")
 
 
-_fold_short_run = functools.lru_cache(1 << 16)(_fold_long_run)
+_fold_run = functools.lru_cache(1 << 16)(_fold_whole_run)
 
 
 def ascii_words(text: str) -> list[str]:
