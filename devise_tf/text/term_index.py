@@ -135,13 +135,15 @@ class TermIndex:
 
     def _parts(self, words: list[str]) -> list[int]:
         """Rows of the longest known parts, from left to right; none if a word is left over."""
-        rows, start = [], 0
+        rows: list[int] = []
+        start = 0
         while start < len(words):
             for end in range(min(len(words), start + MAX_PART_WORDS), start, -1):
                 row = self._row_or_singular("_".join(words[start:end]))
                 is_article = end == start + 1 and words[start] in ARTICLES
+                if row is not None and not is_article:
+                    rows.append(row)
                 if row is not None or is_article:
-                    rows += [] if is_article else [row]
                     start = end
                     break
             else:
