@@ -8,13 +8,17 @@ from absl import flags
 
 from devise_tf.files import atomic_write
 from devise_tf.labels.coverage import label_coverage
+from devise_tf.labels.open_labels import open_hierarchy, open_labels
 from devise_tf.labels.text_lines import read_lines
+from devise_tf.labels.word_space import WordSpace
 from devise_tf.model_dir import Entry, ModelDir
+from devise_tf.packaged import packaged_path
 from devise_tf.text.convert_vectors import convert_vectors, form_of, needed_terms
+from devise_tf.text.joined_vectors import load_joined_vectors, term_shares
 from devise_tf.text.term_index import TermIndex, index_rows
 from devise_tf.text.term_vectors import TermVectors
-from devise_tf.text.vector_file import load_terms, load_vectors
-from devise_tf.text.vector_tokenizer import load_tokenizer
+from devise_tf.text.vector_file import load_terms, load_vectors, save_vectors
+from devise_tf.text.vector_tokenizer import load_tokenizer, save_tokenizer
 from devise_tf.text.vocabulary import Vocabulary
 from devise_tf.vector_inputs import find_source, label_columns, load_labels, load_source, named_labels, progress_line
 
@@ -78,6 +82,35 @@ def convert(paths: list[str], values: flags.FlagValues) -> None:
     )
     size = os.path.getsize(target) / 1e6
     print(f"{target}: {count} terms, dimension {dimension}, {form}, {size:.3g} MB")
+
+
+def describe(paths: list[str], values: flags.FlagValues) -> None:
+    from devise_tf.labels.described_vectors import described_terms, described_vectors
+    from devise_tf.labels.descriptions import Descriptions
+
+    if not values.descriptions or bool(values.hierarchy) != bool(values.names):
+        raise ValueError(
+            "describe needs --descriptions, and --names (the names of a hierarchy's ids) with --hierarchy. Received: "
+            f"descriptions={values.descriptions}, hierarchy={values.hierarchy}, names={values.names}"
+        )
+    form = form_of(paths[0])
+    descriptions = Descriptions.load([packaged_path(path.strip()) for path in values.descriptions.split(",")])
+    # Several files of one space, whose terms describe labels together.
+    named = [name.strip() for name in (values.vectors or "").split(",")]
+    sources = [find_source(name or None, values.model_dir) for name in named]
+    terms, vectors = load_joined_vectors(sources)
+    tokenizer = load_tokenizer(sources[0])
+    words = WordSpace(terms, vectors, tokenizer=tokenizer)
+    hierarchy = open_hierarchy(values.hierarchy) if values.hierarchy else None
+    kinds = open_labels(values.names, "names") if values.names else None
+    result = described_vectors(words, term_shares(sources, terms), descriptions, hierarchy, kinds)
+    unknown = [label for label, vector in zip(descriptions.labels.ids, result, strict=True) if not vector.any()]
+    if unknown:
+        print(f"{len(unknown)} labels have no known word and are left out: {', '.join(unknown[:20])}", file=sys.stderr)
+    called, vectors = described_terms(descriptions, result)
+    save_vectors(paths[0], called, vectors, form)
+    save_tokenizer(paths[0], tokenizer)
+    print(f"{paths[0]}: {len(called)} names of {len(descriptions) - len(unknown)} described labels, {form}")
 
 
 def _counts(source: str) -> dict[str, int] | None:

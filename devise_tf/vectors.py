@@ -18,6 +18,9 @@ taken in any spelling; several words of one term go in quotes, and are composed 
   convert IN OUT       the form follows the suffix (.bin, .txt, .vec, .glove, .npz) or --format; IN is a file, a name
                        or a model directory; --labels_file or --terms keeps what these need, --limit the most frequent:
                        python -m devise_tf.vectors convert vectors.bin small.npz --labels_file=labels.txt --limit=20000
+  describe OUT         vectors of labels made of their names, of sentences that describe their looks (lines
+                       `id<TAB>term, term<TAB>sentences`) and, with a hierarchy, of what kind of thing they are:
+                       python -m devise_tf.vectors describe mine.npz --vectors=vectors.bin --descriptions=looks.tsv
   projector            files for TensorBoard's projector, of labels or, without them, of the first --limit terms:
                        python -m devise_tf.vectors projector --labels_file=labels.txt --hierarchy=wordnet --output=here
   plot                 a t-SNE picture of label vectors colored by their hierarchy:
@@ -40,6 +43,7 @@ COMMANDS = {
     "evaluate": (vector_commands.evaluate, 0, {"restrict", "benchmarks", "output"}),
     "coverage": (vector_commands.coverage, 0, {"labels_file", "output"}),
     "convert": (vector_commands.convert, 2, {"format", "terms", "labels_file", "limit"}),
+    "describe": (vector_commands.describe, 1, {"descriptions", "hierarchy", "names"}),
     "projector": (vector_commands.projector, 0, {"labels_file", "hierarchy", "names", "groups", "limit", "output"}),
     "plot": (vector_commands.plot, 0, {"labels_file", "hierarchy", "names", "groups", "seed", "output"}),
 }
@@ -64,8 +68,15 @@ def define_flags(define: command.Definitions) -> None:
     define.string("terms", None, "convert: file of the terms to keep, one a line.")
     define.integer("limit", None, "convert, projector: largest number of terms.", lower_bound=1)
     define.string("labels_file", None, "File of labels, a line each: `id<TAB>term, term`.")
-    define.string("hierarchy", None, "plot, projector: a file of `parent child` lines, wordnet, or wordnet:DIR.")
-    define.string("names", None, "plot, projector: file like --labels_file that names the hierarchy's upper ids.")
+    define.string(
+        "hierarchy",
+        None,
+        "describe, plot, projector: a file of `parent child` lines, or wordnet, wordnet:DIR.",
+    )
+    define.string("descriptions", None, "describe: files of descriptions, separated by commas.")
+    define.string(
+        "names", None, "describe, plot, projector: file like --labels_file, names of the hierarchy's upper ids."
+    )
     define.integer("groups", 12, "plot, projector: largest number of groups.", lower_bound=2, upper_bound=12)
     define.integer("seed", 0, "plot: seed of t-SNE.", lower_bound=0)
 

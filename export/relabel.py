@@ -17,6 +17,7 @@ from devise_tf.export.term_graph import term_keys
 from devise_tf.export.warmup import warmup_inputs
 from devise_tf.export.write_version import finish_version
 from devise_tf.labels import LabelSet, LabelSpace, OutputSpace, SimilarityProfile, WordSpace
+from devise_tf.labels.label_rows import is_synset_id
 from devise_tf.labels.open_labels import open_labels
 from devise_tf.packaged import packaged_files
 from devise_tf.text import load_vectors
@@ -114,7 +115,12 @@ def _space_of(
     exported = [first[row] for row in range(len(tensors["term_vectors"]))], tensors["term_vectors"]
     terms, term_vectors = _extended(exported, vectors, labels.term_filter(tokenizer), max_bad_rows)
     missing = missing or manifest["missing_labels"]
-    return WordSpace(terms, term_vectors, manifest["label_terms"], profile, missing, tokenizer)
+    # Those that no word is added to, described labels among them.
+    heads = tensors.get("head_rows", np.zeros(len(exported[0])))
+    described = frozenset(
+        term for term, head in zip(exported[0], heads, strict=True) if head == WordSpace.NO_HEAD or is_synset_id(term)
+    )
+    return WordSpace(terms, term_vectors, manifest["label_terms"], profile, missing, tokenizer, described)
 
 
 def _requestable(space: WordSpace, labels: LabelSet, num_exported: int) -> WordSpace:

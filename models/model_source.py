@@ -13,7 +13,6 @@ from devise_tf.labels import Hierarchy, LabelSet, LabelSpace, OutputSpace, Rando
 from devise_tf.models.conse import ConSE
 from devise_tf.models.devise import DeViSE, SpaceRecipe
 from devise_tf.models.devise.space_recipe import NO_TERMS
-from devise_tf.models.joined_vectors import load_joined_vectors
 from devise_tf.models.label_model import Classifier, LabelModel
 from devise_tf.models.model_names import (
     CONSE,
@@ -26,6 +25,7 @@ from devise_tf.models.model_names import (
     number_in,
     random_seed,
 )
+from devise_tf.text.joined_vectors import load_joined_vectors
 from devise_tf.text.tokenizer import WORDS, Tokenizer
 
 # The most probable labels that ConSE averages.
@@ -64,6 +64,11 @@ class ModelSource(abc.ABC):
     def tokenizer(self) -> Tokenizer:
         """The rule by which text became words."""
         return WORDS
+
+    @property
+    def described(self) -> frozenset[str]:
+        """The terms whose vectors are those of described labels."""
+        return frozenset()
 
     @property
     @abc.abstractmethod
@@ -183,7 +188,8 @@ class ModelSource(abc.ABC):
             profile: SimilarityProfile or None. See `WordSpace`.
         """
         terms, vectors = self.term_vectors(model, labels)
-        return WordSpace(terms, vectors, label_terms, profile, missing or self.missing_labels, self.tokenizer)
+        missing = missing or self.missing_labels
+        return WordSpace(terms, vectors, label_terms, profile, missing, self.tokenizer, self.described)
 
     def term_vectors(self, model: str, labels: LabelSet | None = None) -> tuple[list[str], np.ndarray]:
         """The terms and vectors of a model's space; with `labels` those that their vectors may be made of only."""

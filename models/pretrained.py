@@ -11,6 +11,7 @@ from collections.abc import Callable, Collection, Mapping
 from devise_tf.choices import LABEL_TERMS, did_you_mean
 from devise_tf.models.model_names import CONSE, OTHER_KINDS, SOFTMAX, kind
 from devise_tf.packaged import models_folder, packaged_files
+from devise_tf.text.vector_file import load_terms
 
 _SOFTMAX_KEYS = ("visual_model", "weights", "sha256")
 _HEAD_KEYS = ("settings", "ridge")
@@ -38,6 +39,8 @@ class Preset:
             their `sha256`. Each other model has the `settings` of a `DeViSE` on the softmax's representation, out of
             `label_terms`, `profile_temperature` and `softmax_weight`, and the `ridge` of its projection, which is
             `closed_form_projection`.
+        described: String. Vector file of described labels, likewise, in the space of `vectors` and before them; empty
+            for none. See `devise_tf.labels.described_vectors`.
         hierarchy: String. Hierarchy of the labels: a file, likewise, the name of a packaged one, `wordnet`, or
             `wordnet:DIR` with a folder relative to the preset's file; empty for none.
         card: String. Card with data, commands, results and limits, relative to the preset's file; empty for none.
@@ -54,6 +57,7 @@ class Preset:
     labels: str
     vectors: str
     networks: dict[str, dict]
+    described: str = ""
     hierarchy: str = ""
     card: str = ""
     results: dict[str, dict[str, float]] = dataclasses.field(default_factory=dict)
@@ -75,9 +79,14 @@ class Preset:
         return os.path.join(os.path.dirname(self.path), name)
 
     def vector_files(self) -> list[str]:
-        """The paths of its vector files."""
+        """The paths of its vector files, that of described labels first."""
         names = [name.strip() for name in self.vectors.split(",")]
-        return [self._existing("vectors", name, packaged_files("vectors")) for name in names]
+        paths = [self._existing("vectors", name, packaged_files("vectors")) for name in names]
+        return [self._existing("described", self.described), *paths] if self.described else paths
+
+    def described_terms(self) -> frozenset[str]:
+        """What described labels are called."""
+        return frozenset(load_terms(self._existing("described", self.described))) if self.described else frozenset()
 
     def hierarchy_source(self) -> str:
         """What `Hierarchy.open` takes: the path of a file, `wordnet`, or `wordnet:` and a path; empty for none."""

@@ -1,5 +1,6 @@
 """Where models come from: the directory of a run, or a preset."""
 
+import functools
 import os
 
 import keras
@@ -106,6 +107,10 @@ class PretrainedRun(ModelSource):
     @property
     def crop(self) -> Crop:
         return Crop(self.preset.image_size, self.preset.resize_size)
+
+    @functools.cached_property
+    def described(self) -> frozenset[str]:
+        return self.preset.described_terms()
 
     def networks(self) -> list[str]:
         return list(self.preset.networks)

@@ -178,6 +178,11 @@ def term_of_id(label: str) -> str:
     return re.sub(r"^(n\d{8}[-_ ]+|\d{3}\.)(?=\S)", "", label).replace("_", " ").strip()
 
 
+def is_synset_id(label: str) -> bool:
+    """Whether a label's id is that of a synset, `n` and eight digits, which is unlike any name."""
+    return re.fullmatch(r"n\d{8}", label) is not None
+
+
 def label_problem(label: str, terms: list[str]) -> str:
     if not label.strip():
         return "a label's id must not be empty"

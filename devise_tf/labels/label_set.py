@@ -153,7 +153,8 @@ class LabelSet:
 
     def term_filter(self, tokenizer: Tokenizer = WORDS) -> TermFilter:
         """The terms that the labels' vectors may be made of, of those of a vector file."""
-        return TermFilter((term for terms in self.terms for term in terms), tokenizer)
+        names = (name for label, terms in zip(self.ids, self.terms, strict=True) for name in (label, *terms))
+        return TermFilter(names, tokenizer)
 
     def save(self, path: str | os.PathLike) -> None:
         """Writes `id<TAB>term, term two` lines that `load` reads back, atomically."""

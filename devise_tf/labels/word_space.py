@@ -2,13 +2,14 @@
 
 import dataclasses
 import itertools
-from collections.abc import Container, Iterator, Mapping, Sequence
+from collections.abc import Collection, Container, Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import ClassVar
 
 import numpy as np
 
 from devise_tf.choices import LABEL_TERMS, MISSING_LABELS
+from devise_tf.labels.label_rows import is_synset_id
 from devise_tf.labels.label_set import LabelSet
 from devise_tf.labels.label_space import LabelSpace
 from devise_tf.labels.label_table import LabelTable
@@ -39,6 +40,8 @@ class WordSpace(LabelSpace):
         missing: str. What to do about labels none of whose terms has a vector: a key of
             `devise_tf.choices.MISSING_LABELS`.
         tokenizer: Tokenizer. The rule by which the text that the vectors were trained on became words.
+        described: Collection of str. Those of `terms` whose vectors are made of all that is known of a label (see
+            `described_vectors`), and are taken as they are. Ids of synsets may be among them: they count before terms.
 
     Raises:
         ValueError: An argument is not one of its choices. By `table`: labels are left without a vector, they are named
@@ -59,6 +62,7 @@ class WordSpace(LabelSpace):
     profile: SimilarityProfile | None = None
     missing: str = "compose"
     tokenizer: Tokenizer = WORDS
+    described: Collection[str] = frozenset()
 
     def __post_init__(self) -> None:
         for name, choices in (("missing", MISSING_LABELS), ("label_terms", LABEL_TERMS)):
@@ -126,13 +130,18 @@ class WordSpace(LabelSpace):
     def _found(self, labels: LabelSet) -> list[FoundTerm]:
         """Of each label the first term with a vector, or the first that is composed."""
         choice = MISSING_LABELS[self.missing]
-        found = [self.index.first(terms) for terms in labels.terms]
+        found = [self._found_label(*pair) for pair in zip(labels.ids, labels.terms, strict=True)]
         if not choice.composes:
             found = [term if term.is_whole else NOT_FOUND for term in found]
         missing = [label for label, term in zip(labels.ids, found, strict=True) if not term.rows]
         if missing and not choice.leaves_out:
             raise ValueError(self._without_vector(labels, missing))
         return found
+
+    def _found_label(self, label: str, terms: Sequence[str]) -> FoundTerm:
+        if is_synset_id(label) and label in self.described:
+            return self.index.find(label)
+        return self.index.first(terms)
 
     def _without_vector(self, labels: LabelSet, missing: Sequence[str]) -> str:
         listed = ", ".join(f"{label} ({labels.terms[labels.index[label]][0]})" for label in missing[:20])
@@ -170,7 +179,7 @@ class WordSpace(LabelSpace):
 
     def _terms_with_vectors(self, names: Sequence[str], rows: list[int]) -> dict[str, list[int]]:
         """The terms of a label that have a vector, or the one that is composed, and the rows that each is made of."""
-        if len(rows) != 1:
+        if len(rows) != 1 or is_synset_id(self.terms[rows[0]]):
             return {"_".join(self.terms[row] for row in rows): rows} if rows else {}
         found = (self.index.find(name) for name in names)
         return {self.terms[term.rows[0]]: term.rows for term in found if term.is_whole}
@@ -195,26 +204,28 @@ class WordSpace(LabelSpace):
 
     def _term_vector(self, label: str, name: str, rows: list[int]) -> np.ndarray:
         vector = _unit(np.asarray(self.vectors[rows], np.float32).sum(axis=0), label)
-        head = self._head(name) if self.label_terms == "heads" else None
+        head = self._head(rows) if self.label_terms == "heads" else None
         if head is None:
             return vector
         return _unit(vector + _unit(np.asarray(self.vectors[head], np.float32), label), label)
 
     def head_rows(self) -> np.ndarray:
-        """The row of the last word of each term, int32 `[V]`; -1 if it has none, `NO_HEAD` for a term of one word."""
+        """The row of each term's last word, int32 `[V]`; -1 if that is unknown, `NO_HEAD` if none is to be added."""
         return np.array([self._head_row(term) for term in self.terms], np.int32)
 
     def _head_row(self, term: str) -> int:
         words = self.tokenizer.tokenize(term)
-        if len(words) < 2:
+        if len(words) < 2 or term in self.described:
             return self.NO_HEAD
         row = self.index.row(words[-1])
         return -1 if row is None else row
 
-    def _head(self, name: str) -> int | None:
-        """The row of the last of several words."""
-        row = self._head_row(name)
-        return row if row >= 0 else None
+    def _head(self, rows: Sequence[int]) -> int | None:
+        """The row of what says what kind of thing a term is: its last word, of a composed one that of its last part."""
+        head = self._head_row(self.terms[rows[-1]])
+        if head == self.NO_HEAD and len(rows) > 1:
+            return rows[-1]
+        return head if head >= 0 else None
 
     def _stacked(self, vectors: Iterator[np.ndarray], total: int) -> np.ndarray:
         result = np.empty((total, self.dimension), np.float32)

@@ -8,7 +8,6 @@ from devise_tf.text.corpus import Corpus
 from devise_tf.text.pair_table import PairTable
 from devise_tf.text.word_index import WordIndex
 
-
 # Just below the largest size that glibc learns from.
 _KEPT_BYTES = 31 << 20
 
@@ -120,8 +119,8 @@ def read_ids(
         For each block of lines: the number of its words (before joining), and `np.int32` numbers as
         `WordIndex.ids` gives them, joined.
     """
-    # Once a chunk of this size is freed, glibc keeps what smaller ones leave instead of giving it back to the system and
-    # clearing it anew for the next block: up to twice as fast.
+    # Once a chunk of this size is freed, glibc keeps what smaller ones leave instead of giving it back to the system
+    # and clearing it anew for the next block: up to twice as fast.
     np.empty(_KEPT_BYTES, np.uint8)
     for block in corpus.blocks(progress):
         ids = index.ids(block, add)

@@ -13,10 +13,10 @@ from devise_tf.layers import HingeRankLoss, LabelLoss
 from devise_tf.models.devise.closed_form import closed_form_projection
 from devise_tf.models.devise.earlier_config import current_arguments, is_earlier
 from devise_tf.models.devise.space_recipe import SpaceRecipe
-from devise_tf.models.joined_vectors import load_joined_vectors
 from devise_tf.models.pretrained import Preset, load_preset
 from devise_tf.models.registry import representation_model
 from devise_tf.models.visual_model import VisualModel
+from devise_tf.text.joined_vectors import load_joined_vectors
 
 
 @keras.saving.register_keras_serializable(package="devise_tf")
@@ -229,7 +229,8 @@ class DeViSE(keras.Model):
         """Builds a model of a preset on the preset's softmax network, whose layers it shares."""
         network, labels = preset.networks[model], LabelSet.load(preset.file(preset.labels))
         settings, terms = network["settings"], load_joined_vectors(preset.vector_files(), labels.term_filter())
-        space = WordSpace(*terms, settings.get("label_terms", "first"), None, "compose")
+        label_terms, described = settings.get("label_terms", "first"), preset.described_terms()
+        space = WordSpace(*terms, label_terms, None, "compose", described=described)
         if "profile_temperature" in settings:
             space = space.with_profile(labels, settings["profile_temperature"])
         vectors, recipe = space.table(labels).values, SpaceRecipe(space.label_terms, space.profile)

@@ -1,0 +1,140 @@
+"""Label vectors made of what is known of a label: its names, a description of its looks, what kind of thing it is."""
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from devise_tf.labels.descriptions import Descriptions
+from devise_tf.labels.hierarchy import Hierarchy
+from devise_tf.labels.label_set import LabelSet
+from devise_tf.labels.word_space import WordSpace
+from devise_tf.text.term_index import folded_key, spelled_key
+
+# Weights of the three parts of a label vector, each of unit norm.
+NAME_WEIGHT, DESCRIPTION_WEIGHT, KIND_WEIGHT = 1.0, 2.0, 1.0
+# SIF's: a word of the share p counts a / (a + p).
+SIF = 1e-4
+# Of the names of ancestors: each step up counts so much of the one before, over so many steps.
+STEP_SHARE, MOST_STEPS = 0.7, 5
+
+
+def described_vectors(
+    words: WordSpace,
+    shares: np.ndarray,
+    descriptions: Descriptions,
+    hierarchy: Hierarchy | None = None,
+    kinds: LabelSet | None = None,
+) -> np.ndarray:
+    """Vectors of described labels, in the space of the words that describe them.
+
+    A vector is the sum of three, each of unit norm and weighted 1, 2 and 1:
+
+    - the label's names, as `WordSpace` makes it with `label_terms="heads"`;
+    - the words of its description: the mean of their unit-norm vectors, rare words counting more (SIF);
+    - the names of its ancestors, over five steps, each counting 0.7 of the one below.
+
+    What all descriptions have in common, their mean, is taken from the second, and so from the third. A part of which
+    nothing is known is left out.
+
+    Args:
+        words: WordSpace. Vectors of terms.
+        shares: float [V]. The share of each term in the text that they were trained on.
+        descriptions: Descriptions. N labels.
+        hierarchy: Hierarchy or None. Ancestors of the labels whose ids it has.
+        kinds: LabelSet or None. The names of these ancestors.
+
+    Returns:
+        float32 [N, D], of unit norm; zero for a label of which nothing is known.
+
+    Reference:
+        - Arora, Liang and Ma, [A Simple but Tough-to-Beat Baseline for Sentence Embeddings](
+          https://openreview.net/forum?id=SyK00v5xx), ICLR 2017: SIF
+    """
+    words = dataclasses.replace(words, label_terms="heads", profile=None, missing="drop")
+    weights = SIF / (SIF + np.asarray(shares, np.float64))
+    parts = [
+        (NAME_WEIGHT, _name_vectors(words, descriptions.labels)),
+        (DESCRIPTION_WEIGHT, _centered(np.stack([_text_vector(words, weights, text) for text in descriptions.texts]))),
+    ]
+    if hierarchy is not None and kinds is not None:
+        parts.append((KIND_WEIGHT, _centered(_kind_vectors(words, descriptions.labels, hierarchy, kinds))))
+    total = np.sum([weight * unit_rows(vectors) for weight, vectors in parts], axis=0)
+    return unit_rows(total).astype(np.float32)
+
+
+def described_terms(descriptions: Descriptions, vectors: np.ndarray) -> tuple[list[str], np.ndarray]:
+    """What described labels are called, and the vectors that this stands for.
+
+    A label is called by its id (`n01608432`, `kite_(bird)`) and by its terms. Of a term of several labels those count
+    whose first term it is, if there are any; it stands for the mean of their vectors.
+
+    Args:
+        descriptions: Descriptions. N labels.
+        vectors: float [N, D]. Their vectors; labels whose vector is zero are left out.
+
+    Returns:
+        T different terms without white space, and their vectors, float32 [T, D] of unit norm.
+    """
+    firsts: dict[str, list[int]] = {}
+    others: dict[str, list[int]] = {}
+    called: dict[str, list[int]] = {}
+    for row, (label, terms) in enumerate(zip(descriptions.labels.ids, descriptions.labels.terms, strict=True)):
+        if not vectors[row].any():
+            continue
+        called[spelled_key(label)] = [row]
+        for position, term in enumerate(terms):
+            (others if position else firsts).setdefault(folded_key(term), []).append(row)
+    for term, rows in (others | firsts).items():
+        called.setdefault(term, rows)
+    means = np.stack([vectors[rows].mean(axis=0) for rows in called.values()])
+    return list(called), unit_rows(means).astype(np.float32)
+
+
+def unit_rows(vectors: np.ndarray) -> np.ndarray:
+    """Rows brought to unit norm; zeros stay zero."""
+    norms = np.linalg.norm(vectors, axis=-1, keepdims=True)
+    return vectors / np.where(norms > 0, norms, 1)
+
+
+def _name_vectors(words: WordSpace, labels: LabelSet) -> np.ndarray:
+    result = np.zeros((len(labels), words.dimension))
+    table = words.table(labels, some_known=False)
+    for label, vector in table.by_label().items():
+        result[labels.index[label]] = vector
+    return result
+
+
+def _text_vector(words: WordSpace, weights: np.ndarray, text: str) -> np.ndarray:
+    rows = [row for word in words.tokenizer.tokenize(text) if (row := words.index.row(word)) is not None]
+    if not rows:
+        return np.zeros(words.dimension)
+    return weights[rows] @ unit_rows(np.asarray(words.vectors[rows], np.float64))
+
+
+def _kind_vectors(words: WordSpace, labels: LabelSet, hierarchy: Hierarchy, kinds: LabelSet) -> np.ndarray:
+    names = dict(zip(kinds.ids, _name_vectors(words, kinds), strict=True))
+    return np.stack([_kind_vector(label, hierarchy.parents, names, words.dimension) for label in labels.ids])
+
+
+def _kind_vector(
+    label: str, parents: Mapping[str, Sequence[str]], names: Mapping[str, np.ndarray], dimension: int
+) -> np.ndarray:
+    result, seen, level = np.zeros(dimension), {label}, [label]
+    for step in range(1, MOST_STEPS + 1):
+        level = sorted({parent for child in level for parent in parents.get(child, ())} - seen)
+        seen.update(level)
+        known = [names[parent] for parent in level if parent in names and names[parent].any()]
+        if known:
+            result += STEP_SHARE**step * np.mean(known, axis=0)
+    return result
+
+
+def _centered(vectors: np.ndarray) -> np.ndarray:
+    """Unit-norm rows less the mean of those that are not zero, which stay zero."""
+    unit = unit_rows(vectors)
+    known = unit.any(axis=1)
+    if known.sum() < 2:
+        return unit
+    unit[known] -= unit[known].mean(axis=0)
+    return unit
