@@ -43,6 +43,7 @@ class LabelGraph(tf.Module):
             ),
             default_value=-1,
         )
+        self.num_terms = len(index.rows)
         self.key_rows = tf.Variable(np.array(rows, np.int32), shape=[None], trainable=False)
         # SentencePiece's model.
         self.tokenizer_resources = getattr(index.tokenizer, "resources", None)

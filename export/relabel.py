@@ -75,7 +75,7 @@ def relabel(
             if "head_rows" in names:
                 values["head_rows"] = known.head_rows()
             changed |= {names[name]: value for name, value in values.items() if name in names}
-        manifest["terms"] = len(keys)
+            manifest["terms"] = len(known.terms)
         changed[names["texts"]] = _encoded(answer_texts(table.labels, manifest["answers"]))
         _rewrite(checkpoint, prefix, changed)
         requests = warmup_inputs([terms[0] for terms in table.labels.terms], manifest["image_size"])

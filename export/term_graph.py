@@ -138,19 +138,24 @@ class TermGraph:
         An article, which is passed over, has the length 1 and the row -1.
         """
         places = tf.range(tf.size(words, tf.int64))
-        lengths, rows = tf.zeros_like(places, tf.int32), tf.fill(tf.shape(places), -1)
-        part = words
-        for length in range(1, MAX_PART_WORDS + 1 if self._finds_parts else 2):
-            if length > 1:
-                following = tf.gather(words, tf.minimum(places + length - 1, tf.size(words, tf.int64) - 1))
-                part = tf.strings.join([part, following], "_")
-            found = self._rows(part)
-            for plural in PLURALS if self._finds_parts else ():
-                found = tf.where(found >= 0, found, self._rows(tf.strings.regex_replace(part, *plural)))
-            is_known = (found >= 0) & (places + length <= ends)
-            lengths, rows = tf.where(is_known, length, lengths), tf.where(is_known, found, rows)
+        parts = [words]
+        for length in range(2, MAX_PART_WORDS + 1 if self._finds_parts else 2):
+            following = tf.gather(words, tf.minimum(places + length - 1, tf.size(words, tf.int64) - 1))
+            parts.append(tf.strings.join([parts[-1], following], "_"))
+        keys = tf.stack(parts)  # [length, word]
+        rows = self._rows(keys)
+        for plural in PLURALS if self._finds_parts else ():
+            rows = tf.where(rows >= 0, rows, self._rows(tf.strings.regex_replace(keys, *plural)))
+        sizes = tf.range(1, len(parts) + 1)[:, None]
+        is_known = (rows >= 0) & (places + tf.cast(sizes, tf.int64) <= ends)
+        lengths = tf.reduce_max(tf.where(is_known, sizes, 0), axis=0)
+        longest = tf.gather(tf.transpose(rows), tf.maximum(lengths - 1, 0), batch_dims=1)
+        rows = tf.where(lengths > 0, longest, -1)
         if self._finds_parts:
-            passed = tf.strings.regex_full_match(words, "|".join(ARTICLES)) & (lengths < 2)
+            # Unless all words of a term are articles.
+            is_article = tf.strings.regex_full_match(words, "|".join(ARTICLES))
+            others = tf.math.unsorted_segment_max(tf.cast(~is_article, tf.int32), ends, tf.size(words, tf.int64) + 1)
+            passed = is_article & (lengths < 2) & (tf.gather(others, ends) > 0)
             lengths, rows = tf.where(passed, 1, lengths), tf.where(passed, -1, rows)
         return lengths, rows
 

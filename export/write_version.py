@@ -47,7 +47,7 @@ def write_version(
         "preprocessing": "RGB 0..255; shorter side to resize_size (bilinear, antialiased); center cut to image_size",
         "k": model.k,
         "dimension": int(expected[1]["embedding"].shape[1]),
-        "terms": int(model.labels.table.size()),
+        "terms": model.labels.num_terms,
     }
     finish_version(directory, labels, requests, expected, manifest, tokenizer_model)
 

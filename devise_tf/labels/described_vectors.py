@@ -11,12 +11,19 @@ from devise_tf.labels.label_set import LabelSet
 from devise_tf.labels.word_space import WordSpace
 from devise_tf.text.term_index import folded_key, spelled_key
 
-# Weights of the three parts of a label vector, each of unit norm.
-NAME_WEIGHT, DESCRIPTION_WEIGHT, KIND_WEIGHT = 1.0, 2.0, 1.0
 # SIF's: a word of the share p counts a / (a + p).
 SIF = 1e-4
 # Of the names of ancestors: each step up counts so much of the one before, over so many steps.
 STEP_SHARE, MOST_STEPS = 0.7, 5
+
+
+@dataclasses.dataclass(frozen=True)
+class PartWeights:
+    """Weights of the parts of a label vector: its names, its description, and its kinds, the names of its ancestors."""
+
+    names: float = 1.0
+    descriptions: float = 2.0
+    kinds: float = 1.0
 
 
 def described_vectors(
@@ -25,10 +32,11 @@ def described_vectors(
     descriptions: Descriptions,
     hierarchy: Hierarchy | None = None,
     kinds: LabelSet | None = None,
+    part_weights: PartWeights | None = None,
 ) -> np.ndarray:
     """Vectors of described labels, in the space of the words that describe them.
 
-    A vector is the sum of three, each of unit norm and weighted 1, 2 and 1:
+    A vector is the sum of three, each of unit norm and weighted (1, 2 and 1 by default):
 
     - the label's names, as `WordSpace` makes it with `label_terms="heads"`;
     - the words of its description: the mean of their unit-norm vectors, rare words counting more (SIF);
@@ -43,6 +51,7 @@ def described_vectors(
         descriptions: Descriptions. N labels.
         hierarchy: Hierarchy or None. Ancestors of the labels whose ids it has.
         kinds: LabelSet or None. The names of these ancestors.
+        part_weights: PartWeights or None. The weights of the three.
 
     Returns:
         float32 [N, D], of unit norm; zero for a label of which nothing is known.
@@ -52,13 +61,17 @@ def described_vectors(
           https://openreview.net/forum?id=SyK00v5xx), ICLR 2017: SIF
     """
     words = dataclasses.replace(words, label_terms="heads", profile=None, missing="drop")
+    part_weights = part_weights or PartWeights()
     weights = SIF / (SIF + np.asarray(shares, np.float64))
     parts = [
-        (NAME_WEIGHT, _name_vectors(words, descriptions.labels)),
-        (DESCRIPTION_WEIGHT, _centered(np.stack([_text_vector(words, weights, text) for text in descriptions.texts]))),
+        (part_weights.names, _name_vectors(words, descriptions.labels)),
+        (
+            part_weights.descriptions,
+            _centered(np.stack([_text_vector(words, weights, text) for text in descriptions.texts])),
+        ),
     ]
     if hierarchy is not None and kinds is not None:
-        parts.append((KIND_WEIGHT, _centered(_kind_vectors(words, descriptions.labels, hierarchy, kinds))))
+        parts.append((part_weights.kinds, _centered(_kind_vectors(words, descriptions.labels, hierarchy, kinds))))
     total = np.sum([weight * unit_rows(vectors) for weight, vectors in parts], axis=0)
     return unit_rows(total).astype(np.float32)
 

@@ -8,8 +8,8 @@ from devise_tf.text.corpus import Corpus
 from devise_tf.text.pair_table import PairTable
 from devise_tf.text.word_index import WordIndex
 
-# Just below the largest size that glibc learns from.
-_KEPT_BYTES = 31 << 20
+# More than anything that is made of a block.
+_KEPT_BYTES = 16 << 20
 
 
 class IdMatcher:

@@ -137,10 +137,11 @@ class TermIndex:
         """Rows of the longest known parts, from left to right; none if a word is left over."""
         rows: list[int] = []
         start = 0
+        only_articles = set(words) <= set(ARTICLES)
         while start < len(words):
             for end in range(min(len(words), start + MAX_PART_WORDS), start, -1):
                 row = self._row_or_singular("_".join(words[start:end]))
-                is_article = end == start + 1 and words[start] in ARTICLES
+                is_article = not only_articles and end == start + 1 and words[start] in ARTICLES
                 if row is not None and not is_article:
                     rows.append(row)
                 if row is not None or is_article:

@@ -105,7 +105,7 @@ def test_warm_up_has_every_signature_in_batches_of_one_and_more(tiny_export):
 
 
 def test_weights_are_stored_once(tmp_path):
-    """What is beside them does not grow with them: bytes are below 1.1 times the weights from 9 MB on."""
+    """What is beside them does not grow with them: bytes are below 1.1 times the weights from 11 MB on."""
     model_dir = make_model_dir(tmp_path / "run", "resnet_small")
     version = export_model(model_dir, str(tmp_path / "base"))
     model = keras.models.load_model(f"{model_dir}/devise.keras", compile=False)
@@ -114,4 +114,4 @@ def test_weights_are_stored_once(tmp_path):
     stored = {name: entry["bytes"] for name, entry in manifest_of(version)["files"].items()}
     assert size > 4_900_000
     assert sum(count for name, count in stored.items() if name.startswith("variables/")) < 1.01 * size
-    assert sum(count for name, count in stored.items() if not name.startswith("variables/")) < 900_000
+    assert sum(count for name, count in stored.items() if not name.startswith("variables/")) < 1_100_000

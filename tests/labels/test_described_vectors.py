@@ -62,7 +62,8 @@ def test_names_stand_for_their_labels_and_shared_ones_for_the_mean():
     called, made = described_terms(DESCRIBED, vectors)
     by_name = dict(zip(called, made, strict=True))
     assert set(called) == {
-        "n00000001", "snow_leopard", "ounce", "ball_(toy)", "ball", "balls", "kite_(toy)", "kite_(bird)", "kite", "bird",
+        "n00000001", "snow_leopard", "ounce", "ball_(toy)", "ball", "balls", "kite_(toy)", "kite_(bird)",
+        "kite", "bird",
     }  # fmt: skip
     np.testing.assert_array_equal(by_name["ounce"], vectors[0])
     np.testing.assert_array_equal(by_name["kite_(bird)"], vectors[3])

@@ -55,6 +55,8 @@ EARLIER = TermIndex({term: row for row, term in enumerate(TERMS)}, get_tokenizer
         ("the hen of the woods", ["hen_of_the_woods"], FOLDED),
         ("hen of the snow", [], UNKNOWN),
         ("the snow cub", ["snow", "cub"], COMPOSED),
+        ("the the", ["the"], FOLDED),
+        ("a the the", ["the", "the"], COMPOSED),
         ("the an", [], UNKNOWN),
         ("snow bird of prey", ["snow", "bird_of_prey"], COMPOSED),
         # Unknown.

@@ -47,7 +47,7 @@ def test_texts_and_label_sets_have_vectors_of_their_terms(load, directory, pixel
     texts = ["Polar-Bear", "the cat", "CAFÉ", "snow_leopard", "leopard dog zebra"]
     vectors = np.stack([
         unit(raw["polar"] + raw["bear"]),
-        unit(raw["the"] + raw["cat"]),
+        units["cat"],
         units["café"],
         units["snow_leopard"],
         unit(raw["leopard"] + raw["dog"] + raw["zebra"]),
@@ -181,9 +181,10 @@ def test_tables_of_recent_lists_are_kept(directory, monkeypatch):
 @pytest.mark.slow
 def test_a_hundred_thousand_labels(load, directory, pixels):
     _, raw = term_vectors(directory)
-    numbers = np.stack(np.unravel_index(np.arange(100_000), (11,) * 5), axis=1)
-    texts = [" ".join(SINGLE_WORDS[number] for number in row) for row in numbers]
-    vectors = unit(np.stack([raw[term] for term in SINGLE_WORDS])[numbers].sum(axis=1))
+    words = [word for word in SINGLE_WORDS if word != "the"]  # which is passed over
+    numbers = np.stack(np.unravel_index(np.arange(100_000), (10,) * 5), axis=1)
+    texts = [" ".join(words[number] for number in row) for row in numbers]
+    vectors = unit(np.stack([raw[term] for term in words])[numbers].sum(axis=1))
     embeddings = unit(loaded_network(directory, "devise")(pixels, training=False).numpy())
     cosines = embeddings @ vectors.T
     answers = load().predict_labels(PHOTOS, texts, k=3)
