@@ -18,7 +18,7 @@ from devise_tf.text.joined_vectors import load_joined_vectors, term_shares
 from devise_tf.text.term_index import TermIndex, index_rows
 from devise_tf.text.term_vectors import TermVectors
 from devise_tf.text.vector_file import load_terms, load_vectors, save_vectors
-from devise_tf.text.vector_tokenizer import load_tokenizer, save_tokenizer
+from devise_tf.text.vector_tokenizer import keep_tokenizer, load_tokenizer
 from devise_tf.text.vocabulary import Vocabulary
 from devise_tf.vector_inputs import find_source, label_columns, load_labels, load_source, named_labels, progress_line
 
@@ -109,7 +109,7 @@ def describe(paths: list[str], values: flags.FlagValues) -> None:
         print(f"{len(unknown)} labels have no known word and are left out: {', '.join(unknown[:20])}", file=sys.stderr)
     called, vectors = described_terms(descriptions, result)
     save_vectors(paths[0], called, vectors, form)
-    save_tokenizer(paths[0], tokenizer)
+    keep_tokenizer(sources[0], paths[0])
     print(f"{paths[0]}: {len(called)} names of {len(descriptions) - len(unknown)} described labels, {form}")
 
 

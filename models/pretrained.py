@@ -11,7 +11,6 @@ from collections.abc import Callable, Collection, Mapping
 from devise_tf.choices import LABEL_TERMS, did_you_mean
 from devise_tf.models.model_names import CONSE, OTHER_KINDS, SOFTMAX, kind
 from devise_tf.packaged import models_folder, packaged_files
-from devise_tf.text.vector_file import load_terms
 
 _SOFTMAX_KEYS = ("visual_model", "weights", "sha256")
 _HEAD_KEYS = ("settings", "ridge")
@@ -86,6 +85,8 @@ class Preset:
 
     def described_terms(self) -> frozenset[str]:
         """What described labels are called."""
+        from devise_tf.text.vector_file import load_terms  # loads NumPy, which listing presets need not wait for
+
         return frozenset(load_terms(self._existing("described", self.described))) if self.described else frozenset()
 
     def hierarchy_source(self) -> str:

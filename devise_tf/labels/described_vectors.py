@@ -100,8 +100,10 @@ def described_terms(descriptions: Descriptions, vectors: np.ndarray) -> tuple[li
             (others if position else firsts).setdefault(folded_key(term), []).append(row)
     for term, rows in (others | firsts).items():
         called.setdefault(term, rows)
-    means = np.stack([vectors[rows].mean(axis=0) for rows in called.values()])
-    return list(called), unit_rows(means).astype(np.float32)
+    # Names of one label stand together: equal rows, which a file need not hold twice.
+    items = sorted(called.items(), key=lambda item: item[1])
+    means = np.stack([vectors[rows].mean(axis=0) for _, rows in items])
+    return [term for term, _ in items], unit_rows(means).astype(np.float32)
 
 
 def unit_rows(vectors: np.ndarray) -> np.ndarray:

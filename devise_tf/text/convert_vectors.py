@@ -15,7 +15,7 @@ from devise_tf.text.tokenizer import WORDS, Tokenizer
 from devise_tf.text.vector_file import collect_vectors, first_line, save_vectors, unique_rows, write_rows
 from devise_tf.text.vector_rows import VectorRows, check_form, open_rows
 from devise_tf.text.vector_source import find_vectors
-from devise_tf.text.vector_tokenizer import load_tokenizer, save_tokenizer
+from devise_tf.text.vector_tokenizer import keep_tokenizer
 
 _SUFFIXES = {
     ".bin": "word2vec_binary",
@@ -119,14 +119,8 @@ def convert_vectors(
         save_npz(target, loaded, vectors, np.array([known[term] for term in loaded]) if complete else None)
     else:
         save_vectors(target, loaded, vectors, form)
-    _keep_tokenizer(source, target)
+    keep_tokenizer(source, target)
     return vectors.shape
-
-
-def _keep_tokenizer(source: str, target: str | os.PathLike) -> None:
-    tokenizer = load_tokenizer(source, None)
-    if tokenizer is not None:
-        save_tokenizer(target, tokenizer)
 
 
 def _stream(file: VectorRows, source: str, target: str | os.PathLike, form: str) -> tuple[int, int]:
@@ -140,7 +134,7 @@ def _stream(file: VectorRows, source: str, target: str | os.PathLike, form: str)
         with atomic_write(target) as handle:
             handle.write(first_line(form, count, dimension))
             shutil.copyfileobj(rows, handle, 1 << 20)
-    _keep_tokenizer(source, target)
+    keep_tokenizer(source, target)
     return count, dimension
 
 

@@ -42,3 +42,10 @@ def load_tokenizer(vectors: str | os.PathLike, default: T = WORDS) -> Tokenizer 
     with open(path, encoding="utf-8") as file:
         name = file.read().strip()
     return get_tokenizer(f"{name}:{model_path}" if name == SENTENCEPIECE else name)
+
+
+def keep_tokenizer(source: str | os.PathLike, target: str | os.PathLike) -> None:
+    """Writes the rule of a vector file beside another one, if the first has one."""
+    tokenizer = load_tokenizer(source, None)
+    if tokenizer is not None:
+        save_tokenizer(target, tokenizer)

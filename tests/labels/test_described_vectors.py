@@ -7,9 +7,11 @@ import numpy as np
 import pytest
 
 import devise_tf.models
+from devise_tf import vectors as vectors_command
 from devise_tf.labels import Hierarchy, LabelSet, WordSpace
 from devise_tf.labels.described_vectors import described_terms, described_vectors
 from devise_tf.labels.descriptions import Descriptions
+from devise_tf.text.npz_vectors import load_npz
 
 TERMS = ["snow_leopard", "leopard", "spotted", "fur", "round", "ball", "toy", "cat", "animal", "on", "kite", "string"]
 RNG = np.random.default_rng(0)
@@ -113,3 +115,25 @@ def test_descriptions_of_the_package():
     for label, text in zip(everything.labels.ids, everything.texts, strict=True):
         assert text.isascii() and 25 <= len(text.split()) <= 75, label
         assert text[0].isupper() and text.rstrip().endswith("."), label
+
+
+@pytest.mark.slow
+def test_packaged_vectors_are_those_of_the_descriptions(tmp_path):
+    """As the card's command makes them."""
+    flags = [
+        "--vectors=label_terms_300,models/efficientnet_lite/frequent_words_300.npz",
+        "--descriptions=models/descriptions/imagenet_1k.tsv,models/descriptions/everyday.tsv",
+        "--hierarchy=imagenet",
+        "--names=models/imagenet/labels_21k.txt",
+    ]
+    assert vectors_command.run(["vectors", "describe", str(tmp_path / "made.npz"), *flags]) == 0
+    terms, vectors, _ = load_npz(tmp_path / "made.npz")
+    packaged_terms, packaged, _ = load_npz(FOLDER.parent / "efficientnet_lite" / "described_300.npz")
+    assert terms == packaged_terms
+    np.testing.assert_allclose(vectors, packaged, atol=2e-3)  # half precision
+
+
+def test_command_needs_names_for_a_hierarchy(tmp_path, capsys):
+    arguments = ["vectors", "describe", str(tmp_path / "x.npz"), "--descriptions=a.tsv", "--hierarchy=imagenet"]
+    assert vectors_command.run(arguments) != 0
+    assert "describe needs --descriptions, and --names" in capsys.readouterr().err

@@ -34,7 +34,10 @@ def test_files_that_are_not_text_are_refused(folder):
     ("entries", "message"),
     [
         ({"licence": None}, r"tiny.json lacks licence: it must have summary, .* Received: keys \['summary'"),
-        ({"color": 3}, r"tiny.json has unknown keys \(color\): it must have summary, .* and may have hierarchy, card"),
+        (
+            {"color": 3},
+            r"tiny.json has unknown keys \(color\): it must have summary, .* and may have described, hierarchy, card",
+        ),
         ({"labels": None, "path": "x"}, r"tiny.json lacks labels and has unknown keys \(path\):"),
         ({"image_size": "224"}, "tiny.json: `image_size` must be of type int. Received: image_size='224'"),
         ({"image_size": True}, "tiny.json: `image_size` must be of type int. Received: image_size=True"),
