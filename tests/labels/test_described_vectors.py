@@ -126,7 +126,7 @@ def test_packaged_vectors_are_those_of_the_descriptions(tmp_path):
         "--hierarchy=imagenet",
         "--names=models/imagenet/labels_21k.txt",
     ]
-    assert vectors_command.run(["vectors", "describe", str(tmp_path / "made.npz"), *flags]) == 0
+    assert vectors_command.run(["describe", str(tmp_path / "made.npz"), *flags]) == 0
     terms, vectors, _ = load_npz(tmp_path / "made.npz")
     packaged_terms, packaged, _ = load_npz(FOLDER.parent / "efficientnet_lite" / "described_300.npz")
     assert terms == packaged_terms
@@ -134,6 +134,6 @@ def test_packaged_vectors_are_those_of_the_descriptions(tmp_path):
 
 
 def test_command_needs_names_for_a_hierarchy(tmp_path, capsys):
-    arguments = ["vectors", "describe", str(tmp_path / "x.npz"), "--descriptions=a.tsv", "--hierarchy=imagenet"]
+    arguments = ["describe", str(tmp_path / "x.npz"), "--descriptions=a.tsv", "--hierarchy=imagenet"]
     assert vectors_command.run(arguments) != 0
     assert "describe needs --descriptions, and --names" in capsys.readouterr().err
