@@ -15,8 +15,6 @@ MAX_PART_WORDS = 6
 # Rewritings of text, each a pattern and what takes its place, in the syntax that Python's `re` and RE2 share: exported
 # graphs use them too. Of the text itself: what stands in brackets.
 BRACKETS = (r"\([^()]*\)|\[[^\[\]]*\]|（[^（）]*）|【[^【】]*】", " ")
-# White space of all kinds, which separates the words of a term as it is spelled.
-WHITE_SPACE = (r"[\s\x1c-\x1f\x{85}\p{Z}]+", "_")
 # Of words joined by "_", with one before the first and behind the last: prompts such as "a photo of a", or an article.
 _PICTURES = (
     "art|doodles?|drawings?|graffiti|illustrations?|images?|itap|paintings?|photographs?|photos?|pictures?|renderings?|"

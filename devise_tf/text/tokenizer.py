@@ -98,8 +98,7 @@ class WordTokenizer(Tokenizer):
     too: it stands between the words of scripts that are written without others. Chinese and Japanese have no such
     signs and give one word a run: see `--tokenizer=sentencepiece:FILE`.
 
-    `devise_tf.export.text_graph` gives the same words inside a graph, but for letters that one of the two Unicode
-    tables does not know yet (added in 2021 or later), and for lone surrogates, which have no UTF-8 form.
+    `devise_tf.export.text_graph` gives the same words inside a graph.
 
     Reference:
         - [Unicode 16.0](https://www.unicode.org/versions/Unicode16.0.0/core-spec/chapter-3/), sections 3.11 and 3.13.
