@@ -64,7 +64,8 @@ def settings_of(path):
 
 
 def test_every_model_and_list_has_a_card():
-    folders = {path.parent for path in (ROOT / "models").glob("*/*") if path.suffix in (".py", ".flags", ".txt", ".tsv")}
+    endings = (".py", ".flags", ".txt", ".tsv")
+    folders = {path.parent for path in (ROOT / "models").glob("*/*") if path.suffix in endings}
     assert {path.parent for path in CARDS} == folders
 
 
