@@ -132,8 +132,9 @@ def _requestable(space: WordSpace, labels: LabelSet, num_exported: int) -> WordS
 
 def _extended(exported: Terms, vectors: str, wanted: TermFilter, max_bad_rows: int) -> Terms:
     """The terms and vectors that new labels are looked up in: of the space that the model was trained in."""
-    # Beside the terms of the labels some that both have, to compare.
-    needed = _AnyOf(wanted, frozenset(exported[0][:2000]))
+    # Beside the terms of the labels some that both have, to compare: from all over, since described labels, which come
+    # first, have vectors of their own.
+    needed = _AnyOf(wanted, frozenset(exported[0][:: max(1, len(exported[0]) // 2000)]))
     for path in [vectors] if vectors else packaged_files("vectors").values():
         terms, rows = load_vectors(path, terms=needed, max_bad_rows=max_bad_rows)
         scale = _scale(exported, (terms, rows))

@@ -2,9 +2,7 @@
 
 import abc
 import dataclasses
-from collections.abc import Container, Mapping, Sequence
-
-import numpy as np
+from collections.abc import Mapping, Sequence
 
 from devise_tf.choices import EVALUATED_ANSWERS
 from devise_tf.labels.label_set import LabelSet
@@ -76,15 +74,6 @@ class LabelSpace(abc.ABC):
             else:
                 first[key] = text
         return list(first.values()), repeated
-
-    def requestable_terms(self, wanted: Container[str], max_others: int) -> tuple[list[str], np.ndarray]:
-        """Terms that the text of a request can name, and their vectors; none where labels have no vectors of terms.
-
-        Args:
-            wanted: Container of str. Terms to take.
-            max_others: int. How many more to take, the first ones.
-        """
-        return [], np.zeros((0, 0), np.float32)
 
     @abc.abstractmethod
     def facts(self) -> Mapping[str, object]:

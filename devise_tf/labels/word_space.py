@@ -104,6 +104,12 @@ class WordSpace(LabelSpace):
         return result
 
     def requestable_terms(self, wanted: Container[str], max_others: int) -> tuple[list[str], np.ndarray]:
+        """Terms that the text of a request can name, and their vectors.
+
+        Args:
+            wanted: Container of str. Terms to take.
+            max_others: int. How many more to take, the first ones.
+        """
         rows = []
         for term, row in self.index.rows.items():
             is_wanted = term in wanted
