@@ -9,7 +9,7 @@ import pytest
 import tensorflow as tf
 
 from devise_tf.export.manifest import LABELS_FILE, MANIFEST_FILE, TERMS_FILE
-from devise_tf.export.relabel import relabel
+from devise_tf.export.relabel import _extended, relabel
 from devise_tf.labels import LabelSet
 from devise_tf.text import load_vectors, save_vectors
 from tests.helpers.exports import copy_of, manifest_of
@@ -119,3 +119,24 @@ def test_relabel_of_a_softmax_refuses_untrained_labels(softmax_export, tmp_path)
         relabel(version, str(tmp_path / "unseen.txt"))
     with pytest.raises(ValueError, match="no label vectors"):
         relabel(version, str(tmp_path / "two.txt"), "label_terms_300")
+
+
+def test_space_of_described_labels_is_recognized(monkeypatch):
+    """They come first in an export, and their vectors are those of no file of words."""
+    words = [f"word{i}" for i in range(6000)]
+    vectors = np.random.default_rng(0).normal(size=(9000, 4)).astype(np.float32)
+    exported = [*words[:3000], *(f"other{i}" for i in range(3000)), *words[3000:]], vectors
+    file = [*words[:3000], *words[3000:], "lynx"], np.concatenate([-vectors[:3000], vectors[6000:], vectors[:1]])
+    kept = {}
+
+    def load(path, terms, max_bad_rows):
+        rows = [row for row, term in enumerate(file[0]) if term in terms]
+        kept["terms"] = [file[0][row] for row in rows]
+        return kept["terms"], file[1][rows]
+
+    monkeypatch.setattr("devise_tf.export.relabel.load_vectors", load)
+    monkeypatch.setattr("devise_tf.export.relabel.packaged_files", lambda kind: {"words": "words.npz"})
+    labels = LabelSet(["n1"], [["lynx"]])
+    exported = [*words[:2000], *exported[0][3000:]], np.concatenate([vectors[:2000], vectors[3000:]])
+    terms, _ = _extended(exported, "", labels.term_filter(), 0)
+    assert terms[-1] == "lynx" and len(kept["terms"]) > 1000
