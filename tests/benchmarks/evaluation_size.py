@@ -216,7 +216,7 @@ def main(_: list[str], values: flags.FlagValues) -> None:
     with stages.timed("details"):
         samples = sample_answers(scorers, images, measurement, hierarchy.neighbors, values.samples, 0)
         details = report_details(
-            *(measurement, samples, labels, table, label_coverage(labels, terms), seen_ids, hierarchy, 0)
+            *(measurement, samples, labels, table, label_coverage(labels, space.index), seen_ids, hierarchy, 0)
         )
     with stages.timed("writing"), tempfile.TemporaryDirectory() as directory:
         report |= {
