@@ -50,6 +50,8 @@ MARGIN = 0.1
 # Of the softmax over cosines, and of profiles of similarities.
 TEMPERATURE = 0.05
 PROFILE_TEMPERATURE = 0.15
+# Of the projection that is solved for the loss `l2`.
+RIDGE = 0.01
 
 # Of a folder of images without `train` and `val`, the part that is measured.
 VAL_SHARE = 0.1

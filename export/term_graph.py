@@ -8,7 +8,7 @@ import tensorflow as tf
 
 from devise_tf.export.text_graph import fold_text
 from devise_tf.text.earlier_tokenizer import UNNORMALIZED_WORDS
-from devise_tf.text.term_index import ARTICLES, BRACKETS, MAX_PART_WORDS, PLURALS, PROMPT, TermIndex, folded_key
+from devise_tf.text.term_index import ARTICLES, BRACKETS, MAX_PART_WORDS, ONE_WORD, PLURALS, PROMPT, TermIndex, folded_key
 from devise_tf.text.tokenizer import WORDS, Tokenizer
 
 # Of one request, over all its rows: it bounds what finding its labels takes.
@@ -144,8 +144,10 @@ class TermGraph:
             parts.append(tf.strings.join([parts[-1], following], "_"))
         keys = tf.stack(parts)  # [length, word]
         rows = self._rows(keys)
-        for plural in PLURALS if self._finds_parts else ():
-            rows = tf.where(rows >= 0, rows, self._rows(tf.strings.regex_replace(keys, *plural)))
+        if self._finds_parts:
+            for form in (keys, tf.strings.regex_replace(keys, *ONE_WORD)):
+                for name in (form, *(tf.strings.regex_replace(form, *plural) for plural in PLURALS)):
+                    rows = tf.where(rows >= 0, rows, self._rows(name))
         sizes = tf.range(1, len(parts) + 1)[:, None]
         is_known = (rows >= 0) & (places + tf.cast(sizes, tf.int64) <= ends)
         lengths = tf.reduce_max(tf.where(is_known, sizes, 0), axis=0)
@@ -164,8 +166,7 @@ def term_keys(index: TermIndex) -> tuple[list[str], list[int]]:
     """All that a graph finds terms by, and the row of each: terms as they are spelled, then folded as graphs fold."""
     rows = dict(index.rows)
     if index.tokenizer.finds_parts:
-        for term in index.rows:
-            key = folded_key(term)
+        for key in (*map(folded_key, index.rows), *index.folded_rows):
             row = index.row(key)
             if key and row is not None:
                 rows.setdefault(_key_form(key, index.tokenizer), row)

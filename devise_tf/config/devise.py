@@ -3,7 +3,7 @@
 import dataclasses
 from typing import Any, NamedTuple, Self
 
-from devise_tf.choices import LABEL_TERMS, LOSSES, MARGIN, PROFILE_TEMPERATURE, TEMPERATURE
+from devise_tf.choices import LABEL_TERMS, LOSSES, MARGIN, PROFILE_TEMPERATURE, RIDGE, TEMPERATURE
 from devise_tf.config.recipes import RECIPES
 from devise_tf.config.setting import SettingsGroup, setting
 
@@ -47,13 +47,14 @@ class DeviseSettings(SettingsGroup):
 
     margin: float = setting(MARGIN, "Margin of the hinge rank loss, phase 3.")
     devise_loss: str = setting(
-        "one",
-        "Loss of phase 3: hinge rank loss over one false label, over all, over the hardest; l2; softmax over cosines.",
+        "softmax",
+        "Loss of phase 3: softmax over cosines; hinge rank loss over one false label (the paper's), over all, over the "
+        "hardest; l2, whose projection is solved.",
         LOSSES,
     )
     temperature: float = setting(TEMPERATURE, "With --devise_loss=softmax: what cosines are divided by.", positive=True)
     label_terms: str = setting(
-        "first",
+        "heads",
         "A label's vector: of its first term; the mean of all its terms'; heads: that mean with the terms' last words "
         "added; of a random term at each step.",
         LABEL_TERMS,
@@ -69,6 +70,9 @@ class DeviseSettings(SettingsGroup):
     )
     devise_batch_size: int = setting(64, "Images a step in phase 3, over all devices.", positive=True)
     projection_epochs: float = setting(4.0, "Passes over the images in phase 3 with the CNN frozen.", positive=True)
+    ridge: float = setting(
+        RIDGE, "With --devise_loss=l2: penalty on the projection's squares, in mean squares of a feature.", later=True
+    )
     projection_learning_rate: float = setting(
         0.0, f"Adagrad's learning rate of the projection, CNN frozen; {_default_rates('projection')}"
     )

@@ -31,10 +31,13 @@ PLURALS = (
     (r"([^_])men$", r"\1man"),
     (r"([^_]{2}[^_s])s$", r"\1"),
 )
+# Of a part of two words: both in one. Shorter words would make others by chance ("in to", "a part").
+ONE_WORD = (r"^([^_]{3,})_([^_]{3,})$", r"\1\2")
 # Words that are left out of a composed term, unless they begin a longer part.
 ARTICLES = ("a", "an", "the")
 _BRACKETS = re.compile(BRACKETS[0]), BRACKETS[1]
 _PROMPT = re.compile(PROMPT[0]), PROMPT[1]
+_ONE_WORD = re.compile(ONE_WORD[0]), ONE_WORD[1]
 _PLURALS = [(re.compile(pattern), by) for pattern, by in PLURALS]
 
 
@@ -61,11 +64,12 @@ class TermIndex:
     """Finds the vectors of terms.
 
     A term is looked for as it is spelled, with "_" for spaces; then folded, as its tokenizer normalizes it, among the
-    terms and then among their folded forms, of which the first counts ("new york" -> `New_York`). If that fails, what
-    people write around names is dropped: brackets ("kite (bird of prey)") and prompts ("a photo of a snow leopard").
-    What is left is read from left to right, the longest known part first ("snow leopard cub" -> `snow_leopard`, `cub`);
-    an English plural that is unknown counts as its singular, and articles are passed over. One part alone is the whole
-    term.
+    terms and then among their folded forms, of which the first counts ("new york" -> `New_York`), or those without
+    their spaces ("snowleopard"). If that fails, what people write around names is dropped: brackets ("kite (bird of
+    prey)") and prompts ("a photo of a snow leopard"). What is left is read from left to right, the longest known part
+    first ("snow leopard cub" -> `snow_leopard`, `cub`); an English plural that is unknown counts as its singular, words
+    that are one word in the vectors as that ("motor bike" -> `motorbike`), and articles are passed over. One part alone
+    is the whole term.
 
     A tokenizer of earlier versions finds folded terms and compositions of single words alone.
 
@@ -91,13 +95,18 @@ class TermIndex:
 
     @cached_property
     def folded_rows(self) -> dict[str, int]:
-        """Rows by folded term, of those whose folded form is no term itself; none for an earlier tokenizer."""
+        """Rows by folded term, and then by that without spaces, of those whose form is no term itself.
+
+        None for an earlier tokenizer.
+        """
         folded: dict[str, int] = {}
         if self.tokenizer.finds_parts:
-            for term, row in self.rows.items():
-                key = folded_key(term)
-                if key and key not in self.rows:
-                    folded.setdefault(key, row)
+            keys = {term: folded_key(term) for term in self.rows}
+            for separator in ("_", ""):
+                for term, row in self.rows.items():
+                    key = keys[term].replace("_", separator)
+                    if key and key not in self.rows:
+                        folded.setdefault(key, row)
         return folded
 
     def row(self, key: str) -> int | None:
@@ -150,7 +159,8 @@ class TermIndex:
         return rows
 
     def _row_or_singular(self, key: str) -> int | None:
-        rows = (self.row(name) for name in (key, *singulars(key)))
+        forms = dict.fromkeys((key, in_one_word(key)))
+        rows = (self.row(name) for form in forms for name in (form, *singulars(form)))
         return next((row for row in rows if row is not None), None)
 
 
@@ -169,7 +179,12 @@ class TermFilter:
             self._keys.update(_keys(term, tokenizer))
 
     def __contains__(self, term: object) -> bool:
-        return isinstance(term, str) and (term in self._keys or (self._folds and folded_key(term) in self._keys))
+        if not isinstance(term, str):
+            return False
+        if term in self._keys or not self._folds:
+            return term in self._keys
+        key = folded_key(term)
+        return key in self._keys or key.replace("_", "") in self._keys
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, TermFilter) and (self._keys, self._folds) == (other._keys, other._folds)
@@ -189,6 +204,7 @@ def _keys(term: str, tokenizer: Tokenizer) -> Collection[str]:
         for start in range(len(core))
         for end in range(start + 1, min(len(core), start + MAX_PART_WORDS) + 1)
     ]
+    parts += list(map(in_one_word, parts))
     singular_parts = (name for part in parts for name in singulars(part))
     return [spelled_key(term), "_".join(words), *parts, *singular_parts]
 
@@ -214,6 +230,12 @@ def core_words(term: str, tokenizer: Tokenizer) -> list[str]:
     words = tokenizer.tokenize(pattern.sub(by, term)) or tokenizer.tokenize(term)
     pattern, by = _PROMPT
     return list(filter(None, pattern.sub(by, f"_{'_'.join(words)}_").split("_"))) or words
+
+
+def in_one_word(key: str) -> str:
+    """A folded term of two words as one; any other as it is."""
+    pattern, by = _ONE_WORD
+    return pattern.sub(by, key)
 
 
 def singulars(key: str) -> list[str]:

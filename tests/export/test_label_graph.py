@@ -84,7 +84,8 @@ WRITTEN = [
     "snow", "leopards", "snow leopard", "a photo of the red panda", "Panda (animal)", "cat, no such thing", "NO SUCH",
     "no such, red cat, Snow-Leopard", "panda,cat", "red snow leopard cat", "2 cats", "?, ,", "the", "Größe", "grösse",
     "GRÖSSE", "cafe\u0301", "Café au lait", "lait café", "माला", "मेला", "मा ला", "雪豹", "雪豹 cat", "", " ",
-    "panda of a cat", "the the", "a of",
+    "panda of a cat", "the the", "a of", "redpanda", "redpandas cat", "leo pards", "NewYork red", "pol ar cat", "ca t",
+    "Caféaulait", "pan da pandas",
 ]  # fmt: skip
 
 

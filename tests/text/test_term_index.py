@@ -47,6 +47,15 @@ EARLIER = TermIndex({term: row for row, term in enumerate(TERMS)}, get_tokenizer
         ("firemen", ["fireman"], FOLDED),
         ("magpies", ["magpie"], FOLDED),
         ("photos", ["photos"], SPELLED),
+        # In one word, or in two.
+        ("snowleopard", ["snow_leopard"], FOLDED),
+        ("NewYork", ["New_York"], FOLDED),
+        ("birdofprey", ["bird_of_prey"], FOLDED),
+        ("fire man", ["fireman"], FOLDED),
+        ("mag pies", ["magpie"], FOLDED),
+        ("a mag-pie cub", ["magpie", "cub"], COMPOSED),
+        ("snowleopards", ["snow_leopard"], FOLDED),
+        ("ma gpie", [], UNKNOWN),
         # In parts, the longest first, from left to right.
         ("snow leopard cub", ["snow_leopard", "cub"], COMPOSED),
         ("snow leopard cubs", ["snow_leopard", "cub"], COMPOSED),

@@ -22,6 +22,7 @@ from devise_tf.training.context import RunContext
 from devise_tf.training.encoded_text import encoded_text
 from devise_tf.training.inputs import Inputs
 from devise_tf.training.phases.devise import DeviseUpdates, devise_phase
+from devise_tf.training.phases.least_squares import solve_projection
 from devise_tf.training.phases.moving_label_vectors import TermDraws, TrainedLabelVectors
 from devise_tf.training.run_labels import RunLabels
 
@@ -100,9 +101,13 @@ class _Training:
             loss = named_loss(config.devise_loss, config.margin, config.temperature)
             recipe = SpaceRecipe(NO_TERMS if self.model.random is not None else config.label_terms, self.profile)
             model = DeViSE(representation_model(run.load_model(CNN)), self.table, loss, recipe)
+        order, epochs = self._order(config.seed), config.projection_epochs
+        if config.devise_loss == "l2" and self.draws is None:
+            solve_projection(model, self.images, order, epochs, config.ridge, run.strategy)
+            return model
+        with run.strategy.scope():
             updates = DeviseUpdates(config.devise_rates().projection)
-            order = self._order(config.seed)
-            phase = devise_phase(name, model, self.images, order, config.projection_epochs, updates, draws=self.draws)
+            phase = devise_phase(name, model, self.images, order, epochs, updates, draws=self.draws)
         run.train(phase)
         return model
 
