@@ -38,7 +38,8 @@ DTYPES = ("float32", "mixed_bfloat16", "mixed_float16", "bfloat16", "float16")
 # Rules by which text becomes words; the last one is that of runs which were made before there were others.
 TOKENIZERS = ("words", "unicode_script", "sentencepiece:FILE", "unnormalized_words")
 # Forms of vector files, and of the answers that a command prints.
-VECTOR_FORMS = ("word2vec_text", "word2vec_binary", "glove", "npz")
+VECTOR_FORMS = ("word2vec_text", "word2vec_binary", "glove", "npz", "npz_int8")
+NPZ_FORMS = ("npz", "npz_int8")
 ANSWER_FORMATS = ("table", "json", "csv")
 # What an evaluated model answers with, and an export. `auto`: as the model was trained.
 EVALUATED_ANSWERS = ("auto", "terms", "labels")
@@ -48,7 +49,7 @@ EXPORTED_ANSWERS = ("terms", "ids")
 MAX_BAD_ROWS = 1000
 MARGIN = 0.1
 # Of the softmax over cosines, and of profiles of similarities.
-TEMPERATURE = 0.05
+TEMPERATURE = 0.07
 PROFILE_TEMPERATURE = 0.15
 # Of the projection that is solved for the loss `l2`.
 RIDGE = 0.01

@@ -6,6 +6,8 @@ import sys
 
 from absl import flags
 
+from devise_tf.choices import NPZ_FORMS
+from devise_tf.choices import NPZ_FORMS
 from devise_tf.files import atomic_write
 from devise_tf.labels.coverage import label_coverage
 from devise_tf.labels.open_labels import open_hierarchy, open_labels
@@ -74,7 +76,7 @@ def coverage(_: list[str], values: flags.FlagValues) -> None:
 def convert(paths: list[str], values: flags.FlagValues) -> None:
     source, target = paths
     form = form_of(target, values.format)
-    counts = _counts(source) if form == "npz" else None
+    counts = _counts(source) if form in NPZ_FORMS else None
     source = find_source(None, source) if os.path.isdir(source) else find_source(source, None)
     chosen = _chosen_terms(source, values)
     count, dimension = convert_vectors(
@@ -93,7 +95,7 @@ def describe(paths: list[str], values: flags.FlagValues) -> None:
             "describe needs --descriptions, and --names (the names of a hierarchy's ids) with --hierarchy. Received: "
             f"descriptions={values.descriptions}, hierarchy={values.hierarchy}, names={values.names}"
         )
-    form = form_of(paths[0])
+    form = form_of(paths[0], values.format)
     descriptions = Descriptions.load([packaged_path(path.strip()) for path in values.descriptions.split(",")])
     # Several files of one space, whose terms describe labels together.
     named = [name.strip() for name in (values.vectors or "").split(",")]

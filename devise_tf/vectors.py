@@ -43,7 +43,7 @@ COMMANDS = {
     "evaluate": (vector_commands.evaluate, 0, {"restrict", "benchmarks", "output"}),
     "coverage": (vector_commands.coverage, 0, {"labels_file", "output"}),
     "convert": (vector_commands.convert, 2, {"format", "terms", "labels_file", "limit"}),
-    "describe": (vector_commands.describe, 1, {"descriptions", "hierarchy", "names"}),
+    "describe": (vector_commands.describe, 1, {"format", "descriptions", "hierarchy", "names"}),
     "projector": (vector_commands.projector, 0, {"labels_file", "hierarchy", "names", "groups", "limit", "output"}),
     "plot": (vector_commands.plot, 0, {"labels_file", "hierarchy", "names", "groups", "seed", "output"}),
 }
@@ -64,7 +64,7 @@ def define_flags(define: command.Definitions) -> None:
     )
     define.string("benchmarks", "", "evaluate: folder of the benchmarks' files; gensim's by default.")
     define.string("output", None, "File (evaluate, plot) or directory (projector) to write.")
-    define.enum("format", None, VECTOR_FORMS, "convert: the form to write.")
+    define.enum("format", None, VECTOR_FORMS, "convert, describe: the form to write; npz_int8 is half as large as npz.")
     define.string("terms", None, "convert: file of the terms to keep, one a line.")
     define.integer("limit", None, "convert, projector: largest number of terms.", lower_bound=1)
     define.string("labels_file", None, "File of labels, a line each: `id<TAB>term, term`.")

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import numpy as np
 
-from devise_tf.choices import MAX_BAD_ROWS
+from devise_tf.choices import MAX_BAD_ROWS, NPZ_FORMS
 from devise_tf.files import atomic_write
 from devise_tf.text.npz_vectors import save_npz
 from devise_tf.text.term_index import TermIndex, index_rows
@@ -83,7 +83,7 @@ def convert_vectors(
     """Writes the vectors of a file in another form, atomically.
 
     Terms that occur again, and rows that cannot be read, are left out with a warning. Where all terms are converted to
-    any form but `"npz"` the vectors stream through: only the terms are held in memory. A temporary file, as large as
+    other forms than `NPZ_FORMS` the vectors stream through: only the terms are held in memory. A temporary file, as large as
     the one to write, lies beside it meanwhile.
 
     Args:
@@ -91,7 +91,7 @@ def convert_vectors(
         target: Path. The file to write.
         form: String. Its form, one of those of `save_vectors`; `None` for that of its suffix.
         terms: Strings, optional. Only these, in this order.
-        counts: Dict, optional. How often terms occur, which only the form `"npz"` keeps.
+        counts: Dict, optional. How often terms occur, which only `NPZ_FORMS` keep.
         progress: Function, optional. Called with `(bytes_read, bytes_in_all)` now and then.
         max_bad_rows: Integer. As for `load_vectors`.
 
@@ -103,7 +103,7 @@ def convert_vectors(
     """
     form, source = form_of(target, form), find_vectors(source)
     with open_rows(source, progress=progress, max_bad_rows=max_bad_rows) as file:
-        if terms is None and form != "npz":
+        if terms is None and form not in NPZ_FORMS:
             return _stream(file, source, target, form)
         loaded, vectors = collect_vectors(file, source, None if terms is None else set(terms))
     if terms is not None:
@@ -113,10 +113,11 @@ def convert_vectors(
         loaded = [loaded[row] for row in order]
     if not loaded:
         raise ValueError(f"There are no vectors to write. Received: source={source!r}")
-    if form == "npz":
+    if form in NPZ_FORMS:
         known = counts or {}
         complete = all(term in known for term in loaded)
-        save_npz(target, loaded, vectors, np.array([known[term] for term in loaded]) if complete else None)
+        kept = np.array([known[term] for term in loaded]) if complete else None
+        save_npz(target, loaded, vectors, kept, int8=form == "npz_int8")
     else:
         save_vectors(target, loaded, vectors, form)
     keep_tokenizer(source, target)

@@ -7,7 +7,7 @@ from typing import IO
 
 import numpy as np
 
-from devise_tf.choices import MAX_BAD_ROWS
+from devise_tf.choices import MAX_BAD_ROWS, NPZ_FORMS
 from devise_tf.files import atomic_write
 from devise_tf.text.npz_vectors import check_term_vectors, save_npz
 from devise_tf.text.vector_forms import BLOCK_BYTES
@@ -27,7 +27,8 @@ def save_vectors(
         vectors: Floats [V, D]. Finite, saved as float32.
         form: `"word2vec_text"` (a line `V D`, then lines `term x1 … xD`), `"word2vec_binary"` (the same line, then
             each term, a space, D little-endian float32 values and a line end), `"glove"` (as `"word2vec_text"`
-            but without the first line), or `"npz"` (half precision, see `save_npz`).
+            but without the first line), `"npz"` (half precision, see `save_npz`) or `"npz_int8"` (whole numbers, half as
+            large).
 
     Raises:
         ValueError: An argument is not as above.
@@ -39,8 +40,8 @@ def save_vectors(
     check_form(form)
     vectors = np.asarray(vectors)
     check_term_vectors(terms, vectors)
-    if form == "npz":
-        save_npz(path, terms, vectors)
+    if form in NPZ_FORMS:
+        save_npz(path, terms, vectors, int8=form == "npz_int8")
         return
     with atomic_write(path) as handle:
         handle.write(first_line(form, *vectors.shape))
@@ -48,12 +49,12 @@ def save_vectors(
 
 
 def first_line(form: str, count: int, dimension: int) -> bytes:
-    """The line before the rows of a file of any form but `"npz"`."""
+    """The line before the rows of a file of any form but those of `NPZ_FORMS`."""
     return b"" if form == "glove" else b"%d %d\n" % (count, dimension)
 
 
 def write_rows(handle: IO[bytes], form: str, rows: Iterable[tuple[str, np.ndarray]]) -> int:
-    """Writes rows of any form but `"npz"`, without the line before them that says how many they are.
+    """Writes rows of any form but those of `NPZ_FORMS`, without the line before them that says how many they are.
 
     Args:
         handle: Binary file. Where to write.

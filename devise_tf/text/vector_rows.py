@@ -10,7 +10,7 @@ from collections.abc import Callable, Container, Iterable, Iterator
 
 import numpy as np
 
-from devise_tf.choices import MAX_BAD_ROWS, VECTOR_FORMS
+from devise_tf.choices import MAX_BAD_ROWS, NPZ_FORMS, VECTOR_FORMS
 from devise_tf.files import DECOMPRESSION_ERRORS
 from devise_tf.text.bad_rows import BadRows
 from devise_tf.text.vector_forms import Form, Item, Row, TruncatedFile, form_of, npz_form
@@ -98,7 +98,7 @@ def open_rows(
     path = find_vectors(path)
     bad = BadRows(max_bad_rows)
     try:
-        if form == "npz" or (form is None and is_npz(path)):
+        if form in NPZ_FORMS or (form is None and is_npz(path)):
             yield VectorRows(npz_form(path), bad, iter)
             return
         with open_content(path) as (content, disk):

@@ -29,7 +29,7 @@ def make(**changes):
         ({"vectors": "vectors.bin"}, "`corpus` to train vectors or `vectors` to bring them, not both"),
         ({"corpus": ""}, "Phase 1 needs `corpus`, or `vectors`"),
         ({"images": ""}, "Phase 'all' needs `images`"),
-        ({"corpus": "", "vectors": "v.bin", "train_label_vectors": True}, "`train_label_vectors` needs `corpus`"),
+        ({"corpus": "", "vectors": "v", "train_label_vectors": True, "label_terms": "first"}, "`train_label_vectors` needs `corpus`"),
         ({"train_label_vectors": True, "finetune_epochs": 0.0}, "`train_label_vectors` needs `finetune_epochs`"),
         ({"train_label_vectors": True, "label_terms": "mean"}, "`train_label_vectors` .*Received: label_terms='mean'"),
         ({"train_label_vectors": True, "label_profiles": True}, "`train_label_vectors` .*label_profiles=True"),
@@ -61,7 +61,7 @@ def test_single_phase_needs_only_what_it_reads():
     make(phase="cnn", corpus="")
 
 
-LATER = ("max_bad_rows", "tokenizer", "val_share", "visual_weights", "frozen_layers", "dtype")
+LATER = ("max_bad_rows", "tokenizer", "val_share", "visual_weights", "frozen_layers", "dtype", "ridge")
 
 
 def test_free_and_later_settings():
@@ -134,7 +134,7 @@ def test_recipe_changes_only_the_settings_that_it_names():
     l2 = config.recipe("l2")
     assert (l2.devise_loss, l2.label_terms, l2.label_profiles, l2.margin) == ("l2", "first", False, 0.7)
     assert l2.devise_rates() == (0.03, 0.01, 0.002)
-    own = make(corpus="text.txt", train_label_vectors=True)
+    own = make(corpus="text.txt", train_label_vectors=True, label_terms="first")
     for name, settings in RECIPES.items():
         made = dataclasses.asdict(own.recipe(name))
         plain = {**dataclasses.asdict(own), "train_label_vectors": False, **settings}

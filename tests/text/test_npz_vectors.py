@@ -35,6 +35,25 @@ def test_round_trip(tmp_path, counts):
     assert np.load(tmp_path / "a.npz", allow_pickle=False)["vectors"].dtype == np.float16
 
 
+def test_whole_numbers(tmp_path):
+    """Each value is the nearest of 255 from the row's largest to its negative."""
+    vectors = np.concatenate([VECTORS, [np.zeros(5), np.full(5, 1e-30), [1e30, -1e30, 5e29, 0, 1]]]).astype(np.float32)
+    terms = [*TERMS, "zero", "small", "large"]
+    save_npz(tmp_path / "a.npz", terms, vectors, np.arange(7), int8=True)
+    read_terms, read, counts = load_npz(tmp_path / "a.npz")
+    assert read_terms == terms and counts.tolist() == list(range(7)) and read.dtype == np.float32
+    steps = np.abs(vectors).max(axis=1, keepdims=True) / 127
+    assert np.all(np.abs(read - vectors) <= 0.5001 * steps)
+    np.testing.assert_allclose(np.abs(read).max(axis=1), np.abs(vectors).max(axis=1), rtol=1e-6)
+    with zipfile.ZipFile(tmp_path / "a.npz") as file:
+        assert file.getinfo("vectors.npy").file_size < 7 * 5 + 200
+    save_npz(tmp_path / "b.npz", terms, vectors, np.arange(7), int8=True)
+    assert (tmp_path / "a.npz").read_bytes() == (tmp_path / "b.npz").read_bytes()
+    for bad in (np.inf, np.nan):
+        with pytest.raises(ValueError, match="must be finite.*'the'"):
+            save_npz(tmp_path / "c.npz", TERMS, np.vstack([np.full(5, bad), VECTORS[1:]]), int8=True)
+
+
 def test_file_is_compressed_where_that_saves_a_tenth(tmp_path):
     kinds = []
     for values in (np.zeros((4, 500)) + 1, np.random.default_rng(0).uniform(-1, 1, (4, 500))):
@@ -105,6 +124,10 @@ HALF = np.ones((1, 2), np.float16)
         (archive(terms=A, vectors=HALF, more=A), "must hold `terms`, `vectors`"),
         (archive(terms=np.array(["a"], object), vectors=HALF), "`terms` must be uint8"),
         (archive(terms=A, vectors=HALF.astype(np.float64)), "`vectors` must be float16"),
+        (archive(terms=A, vectors=HALF.astype(np.int8)), "`vectors` must be float16"),
+        (archive(terms=A, vectors=HALF, scales=np.ones(1, np.float32)), "`vectors` must be int8"),
+        (archive(terms=A, vectors=HALF.astype(np.int8), scales=np.ones(2, np.float32)), "2 scales"),
+        (archive(terms=A, vectors=HALF.astype(np.int8), scales=np.full(1, np.inf, np.float32)), "row 1, .* not finite"),
         (archive(terms=A, vectors=np.ones((2, 2), np.float16)), "1 terms, vectors of shape .2, 2."),
         (archive(terms=A, vectors=HALF, counts=np.array([1, 2])), "2 counts"),
         (archive(terms=A, vectors=HALF * np.float16(np.inf)), "row 1, the vector of 'a', holds values .* not finite"),
