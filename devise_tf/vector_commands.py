@@ -4,9 +4,9 @@ import json
 import os
 import sys
 
+import numpy as np
 from absl import flags
 
-from devise_tf.choices import NPZ_FORMS
 from devise_tf.choices import NPZ_FORMS
 from devise_tf.files import atomic_write
 from devise_tf.labels.coverage import label_coverage
@@ -87,7 +87,7 @@ def convert(paths: list[str], values: flags.FlagValues) -> None:
 
 
 def describe(paths: list[str], values: flags.FlagValues) -> None:
-    from devise_tf.labels.described_vectors import described_terms, described_vectors
+    from devise_tf.labels.described_vectors import described_terms, described_vectors, general_labels
     from devise_tf.labels.descriptions import Descriptions
 
     if not values.descriptions or bool(values.hierarchy) != bool(values.names):
@@ -109,10 +109,14 @@ def describe(paths: list[str], values: flags.FlagValues) -> None:
     unknown = [label for label, vector in zip(descriptions.labels.ids, result, strict=True) if not vector.any()]
     if unknown:
         print(f"{len(unknown)} labels have no known word and are left out: {', '.join(unknown[:20])}", file=sys.stderr)
-    called, vectors = described_terms(descriptions, result)
+    labels = descriptions.labels
+    if hierarchy is not None and kinds is not None:
+        general, general_vectors = general_labels(words, labels, result, hierarchy, kinds)
+        labels, result = labels.merged_with(general), np.concatenate([result, general_vectors])
+    called, vectors = described_terms(labels, result)
     save_vectors(paths[0], called, vectors, form)
     keep_tokenizer(sources[0], paths[0])
-    print(f"{paths[0]}: {len(called)} names of {len(descriptions) - len(unknown)} described labels, {form}")
+    print(f"{paths[0]}: {len(called)} names of {len(labels) - len(unknown)} labels, {form}")
 
 
 def _counts(source: str) -> dict[str, int] | None:

@@ -8,7 +8,16 @@ import tensorflow as tf
 
 from devise_tf.export.text_graph import fold_text
 from devise_tf.text.earlier_tokenizer import UNNORMALIZED_WORDS
-from devise_tf.text.term_index import ARTICLES, BRACKETS, MAX_PART_WORDS, ONE_WORD, PLURALS, PROMPT, TermIndex, folded_key
+from devise_tf.text.term_index import (
+    ARTICLES,
+    BRACKETS,
+    MAX_PART_WORDS,
+    ONE_WORD,
+    PLURALS,
+    PROMPT,
+    TermIndex,
+    folded_key,
+)
 from devise_tf.text.tokenizer import WORDS, Tokenizer
 
 # Of one request, over all its rows: it bounds what finding its labels takes.

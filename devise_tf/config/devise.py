@@ -99,7 +99,7 @@ class DeviseSettings(SettingsGroup):
             raise ValueError("`train_label_vectors` needs `finetune_epochs` above 0. Received: finetune_epochs=0")
         if self.train_label_vectors and (self.label_terms != "first" or self.label_profiles):
             raise ValueError(
-                "`train_label_vectors` trains the vectors of first terms (--label_terms=first), not profiles. Received: "
+                "`train_label_vectors` trains vectors of first terms (--label_terms=first), not profiles. Received: "
                 f"label_terms={self.label_terms!r}, label_profiles={self.label_profiles}"
             )
         if self.softmax_weight and (self.finetune_epochs or not self.label_profiles):

@@ -15,6 +15,8 @@ from devise_tf.text.term_index import folded_key, spelled_key
 SIF = 1e-4
 # Of the names of ancestors: each step up counts so much of the one before, over so many steps.
 STEP_SHARE, MOST_STEPS = 0.7, 5
+# Of the labels below in a general label's vector, beside its names.
+GENERAL_WEIGHT = 2.0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -76,14 +78,47 @@ def described_vectors(
     return unit_rows(total).astype(np.float32)
 
 
-def described_terms(descriptions: Descriptions, vectors: np.ndarray) -> tuple[list[str], np.ndarray]:
+def general_labels(
+    words: WordSpace, labels: LabelSet, vectors: np.ndarray, hierarchy: Hierarchy, kinds: LabelSet
+) -> tuple[LabelSet, np.ndarray]:
+    """General labels (dog, vehicle, fruit), whose vectors lie among those of the labels that they stand for.
+
+    A vector is the sum of two, of unit norm and weighted 1 and 2: the label's names, as of `described_vectors`, and the
+    mean of the vectors of all given labels below it.
+
+    Args:
+        words: WordSpace. Vectors of terms.
+        labels: LabelSet. N labels, of which the hierarchy has some.
+        vectors: float [N, D]. Their vectors; those that are zero do not count.
+        hierarchy: Hierarchy. What is above them.
+        kinds: LabelSet. Names of what is there.
+
+    Returns:
+        The G labels of `kinds` above two or more of the given ones, and not among these; and their vectors, float32
+        [G, D], of unit norm.
+    """
+    words = dataclasses.replace(words, label_terms="heads", profile=None, missing="drop")
+    below: dict[str, list[int]] = {}
+    for row, label in enumerate(labels.ids):
+        if label in hierarchy and vectors[row].any():
+            for kind in hierarchy.ancestors(label):
+                below.setdefault(kind, []).append(row)
+    general = kinds.select([kind for kind in kinds.ids if len(below.get(kind, ())) > 1 and kind not in labels])
+    means = np.zeros((len(general), words.dimension))
+    for mean, label in zip(means, general.ids, strict=True):
+        mean[:] = vectors[below[label]].mean(axis=0)
+    total = unit_rows(_name_vectors(words, general)) + GENERAL_WEIGHT * unit_rows(means)
+    return general, unit_rows(total).astype(np.float32)
+
+
+def described_terms(labels: LabelSet, vectors: np.ndarray) -> tuple[list[str], np.ndarray]:
     """What described labels are called, and the vectors that this stands for.
 
     A label is called by its id (`n01608432`, `kite_(bird)`) and by its terms. Of a term of several labels those count
     whose first term it is, if there are any; it stands for the mean of their vectors.
 
     Args:
-        descriptions: Descriptions. N labels.
+        labels: LabelSet. N labels.
         vectors: float [N, D]. Their vectors; labels whose vector is zero are left out.
 
     Returns:
@@ -92,7 +127,7 @@ def described_terms(descriptions: Descriptions, vectors: np.ndarray) -> tuple[li
     firsts: dict[str, list[int]] = {}
     others: dict[str, list[int]] = {}
     called: dict[str, list[int]] = {}
-    for row, (label, terms) in enumerate(zip(descriptions.labels.ids, descriptions.labels.terms, strict=True)):
+    for row, (label, terms) in enumerate(zip(labels.ids, labels.terms, strict=True)):
         if not vectors[row].any():
             continue
         called[spelled_key(label)] = [row]

@@ -83,8 +83,8 @@ def convert_vectors(
     """Writes the vectors of a file in another form, atomically.
 
     Terms that occur again, and rows that cannot be read, are left out with a warning. Where all terms are converted to
-    other forms than `NPZ_FORMS` the vectors stream through: only the terms are held in memory. A temporary file, as large as
-    the one to write, lies beside it meanwhile.
+    a form that is not one of `NPZ_FORMS` the vectors stream through: only the terms are held in memory. A temporary
+    file, as large as the one to write, lies beside it meanwhile.
 
     Args:
         source: Path. A file that `load_vectors` reads.

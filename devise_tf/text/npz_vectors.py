@@ -122,7 +122,11 @@ def load_npz(path: str | os.PathLike) -> tuple[list[str], np.ndarray, np.ndarray
     # RuntimeError and NotImplementedError: an encrypted archive, or compressed in a way this Python cannot read.
     except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, NotImplementedError) as error:
         raise ValueError(f"the archive is damaged ({error}); is the file truncated?") from error
-    if not len(terms) == len(rows) == len(scales) or not rows.size or (counts is not None and len(counts) != len(terms)):
+    if (
+        not len(terms) == len(rows) == len(scales)
+        or not rows.size
+        or (counts is not None and len(counts) != len(terms))
+    ):
         lengths = f"{len(terms)} terms, vectors of shape {rows.shape}, {len(scales)} scales"
         raise ValueError(f"the archive's parts do not fit: {lengths}, {0 if counts is None else len(counts)} counts.")
     with np.errstate(over="ignore", invalid="ignore"):

@@ -27,8 +27,8 @@ def save_vectors(
         vectors: Floats [V, D]. Finite, saved as float32.
         form: `"word2vec_text"` (a line `V D`, then lines `term x1 … xD`), `"word2vec_binary"` (the same line, then
             each term, a space, D little-endian float32 values and a line end), `"glove"` (as `"word2vec_text"`
-            but without the first line), `"npz"` (half precision, see `save_npz`) or `"npz_int8"` (whole numbers, half as
-            large).
+            but without the first line), `"npz"` (half precision, see `save_npz`) or `"npz_int8"` (the same in whole
+            numbers, half as large).
 
     Raises:
         ValueError: An argument is not as above.

@@ -29,7 +29,10 @@ def make(**changes):
         ({"vectors": "vectors.bin"}, "`corpus` to train vectors or `vectors` to bring them, not both"),
         ({"corpus": ""}, "Phase 1 needs `corpus`, or `vectors`"),
         ({"images": ""}, "Phase 'all' needs `images`"),
-        ({"corpus": "", "vectors": "v", "train_label_vectors": True, "label_terms": "first"}, "`train_label_vectors` needs `corpus`"),
+        (
+            {"corpus": "", "vectors": "v", "train_label_vectors": True, "label_terms": "first"},
+            "`train_label_vectors` needs `corpus`",
+        ),
         ({"train_label_vectors": True, "finetune_epochs": 0.0}, "`train_label_vectors` needs `finetune_epochs`"),
         ({"train_label_vectors": True, "label_terms": "mean"}, "`train_label_vectors` .*Received: label_terms='mean'"),
         ({"train_label_vectors": True, "label_profiles": True}, "`train_label_vectors` .*label_profiles=True"),

@@ -9,7 +9,7 @@ import pytest
 import devise_tf.models
 from devise_tf import vectors as vectors_command
 from devise_tf.labels import Hierarchy, LabelSet, WordSpace
-from devise_tf.labels.described_vectors import described_terms, described_vectors
+from devise_tf.labels.described_vectors import described_terms, described_vectors, general_labels
 from devise_tf.labels.descriptions import Descriptions
 from devise_tf.text.npz_vectors import load_npz
 
@@ -61,7 +61,7 @@ def test_vectors_from_the_formula():
 
 def test_names_stand_for_their_labels_and_shared_ones_for_the_mean():
     vectors = np.eye(5, 4)
-    called, made = described_terms(DESCRIBED, vectors)
+    called, made = described_terms(DESCRIBED.labels, vectors)
     by_name = dict(zip(called, made, strict=True))
     assert set(called) == {
         "n00000001", "snow_leopard", "ounce", "ball_(toy)", "ball", "balls", "kite_(toy)", "kite_(bird)",
@@ -72,10 +72,23 @@ def test_names_stand_for_their_labels_and_shared_ones_for_the_mean():
     np.testing.assert_allclose(by_name["kite"], unit(vectors[2] + vectors[3]), atol=1e-7)
 
 
+def test_general_labels_lie_among_those_below_them():
+    """Their names, and twice the mean of the vectors below; a kind above one label alone is no general label."""
+    labels = LabelSet(["n1", "n2", "n3", "n4", "toy"], [["a"], ["b"], ["c"], ["d"], ["toy"]])
+    vectors = np.concatenate([RNG.normal(size=(3, 6)), np.zeros((1, 6)), RNG.normal(size=(1, 6))])
+    links = {"n1": ["n5"], "n2": ["n5"], "n3": ["n6"], "n4": ["n6"], "n5": ["n7"], "n6": ["n7"], "n7": ["n3"]}
+    kinds = LabelSet(["n7", "n6", "n5", "n3"], [["animal"], ["spotted"], ["xyzzy"], ["cat"]])
+    hierarchy = Hierarchy({**links, "n3": [], "n8": ["n6"]})
+    general, made = general_labels(WordSpace(TERMS, VECTORS), labels, vectors, hierarchy, kinds)
+    assert general.ids == ["n7", "n5"] and general.terms == [["animal"], ["xyzzy"]]
+    pair = unit(vectors[:2].mean(axis=0))
+    np.testing.assert_allclose(made, [unit(unit(row("animal")) + 2 * pair), pair], atol=1e-6)
+
+
 def test_described_labels_are_taken_as_they_are():
     """By the id of a synset, a name with its sense, or a term; no head is added to them."""
     made = described_vectors(WordSpace(TERMS, VECTORS), SHARES, DESCRIBED, HIERARCHY, KINDS)
-    called, vectors = described_terms(DESCRIBED, made)
+    called, vectors = described_terms(DESCRIBED.labels, made)
     others = [i for i, term in enumerate(TERMS) if term not in called]
     terms = [*called, *(TERMS[i] for i in others)]
     space = WordSpace(terms, np.concatenate([vectors, VECTORS[others]]), "heads", described=frozenset(called))
@@ -121,12 +134,12 @@ def test_descriptions_of_the_package():
 def test_packaged_vectors_are_those_of_the_descriptions(tmp_path):
     """As the card's command makes them."""
     flags = [
-        "--vectors=label_terms_300,models/efficientnet_lite/frequent_words_300.npz",
+        "--vectors=label_terms_300",
         "--descriptions=models/descriptions/imagenet_1k.tsv,models/descriptions/everyday.tsv",
         "--hierarchy=imagenet",
         "--names=models/imagenet/labels_21k.txt",
     ]
-    assert vectors_command.run(["describe", str(tmp_path / "made.npz"), *flags]) == 0
+    assert vectors_command.run(["describe", str(tmp_path / "made.npz"), "--format=npz_int8", *flags]) == 0
     terms, vectors, _ = load_npz(tmp_path / "made.npz")
     packaged_terms, packaged, _ = load_npz(FOLDER.parent / "efficientnet_lite" / "described_300.npz")
     assert terms == packaged_terms
