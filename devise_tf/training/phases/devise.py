@@ -41,10 +41,10 @@ class DeviseUpdates:
     def of(self, model: DeViSE, steps: int) -> list:
         """Pairs of an optimizer and the variables that it updates."""
         # Adagrad's own decay does the rest; a linear fall to zero settles the last steps.
-        pairs = [(keras.optimizers.Adagrad(_to_zero(self.learning_rate, steps)), model.projection.trainable_variables)]
+        pairs = [(keras.optimizers.Adagrad(to_zero(self.learning_rate, steps)), model.projection.trainable_variables)]
         if model.visual_model.trainable_variables and self.cnn_learning_rate is not None:
             optimizer = keras.optimizers.Adagrad(
-                _to_zero(self.cnn_learning_rate, steps), loss_scale_factor=LOSS_SCALE if self.half_precision else None
+                to_zero(self.cnn_learning_rate, steps), loss_scale_factor=LOSS_SCALE if self.half_precision else None
             )
             pairs.append((optimizer, model.visual_model.trainable_variables))
         return pairs
@@ -134,5 +134,6 @@ def times_gradient(values: tf.Tensor, factor: float) -> tf.Tensor:
     return tf.custom_gradient(lambda x: (tf.identity(x), lambda gradient: gradient * factor))(values)
 
 
-def _to_zero(learning_rate: float, steps: int) -> keras.optimizers.schedules.LearningRateSchedule:
+def to_zero(learning_rate: float, steps: int) -> keras.optimizers.schedules.LearningRateSchedule:
+    """A learning rate that falls to zero in equal steps."""
     return keras.optimizers.schedules.PolynomialDecay(learning_rate, steps, 0.0)
