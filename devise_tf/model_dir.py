@@ -22,6 +22,7 @@ class Entry(enum.StrEnum):
     CORPUS = "corpus.ids"  # the encoded corpus
     VECTORS = "vectors.bin"  # the term vectors of phase 1
     TRAINED_VECTORS = "trained_vectors.bin"  # those that phase 3 trained further
+    DESCRIBED = "described.npz"  # vectors of described labels, in the same space
     LABELS = "labels.txt"  # labels with terms, seen ones first
     UNSEEN_LABELS = "unseen_labels.txt"  # ids of the labels that were held out
     HIERARCHY = "hierarchy.txt"  # parent-child pairs

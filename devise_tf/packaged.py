@@ -1,4 +1,4 @@
-"""Files that come with the package: recipes, presets, vectors, hierarchies and label lists, by kind and name."""
+"""Files that come with the package: recipes, presets, vectors, hierarchies, labels, descriptions, by kind and name."""
 
 import os
 import tomllib
@@ -15,6 +15,7 @@ _PATTERNS = {
     "vectors": "skip_gram/*.npz",
     "hierarchy": "*/hierarchy.txt",
     "labels": "imagenet/labels_*.txt",
+    "descriptions": "descriptions/*.tsv",
 }
 # Kinds whose files all have one name: they go by the folders that they lie in.
 _BY_FOLDER = ("architectures", "hierarchy")
@@ -31,7 +32,7 @@ def packaged_files(kind: str) -> dict[str, str]:
 
     Args:
         kind: String. `"recipe"` (flagfiles), `"preset"` (pretrained models), `"architectures"` (of visual models),
-            `"vectors"`, `"hierarchy"` or `"labels"`.
+            `"vectors"`, `"hierarchy"`, `"labels"` or `"descriptions"`.
 
     Returns:
         Paths by name, sorted by name: that of the folder for a hierarchy or architectures, else the file's without

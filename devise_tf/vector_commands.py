@@ -4,17 +4,15 @@ import json
 import os
 import sys
 
-import numpy as np
 from absl import flags
 
 from devise_tf.choices import NPZ_FORMS
 from devise_tf.files import atomic_write
 from devise_tf.labels.coverage import label_coverage
-from devise_tf.labels.open_labels import open_hierarchy, open_labels
+from devise_tf.labels.open_labels import open_descriptions, open_hierarchy, open_labels
 from devise_tf.labels.text_lines import read_lines
 from devise_tf.labels.word_space import WordSpace
 from devise_tf.model_dir import Entry, ModelDir
-from devise_tf.packaged import packaged_path
 from devise_tf.text.convert_vectors import convert_vectors, form_of, needed_terms
 from devise_tf.text.joined_vectors import load_joined_vectors, term_shares
 from devise_tf.text.term_index import TermIndex, index_rows
@@ -87,8 +85,7 @@ def convert(paths: list[str], values: flags.FlagValues) -> None:
 
 
 def describe(paths: list[str], values: flags.FlagValues) -> None:
-    from devise_tf.labels.described_vectors import described_terms, described_vectors, general_labels
-    from devise_tf.labels.descriptions import Descriptions
+    from devise_tf.labels.described_vectors import describe_labels
 
     if not values.descriptions or bool(values.hierarchy) != bool(values.names):
         raise ValueError(
@@ -96,7 +93,7 @@ def describe(paths: list[str], values: flags.FlagValues) -> None:
             f"descriptions={values.descriptions}, hierarchy={values.hierarchy}, names={values.names}"
         )
     form = form_of(paths[0], values.format)
-    descriptions = Descriptions.load([packaged_path(path.strip()) for path in values.descriptions.split(",")])
+    descriptions = open_descriptions(values.descriptions)
     # Several files of one space, whose terms describe labels together.
     named = [name.strip() for name in (values.vectors or "").split(",")]
     sources = [find_source(name or None, values.model_dir) for name in named]
@@ -105,18 +102,13 @@ def describe(paths: list[str], values: flags.FlagValues) -> None:
     words = WordSpace(terms, vectors, tokenizer=tokenizer)
     hierarchy = open_hierarchy(values.hierarchy) if values.hierarchy else None
     kinds = open_labels(values.names, "names") if values.names else None
-    result = described_vectors(words, term_shares(sources, terms), descriptions, hierarchy, kinds)
-    unknown = [label for label, vector in zip(descriptions.labels.ids, result, strict=True) if not vector.any()]
+    called, vectors, unknown = describe_labels(words, term_shares(sources, terms), descriptions, hierarchy, kinds)
     if unknown:
         print(f"{len(unknown)} labels have no known word and are left out: {', '.join(unknown[:20])}", file=sys.stderr)
-    labels = descriptions.labels
-    if hierarchy is not None and kinds is not None:
-        general, general_vectors = general_labels(words, labels, result, hierarchy, kinds)
-        labels, result = labels.merged_with(general), np.concatenate([result, general_vectors])
-    called, vectors = described_terms(labels, result)
     save_vectors(paths[0], called, vectors, form)
     keep_tokenizer(sources[0], paths[0])
-    print(f"{paths[0]}: {len(called)} names of {len(labels) - len(unknown)} labels, {form}")
+    described = len(descriptions) - len(unknown)
+    print(f"{paths[0]}: {len(called)} names of {described} described labels and of those above them, {form}")
 
 
 def _counts(source: str) -> dict[str, int] | None:

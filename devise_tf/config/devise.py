@@ -59,6 +59,12 @@ class DeviseSettings(SettingsGroup):
         "added; of a random term at each step.",
         LABEL_TERMS,
     )
+    descriptions: str = setting(
+        "",
+        "Files of lines `id<TAB>term, term<TAB>description`, separated by commas, or imagenet_1k, everyday: labels' "
+        "vectors are made of names, descriptions and, with --hierarchy, kinds.",
+        later=True,
+    )
     label_profiles: bool = setting(
         False, "Label vectors are profiles of similarities to the seen labels' vectors, in place of those of words."
     )
@@ -97,10 +103,11 @@ class DeviseSettings(SettingsGroup):
         super().check()
         if self.train_label_vectors and not self.finetune_epochs:
             raise ValueError("`train_label_vectors` needs `finetune_epochs` above 0. Received: finetune_epochs=0")
-        if self.train_label_vectors and (self.label_terms != "first" or self.label_profiles):
+        if self.train_label_vectors and (self.label_terms != "first" or self.label_profiles or self.descriptions):
             raise ValueError(
-                "`train_label_vectors` trains vectors of first terms (--label_terms=first), not profiles. Received: "
-                f"label_terms={self.label_terms!r}, label_profiles={self.label_profiles}"
+                "`train_label_vectors` trains vectors of first terms (--label_terms=first), neither profiles nor those "
+                f"of described labels. Received: label_terms={self.label_terms!r}, "
+                f"label_profiles={self.label_profiles}, descriptions={self.descriptions!r}"
             )
         if self.softmax_weight and (self.finetune_epochs or not self.label_profiles):
             raise ValueError(
@@ -123,7 +130,7 @@ class DeviseSettings(SettingsGroup):
 
     def without_words(self) -> Self:
         """This run's settings for label vectors that are not made of terms."""
-        return dataclasses.replace(self, **_PAPER_LABEL_VECTORS)
+        return dataclasses.replace(self, **_PAPER_LABEL_VECTORS, descriptions="")
 
     def devise_rates(self) -> DeviseRates:
         """The learning rates of phase 3, those of the loss where none is set."""

@@ -28,6 +28,30 @@ class PartWeights:
     kinds: float = 1.0
 
 
+def describe_labels(
+    words: WordSpace,
+    shares: np.ndarray,
+    descriptions: Descriptions,
+    hierarchy: Hierarchy | None = None,
+    kinds: LabelSet | None = None,
+) -> tuple[list[str], np.ndarray, list[str]]:
+    """The vectors of described labels, and of general ones above them, by what they are called.
+
+    Args:
+        words, shares, descriptions, hierarchy, kinds: As of `described_vectors`.
+
+    Returns:
+        Terms and vectors as of `described_terms`, of the labels and of `general_labels`; and the ids of labels of which
+        nothing is known.
+    """
+    labels, vectors = descriptions.labels, described_vectors(words, shares, descriptions, hierarchy, kinds)
+    unknown = [label for label, vector in zip(labels.ids, vectors, strict=True) if not vector.any()]
+    if hierarchy is not None and kinds is not None:
+        general, general_vectors = general_labels(words, labels, vectors, hierarchy, kinds)
+        labels, vectors = labels.merged_with(general), np.concatenate([vectors, general_vectors])
+    return *described_terms(labels, vectors), unknown
+
+
 def described_vectors(
     words: WordSpace,
     shares: np.ndarray,

@@ -9,7 +9,10 @@ from devise_tf import small_world, text
 from devise_tf.config import Config
 from devise_tf.images import ImageSource, open_images
 from devise_tf.labels import Hierarchy, LabelSet
-from devise_tf.labels.open_labels import open_hierarchy, open_ids, open_labels
+from devise_tf.labels.candidate_lists import candidate_labels
+from devise_tf.labels.descriptions import Descriptions
+from devise_tf.labels.label_rows import is_synset_id
+from devise_tf.labels.open_labels import open_descriptions, open_hierarchy, open_ids, open_labels
 from devise_tf.text.tokenizer import Tokenizer
 from devise_tf.text.tokenizers import get_tokenizer
 from devise_tf.text.vector_source import find_vectors
@@ -31,6 +34,7 @@ class Inputs:
         tokenizer: `Tokenizer`. The rule by which text becomes words.
         vectors: String. Path of the pretrained vectors, where phase 1 still needs them.
         hierarchy: `Hierarchy` of the seen and unseen labels, or None.
+        descriptions: `Descriptions` of labels, or None.
 
     Raises:
         ValueError: Something is missing or contradicts the rest; it is named.
@@ -40,6 +44,7 @@ class Inputs:
         self.config = config
         self.labels: LabelSet | None = None
         self.hierarchy: Hierarchy | None = None
+        self.descriptions: Descriptions | None = None
         self.seen: list[str] = []
         self.unseen: list[str] = []
         self.vectors = ""
@@ -56,6 +61,8 @@ class Inputs:
         self._open_held_out()
         if config.hierarchy:
             self.hierarchy = open_hierarchy(config.hierarchy)
+        if config.descriptions:
+            self.descriptions = open_descriptions(config.descriptions)
         if config.images:
             self._split_labels()
         if config.images and config.phase in ("all", "devise"):
@@ -114,6 +121,21 @@ class Inputs:
             self.labels = self.labels.select(ids, origin=f"the images {config.images}")  # names the ids without terms
         if self.hierarchy is not None:
             self.hierarchy = self.hierarchy.restricted_to(ids)
+
+    def kinds(self) -> LabelSet | None:
+        """What the hierarchy's ids are called, as far as the label file or ImageNet's own list says so.
+
+        Ids that are words are names themselves. None without a hierarchy.
+        """
+        if self.hierarchy is None:
+            return None
+        ids = list(self.hierarchy.parents)
+        names = self._listed or LabelSet([], [])
+        if any(is_synset_id(label) and label not in names for label in ids):
+            names = names.merged_with(candidate_labels("imagenet21k"))
+        unnamed = [label for label in ids if label not in names and not is_synset_id(label)]
+        names = names.merged_with(LabelSet.from_ids(unnamed)) if unnamed else names
+        return names.select([label for label in ids if label in names])
 
     def _check_val(self) -> None:
         """Checks what the report needs: what is missing is better known now than after the training."""

@@ -15,7 +15,7 @@ from devise_tf.training.inputs import Inputs
 from devise_tf.training.phases.cnn import first_visual_model, train_visual_model
 from devise_tf.training.phases.devise_models import train_devise_models
 from devise_tf.training.phases.skip_gram import make_term_vectors
-from devise_tf.training.run_labels import RunLabels
+from devise_tf.training.run_labels import RunLabels, make_described_vectors
 
 
 class Run(RunContext):
@@ -68,6 +68,7 @@ class Run(RunContext):
         if self._has_phase(SKIP_GRAM):
             make_term_vectors(self, self.inputs)
         if self._has_phase(DEVISE):
+            make_described_vectors(self, self.inputs)
             labels = RunLabels(self.inputs, self.model_dir)
             self.say(f"\n{labels.coverage(self.config)}")
             # Labels without a vector are better known before the CNN is trained than after.

@@ -9,7 +9,14 @@ from devise_tf import text
 from devise_tf.config import Settings
 from devise_tf.labels import WordSpace
 from devise_tf.labels.coverage import label_coverage
+from devise_tf.labels.described_vectors import describe_labels
+from devise_tf.labels.descriptions import Descriptions
 from devise_tf.model_dir import Entry, ModelDir
+from devise_tf.text.joined_vectors import load_joined_vectors, term_shares
+from devise_tf.text.vector_file import load_terms
+from devise_tf.text.vector_source import find_vectors
+from devise_tf.text.vector_tokenizer import save_tokenizer
+from devise_tf.training.context import RunContext
 from devise_tf.training.inputs import Inputs
 
 
@@ -34,10 +41,21 @@ class RunLabels:
         terms = self.labels.term_filter(self.inputs.tokenizer)
         return text.load_vectors(self.model_dir.needed(Entry.VECTORS), terms=terms, max_bad_rows=0)
 
+    @functools.cached_property
+    def _with_described(self) -> tuple[list[str], np.ndarray, frozenset[str]]:
+        paths = [self.model_dir.needed(entry) for entry in (Entry.DESCRIBED, Entry.VECTORS)]
+        terms = self.labels.term_filter(self.inputs.tokenizer)
+        return *load_joined_vectors(paths, terms), frozenset(load_terms(paths[0]))
+
     def words(self, config: Settings) -> WordSpace:
         """What labels are to models whose label vectors are those of first terms."""
-        terms, vectors = self._terms
-        return WordSpace(terms, vectors, missing=config.missing_labels, tokenizer=self.inputs.tokenizer)
+        described: frozenset[str] = frozenset()
+        if config.descriptions:
+            terms, vectors, described = self._with_described
+        else:
+            terms, vectors = self._terms
+        missing, tokenizer = config.missing_labels, self.inputs.tokenizer
+        return WordSpace(terms, vectors, missing=missing, tokenizer=tokenizer, described=described)
 
     def space(self, config: Settings) -> WordSpace:
         """What labels are to a model of these settings."""
@@ -53,3 +71,26 @@ class RunLabels:
         coverage = label_coverage(self.labels, self.words(config).index)
         images = {label: count for label, count in self.inputs.source("train").counts().items() if count}
         return f"Labels and their vectors\n{coverage.table(images)}\n{coverage.listing(self.labels)}"
+
+
+def make_described_vectors(run: RunContext, inputs: Inputs) -> None:
+    """Makes the vectors of the run's described labels, beside its term vectors."""
+    descriptions = inputs.descriptions
+    if descriptions is not None and not run.model_dir.has(Entry.DESCRIBED):
+        run.by_chief(lambda: _describe(run, inputs, descriptions))
+
+
+def _describe(run: RunContext, inputs: Inputs, descriptions: Descriptions) -> None:
+    terms, vectors = text.load_vectors(run.model_dir.needed(Entry.VECTORS), max_bad_rows=0)
+    if run.model_dir.has(Entry.VOCABULARY):
+        counts = text.Vocabulary.load(run.model_dir.path(Entry.VOCABULARY)).counts
+        shares = counts / counts.sum()
+    else:
+        shares = term_shares([find_vectors(run.config.vectors)], terms)
+    words = WordSpace(terms, vectors, tokenizer=inputs.tokenizer)
+    called, described, unknown = describe_labels(words, shares, descriptions, inputs.hierarchy, inputs.kinds())
+    if unknown:
+        run.say(f"{len(unknown)} described labels have no known word: {', '.join(unknown[:20])}")
+    path = run.model_dir.path(Entry.DESCRIBED)
+    save_tokenizer(path, inputs.tokenizer)
+    text.save_vectors(path, called, described, "npz")

@@ -1,6 +1,7 @@
 """The deep visual-semantic embedding model."""
 
 import copy
+import dataclasses
 from typing import Any
 
 import keras
@@ -145,7 +146,7 @@ class DeViSE(keras.Model):
         if profile is None:
             return self._space_recipe
         references = ops.convert_to_numpy(self.profile_references)
-        return SpaceRecipe(self._space_recipe.label_terms, SimilarityProfile(references, profile.temperature))
+        return dataclasses.replace(self._space_recipe, profile=SimilarityProfile(references, profile.temperature))
 
     def call(self, pixels: Any, training: bool | None = None) -> Any:
         return self.embed(self.visual_model(pixels, training=training))

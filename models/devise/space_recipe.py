@@ -20,6 +20,7 @@ class SpaceRecipe:
         label_terms: String. `"first"`, `"mean"`, `"heads"` or `"random"`, as in
             `devise_tf.labels.WordSpace`; or `"none"`, of no terms, such as random vectors.
         profile: `SimilarityProfile`. Where label vectors are profiles of similarities; None where they are of words.
+        described: Boolean. Whether vectors of described labels stand for what they are called.
 
     Raises:
         ValueError: `label_terms` is unknown.
@@ -27,6 +28,7 @@ class SpaceRecipe:
 
     label_terms: str = "first"
     profile: SimilarityProfile | None = None
+    described: bool = False
 
     def __post_init__(self) -> None:
         known = (*LABEL_TERMS, NO_TERMS)
@@ -39,7 +41,7 @@ class SpaceRecipe:
             "references_shape": list(self.profile.references.shape),
             "temperature": self.profile.temperature,
         }
-        return {"label_terms": self.label_terms, "profile": profile}
+        return {"label_terms": self.label_terms, "profile": profile, "described": self.described}
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> "SpaceRecipe":
@@ -47,4 +49,4 @@ class SpaceRecipe:
         profile = config["profile"]
         if profile is not None:
             profile = SimilarityProfile(np.zeros(profile["references_shape"]), profile["temperature"])
-        return cls(config["label_terms"], profile)
+        return cls(config["label_terms"], profile, config.get("described", False))

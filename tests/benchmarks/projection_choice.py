@@ -4,8 +4,8 @@
       --unseen_labels=models/tiny_imagenet/unseen_labels.txt --hierarchy=imagenet \\
       --settings="loss=softmax,label_terms=heads,temperature=0.05/0.07/0.1,rate=0.3,epochs=4;loss=l2,ridge=0.001/0.01"
 
-Each of `--settings`, separated by semicolons, is a line of the table, or several: slashes separate values to try. What is
-not named has the default of the training command, and `loss=linear` is the softmax layer that the others are held
+Each of `--settings`, separated by semicolons, is a line of the table, or several: slashes separate values to try. What
+is not named has the default of the training command, and `loss=linear` is the softmax layer that the others are held
 against. Label vectors are those of `--vectors`, or `label_terms=random`.
 
 Of the photos in `train`, the first `--train_images` of each trained label train, and the next `--held_out` choose;

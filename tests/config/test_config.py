@@ -64,7 +64,7 @@ def test_single_phase_needs_only_what_it_reads():
     make(phase="cnn", corpus="")
 
 
-LATER = ("max_bad_rows", "tokenizer", "val_share", "visual_weights", "frozen_layers", "dtype", "ridge")
+LATER = ("max_bad_rows", "tokenizer", "val_share", "visual_weights", "frozen_layers", "dtype", "descriptions", "ridge")
 
 
 def test_free_and_later_settings():

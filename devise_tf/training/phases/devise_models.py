@@ -99,7 +99,8 @@ class _Training:
         with run.strategy.scope():
             keras.utils.set_random_seed(config.seed)
             loss = named_loss(config.devise_loss, config.margin, config.temperature)
-            recipe = SpaceRecipe(NO_TERMS if self.model.random is not None else config.label_terms, self.profile)
+            terms = NO_TERMS if self.model.random is not None else config.label_terms
+            recipe = SpaceRecipe(terms, self.profile, bool(config.descriptions))
             model = DeViSE(representation_model(run.load_model(CNN)), self.table, loss, recipe)
         order, epochs = self._order(config.seed), config.projection_epochs
         if config.devise_loss == "l2" and self.draws is None:
