@@ -41,8 +41,8 @@ TOKENIZERS = ("words", "unicode_script", "sentencepiece:FILE", "unnormalized_wor
 VECTOR_FORMS = ("word2vec_text", "word2vec_binary", "glove", "npz", "npz_int8")
 NPZ_FORMS = ("npz", "npz_int8")
 ANSWER_FORMATS = ("table", "json", "csv")
-# What an evaluated model answers with, and an export. `auto`: as the model was trained.
-EVALUATED_ANSWERS = ("auto", "terms", "labels")
+# What evaluated models made of words answer with, and an export.
+EVALUATED_ANSWERS = ("labels", "terms")
 EXPORTED_ANSWERS = ("terms", "ids")
 
 # Rows of a vector file that may be left out because they cannot be read.

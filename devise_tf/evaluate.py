@@ -4,8 +4,9 @@
 
 It measures every model that the directory holds on the same `val` images: the softmax, DeViSE, DeViSE before its CNN
 learned too (devise_projection), random label vectors, those that --compare trained, ConSE made of the softmax, and
-chance. The report has tables.md, metrics.json and index.html, a page to look at. Runs that differ in their seeds
-only are measured together:
+chance. All models made of words answer by label vectors, or all by terms (--answers); what the paper claims is held
+against both. The report has tables.md, metrics.json and index.html, a page to look at. Runs that differ in their
+seeds only are measured together:
 
   python -m devise_tf.evaluate --model_dir=runs/seed_0,runs/seed_1,runs/seed_2
 
@@ -48,7 +49,7 @@ def define_flags(define: command.Definitions) -> None:
         "answers",
         default.answers,
         EVALUATED_ANSWERS,
-        "Answer by the labels' terms, as the paper's A.2, or by label vectors; auto: as the model was trained.",
+        "Models made of words answer by label vectors, or by the candidates' terms (the paper's A.2).",
     )
     define.list("k", None, "The k of hit@k and hp@k; by default those of 1,2,5,10,20 that fit.")
     help_text = "Share of the images to choose penalties on seen labels by; the rest is measured."

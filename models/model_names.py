@@ -3,10 +3,16 @@
 import re
 from collections.abc import Collection, Iterable, Sequence
 
+from devise_tf.model_dir import DEVISE, ModelDir
+
 SOFTMAX = "softmax"  # the network of phase 2
 CONSE = "conse"  # made of its probabilities, without training
 RANDOM = "random"  # trained with random label vectors: one row for all seeds
 OTHER_KINDS = (SOFTMAX, CONSE, RANDOM)  # than models whose label vectors are made of terms
+PROFILES = "profiles"  # whose label vectors are profiles of similarities to the trained labels
+CONSE_PROFILES = "conse_profiles"  # ConSE among these
+PAPER, L2 = "paper", "l2"  # the paper's own recipe, and its loss of distances
+CLAIMED = (DEVISE, PAPER, L2)  # recipes that the paper's claims are about, all of models made of words
 
 
 def kind(name: str) -> str:
@@ -51,17 +57,19 @@ def compared(
     Args:
         models: Iterable of str. Names of the models.
         conse_tops: Sequence of ints or None. ConSE's numbers of most probable labels, None for all. The first is called
-            `"conse"`.
+            `"conse"`. Beside a model of profiles stands ConSE among these.
         only: Collection of str. Names of rows to take; all by default. Of the models as they were before the CNN
-            learned, too, the paper's comparison needs only DeViSE's; others are taken by name.
+            learned, too, the paper's comparison needs only DeViSE's and its own recipe's; others are taken by name.
 
     Returns:
         Pairs of the name of a row, which is one for all seeds of random label vectors, and the name of the model.
     """
+    ordered = sorted(models, key=lambda name: (name != SOFTMAX, name != CONSE))
     conse = [conse_name(top) for top in conse_tops]
     rows = {CONSE: list(zip([CONSE, *conse[1:]], conse, strict=False))}
-    ordered = sorted(models, key=lambda name: (name != SOFTMAX, name != CONSE))
+    if PROFILES in ordered:
+        rows[CONSE].append((CONSE_PROFILES, CONSE_PROFILES))
     pairs = [pair for name in ordered for pair in rows.get(name, [(re.sub(r"^random_\d+", RANDOM, name), name)])]
-    projections = only or ["devise_projection"]
+    projections = only or [ModelDir.projection_name(name) for name in (DEVISE, PAPER)]
     pairs = [pair for pair in pairs if not pair[0].endswith("_projection") or pair[0] in projections]
     return [pair for pair in pairs if only is None or pair[0] in only]

@@ -16,6 +16,8 @@ from devise_tf.models.devise.space_recipe import NO_TERMS
 from devise_tf.models.label_model import Classifier, LabelModel
 from devise_tf.models.model_names import (
     CONSE,
+    CONSE_PROFILES,
+    PROFILES,
     RANDOM,
     SOFTMAX,
     compared,
@@ -69,6 +71,11 @@ class ModelSource(abc.ABC):
     def described(self) -> frozenset[str]:
         """The terms whose vectors are those of described labels."""
         return frozenset()
+
+    @property
+    @abc.abstractmethod
+    def label_terms(self) -> str:
+        """What ConSE's label vectors are made of, `label_terms` of `WordSpace`: the same as the default model's."""
 
     @property
     @abc.abstractmethod
@@ -142,9 +149,14 @@ class ModelSource(abc.ABC):
         return Classifier(name, self.network(name), outputs, trained)
 
     def _conse_model(self, name: str) -> LabelModel:
+        classifier = self.network(SOFTMAX)
+        if name == CONSE_PROFILES:
+            # Each trained label with a vector is a dimension: the embedding is the probabilities, of unit norm.
+            dimensions = np.eye(len(self.seen))[:, self._trained_vectors().any(axis=1)]
+            return LabelModel(name, ConSE(classifier, dimensions, None), self.model(PROFILES).open_space, self.labels)
         top = None if name == conse_name(None) else number_in(name) or CONSE_TOP
-        network = self.conse(self.network(SOFTMAX), top)
-        return LabelModel(name, network, partial(self.word_space, CONSE), self.labels)
+        words = partial(self.word_space, CONSE, label_terms=self.label_terms)
+        return LabelModel(name, self.conse(classifier, top), words, self.labels)
 
     def _word_model(self, name: str) -> LabelModel:
         network = self.network(name)
@@ -162,11 +174,16 @@ class ModelSource(abc.ABC):
 
     def conse(self, classifier: keras.Model, top: int | None = CONSE_TOP) -> ConSE:
         """ConSE of the softmax network, of at most all its labels; those without a vector are passed over."""
+        return ConSE(classifier, self._trained_vectors(), min(top, len(self.seen)) if top else None)
+
+    def _trained_vectors(self) -> np.ndarray:
+        """The vectors of the softmax's labels, float `[N, D]`, zero for labels without one."""
         trained = self.labels.select(self.seen)
-        table = self.word_space(CONSE, trained, MISSING_LABELS_OF_ANSWERS).table(trained)
+        space = self.word_space(CONSE, trained, MISSING_LABELS_OF_ANSWERS, self.label_terms)
+        table = space.table(trained)
         vectors = np.zeros((len(trained), table.values.shape[1]))
         vectors[[bool(rows) for rows in table.entries]] = table.values
-        return ConSE(classifier, vectors, min(top, len(trained)) if top else None)
+        return vectors
 
     # Labels
 
@@ -204,11 +221,11 @@ class ModelSource(abc.ABC):
         return self._read[key]
 
 
-def label_recipe(network: keras.Model) -> tuple[str, SimilarityProfile | None]:
+def label_recipe(network: keras.Model | None) -> tuple[str, SimilarityProfile | None]:
     """What a model's label vectors are made of, `label_terms` and `profile` of `WordSpace`.
 
     Args:
-        network: keras.Model. A `DeViSE`; any other is of the plain space of words.
+        network: keras.Model or None. A `DeViSE`; any other, and none, is of the plain space of words.
     """
     recipe = network.space_recipe if isinstance(network, DeViSE) else SpaceRecipe()
     return ("first", None) if recipe.label_terms == NO_TERMS else (recipe.label_terms, recipe.profile)

@@ -136,6 +136,10 @@ class Preset:
         del heads[SOFTMAX]
         return [name for name, head in heads.items() if bool(head["settings"].get("softmax_weight")) == fused]
 
+    def label_terms(self, model: str) -> str:
+        """What the label vectors of one of its models are made of; of first terms where its entry does not say."""
+        return self.networks.get(model, {}).get("settings", {}).get("label_terms", "first")
+
     def num_labels(self) -> int:
         """The number of its labels, which are the softmax's outputs."""
         from devise_tf.labels import LabelSet  # loads NumPy, which listing presets need not wait for
@@ -232,7 +236,7 @@ def _check_head(where: str, name: str, head: typing.Any) -> None:
 
 def _check_settings(where: str, settings: typing.Any) -> None:
     _check_keys(where, settings, (), _SETTINGS)
-    terms, temperature = settings.get("label_terms", "first"), settings.get("profile_temperature", 1)
+    terms, temperature = settings.get("label_terms", _LABEL_TERMS[0]), settings.get("profile_temperature", 1)
     weight = settings.get("softmax_weight", 0)
     _require(terms in _LABEL_TERMS, where, "label_terms", f"one of {', '.join(_LABEL_TERMS)}", terms)
     _require(_is_positive(temperature), where, "profile_temperature", "a positive, finite number", temperature)

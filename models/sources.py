@@ -10,7 +10,7 @@ from devise_tf.labels import Hierarchy, LabelSet
 from devise_tf.model_dir import CNN, Entry, ModelDir
 from devise_tf.models.devise import DeViSE, SoftmaxFusion
 from devise_tf.models.model_names import SOFTMAX
-from devise_tf.models.model_source import ModelSource
+from devise_tf.models.model_source import ModelSource, label_recipe
 from devise_tf.models.pretrained import Preset, load_preset
 from devise_tf.models.registry import build_visual_model, load_network
 from devise_tf.models.weights_file import load_weights
@@ -49,6 +49,11 @@ class TrainedRun(ModelSource):
     @property
     def missing_labels(self) -> str:
         return self.files.config.missing_labels
+
+    @property
+    def label_terms(self) -> str:
+        has_default = self.default_model in self.networks()
+        return label_recipe(self.network(self.default_model) if has_default else None)[0]
 
     @property
     def seed(self) -> int:
@@ -111,6 +116,10 @@ class PretrainedRun(ModelSource):
     @functools.cached_property
     def described(self) -> frozenset[str]:
         return self.preset.described_terms()
+
+    @property
+    def label_terms(self) -> str:
+        return self.preset.label_terms(self.default_model)
 
     def networks(self) -> list[str]:
         return list(self.preset.networks)

@@ -62,6 +62,7 @@ def test_help_teaches_and_needs_no_tensorflow(tmp_path):
     done = start([], tmp_path, HELP)
     assert "imported False False" in done.stdout and done.stderr == ""
     assert done.stdout.startswith(command.__doc__.split("\n")[0])
+    assert "--answers: <labels|terms>" in done.stdout and "(default: 'labels')" in done.stdout
     for text in (
         "python -m devise_tf.evaluate --model_dir=runs/mine",
         "--model_dir=runs/seed_0,runs/seed_1,runs/seed_2",
@@ -82,7 +83,7 @@ def test_help_teaches_and_needs_no_tensorflow(tmp_path):
             ["--wordnet_dir=w", "--hierarchy=imagenet"],
             "Error: `wordnet_dir` goes with --hierarchy=wordnet. Received: --hierarchy=imagenet\n",
         ),
-        (["--answers=both"], "Error: flag --answers=both: value should be one of <auto|terms|labels>\n"),
+        (["--answers=both"], "Error: flag --answers=both: value should be one of <labels|terms>\n"),
         (["--batch_size=0"], "flag --batch_size=0: 0 is not"),
     ],
 )

@@ -11,6 +11,7 @@ from devise_tf.evaluation.figures.generalized import choose_penalty
 from devise_tf.evaluation.figures.paper import paper_figures
 from devise_tf.evaluation.figures.summary import differences, summarize
 from devise_tf.evaluation.inputs import EvaluationInputs
+from devise_tf.evaluation.measure.answers import by_answers, with_other_answers
 from devise_tf.evaluation.measure.measure_models import measure_models
 from devise_tf.evaluation.measure.measurement import KS, Measurement, Scorer, split
 from devise_tf.evaluation.measure.run_scorers import run_scorers
@@ -38,16 +39,27 @@ def evaluate_runs(settings: EvaluationSettings, command: str, strategy: tf.distr
         ValueError: Something that is needed is missing, or contradicts something else. Nothing is written then.
     """
     inputs = EvaluationInputs(settings)
-    scorers, chosen_on, measurement = _measure(inputs, settings, strategy or tf.distribute.get_strategy())
-    report = _figures(inputs, chosen_on, measurement, settings.seed)
-    report |= {"bad_images": inputs.images.bad_images.count, "command": command}
+    scorers, chosen_on, measured = _measure(inputs, settings, strategy or tf.distribute.get_strategy())
+    measurement = measured[settings.answers]
+    frozen = {scorer.name for scorer in scorers} - {scorer.name for scorer in scorers if not scorer.is_frozen}
+    report = {
+        **_figures(inputs, chosen_on, measurement, settings.seed),
+        "claims": check_claims(measured, frozen, settings.seed),
+        "answers": settings.answers,
+        "bad_images": inputs.images.bad_images.count,
+        "command": command,
+    }
+    report["notes"].append(f"Models made of words answer by {settings.answers} in all tables (--answers).")
     return _write(inputs, scorers, measurement, report, settings)
 
 
 def _measure(
     inputs: EvaluationInputs, settings: EvaluationSettings, strategy: tf.distribute.Strategy
-) -> tuple[list[Scorer], Measurement | None, Measurement]:
-    """The models, what was measured on the images that penalties are chosen on, and on the images of the figures."""
+) -> tuple[list[Scorer], Measurement | None, dict[str, Measurement]]:
+    """The models, what was measured on the images that penalties are chosen on, and on the images of the figures.
+
+    The last is there for each way of answering, see `by_answers`.
+    """
     scorers: list[Scorer] = []
     with strategy.scope():
         for run in inputs.runs:
@@ -61,7 +73,7 @@ def _measure(
     os.makedirs(os.path.dirname(inputs.bad_images_log), exist_ok=True)
     try:
         measurement = measure_models(
-            scorers,
+            with_other_answers(scorers),
             inputs.images,
             inputs.settings,
             None if inputs.hierarchy is None else inputs.hierarchy.neighbors,
@@ -74,13 +86,15 @@ def _measure(
         # What it raised within the input pipeline comes back as a TensorFlow error, between tracebacks.
         inputs.images.bad_images.check()
         raise
+    measured, answers = by_answers(measurement, settings.answers), settings.answers
     if measurement.generalized and settings.validation_share:
-        return scorers, *split(measurement, settings.validation_share, settings.seed)
-    return scorers, measurement if inputs.chooses_penalties else None, measurement
+        parts = {way: split(one, settings.validation_share, settings.seed) for way, one in measured.items()}
+        return scorers, parts[answers][0], {way: rest for way, (_, rest) in parts.items()}
+    return scorers, measured[answers] if inputs.chooses_penalties else None, measured
 
 
 def _figures(inputs: EvaluationInputs, chosen_on: Measurement | None, measurement: Measurement, seed: int) -> dict:
-    """What `metrics.json` holds, all but the command and the number of unreadable images."""
+    """What `metrics.json` holds of figures and of what they are about."""
     chosen: Mapping[str, float] = {}
     if chosen_on is not None and chosen_on.generalized:
         chosen = {model: choose_penalty(chosen_on, model) for model in chosen_on.generalized["seen"]}
@@ -91,8 +105,7 @@ def _figures(inputs: EvaluationInputs, chosen_on: Measurement | None, measuremen
         **summary,
         "penalties": chosen,
         "differences": differences(measurement, penalties, seed),
-        "claims": check_claims(measurement, seed),
-        "paper": paper_figures(inputs.seen, inputs.unseen, ilsvrc),
+        "paper": paper_figures(inputs.seen, inputs.unseen, ilsvrc, inputs.counts),
         "coverage": _coverage(inputs),
         "images": {name: len(images) for name, images in measurement.images.items()},
         "labels": {

@@ -39,6 +39,7 @@ class EvaluationInputs:
         coverage: LabelCoverage. How the vectors were found.
         settings: List of `Setting`. What is measured.
         images: ImageInput. The images of the measured labels.
+        counts: Dict of int. The numbers of images that there are of labels, measured or not.
         bad_images_log: str. File that names the unreadable images.
         hierarchy: Hierarchy or None.
         penalties: Dict of float by model. What the run in `penalties_from` chose to take from seen labels' scores.
@@ -76,6 +77,7 @@ class EvaluationInputs:
                 f"{len(self.vectors.unknown)} labels without a vector are left out of all that is measured."
             )
         self.settings = self._settings(source, settings.ks)
+        self.counts = source.counts()
         measured = {label for setting in self.settings for label in setting.label_ids}
         source = source.select([label for label in source.present() if label in measured])
         self.hierarchy = self._hierarchy(settings.hierarchy, required=bool(settings.unseen_labels))

@@ -3,6 +3,8 @@
 import dataclasses
 from collections.abc import Sequence
 
+from devise_tf.choices import EVALUATED_ANSWERS
+
 
 @dataclasses.dataclass(frozen=True)
 class EvaluationSettings:
@@ -20,7 +22,7 @@ class EvaluationSettings:
         hierarchy: str. See `Hierarchy.open`; empty for that of the run.
         models: Sequence of str. Names of the models to measure; all by default.
         conse_tops: Sequence of int or None. ConSE's numbers of most probable labels, None for all.
-        answers: str. `"auto"`, `"terms"` or `"labels"`, see `run_scorers`.
+        answers: str. `"labels"` or `"terms"`, see `run_scorers`.
         ks: Sequence of int. Of hit@k and hp@k; None for those of 1, 2, 5, 10 and 20 that fit the candidates.
         validation_share: float. Share of the images, drawn by `seed`, that penalties are chosen on; the others are
             measured.
@@ -46,7 +48,7 @@ class EvaluationSettings:
     hierarchy: str = ""
     models: Sequence[str] | None = None
     conse_tops: Sequence[int | None] = (10, 1, None)
-    answers: str = "auto"
+    answers: str = EVALUATED_ANSWERS[0]
     ks: Sequence[int] | None = None
     validation_share: float = 0.0
     penalties_from: str = ""

@@ -27,7 +27,7 @@ class LabelSpace(abc.ABC):
             labels: LabelSet or sequence of str. Labels, or texts that each name one: a term, or several separated by
                 commas (`"tench, Tinca tinca"`).
             answers: str. `"labels"`: each label has one entry. `"terms"`: so has each term, where labels have vectors
-                of terms. `"auto"`: as `"terms"`, but `"labels"` where a label's vector is made of several terms.
+                of terms.
             some_known: bool. Whether some label must be known.
 
         Returns:

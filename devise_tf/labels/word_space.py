@@ -166,7 +166,7 @@ class WordSpace(LabelSpace):
     def _table(self, labels: LabelSet, answers: str) -> LabelTable:
         rows = [found.rows for found in self._found(labels)]
         terms = [self._terms_with_vectors(*pair) for pair in zip(labels.terms, rows, strict=True)]
-        by_terms = answers == "terms" or (answers == "auto" and not self.of_several_terms)
+        by_terms = answers == "terms"
         if by_terms:
             entries, values = self._by_terms(labels, terms)
         else:

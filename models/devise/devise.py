@@ -230,7 +230,7 @@ class DeViSE(keras.Model):
         """Builds a model of a preset on the preset's softmax network, whose layers it shares."""
         network, labels = preset.networks[model], LabelSet.load(preset.file(preset.labels))
         settings, terms = network["settings"], load_joined_vectors(preset.vector_files(), labels.term_filter())
-        label_terms, described = settings.get("label_terms", "first"), preset.described_terms()
+        label_terms, described = preset.label_terms(model), preset.described_terms()
         space = WordSpace(*terms, label_terms, None, "compose", described=described)
         if "profile_temperature" in settings:
             space = space.with_profile(labels, settings["profile_temperature"])

@@ -36,7 +36,7 @@ def define_flags(define: command.Definitions) -> None:
     define.integer("candidates", 21_841, "Labels, those of ILSVRC-2012 first.", 4)
     define.integer("seen", 1_000, "How many of them count as trained.", 2)
     define.list("models", ["devise"], f"Models that are measured at once, out of {', '.join(MODELS)}.")
-    define.enum("answers", "terms", EVALUATED_ANSWERS[1:], "Answer by the labels' terms, or by label vectors.")
+    define.enum("answers", "terms", EVALUATED_ANSWERS, "Answer by the labels' terms, or by label vectors.")
     define.list("k", [str(k) for k in range(1, 21)], "The k of hit@k and hp@k.")
     define.string("hierarchy", "imagenet", "The hierarchy; see `python -m devise_tf.evaluate --help`.")
     define.float("noise", 1.0, "Norm of the noise, that of a label vector being 1.", 0)
@@ -212,7 +212,10 @@ def main(_: list[str], values: flags.FlagValues) -> None:
     with stages.timed("figures and intervals"):
         report = summarize(measurement)
     with stages.timed("differences and claims"):
-        report |= {"differences": differences(measurement, {}, 0), "claims": check_claims(measurement)}
+        report |= {
+            "differences": differences(measurement, {}, 0),
+            "claims": check_claims({values.answers: measurement}),
+        }
     with stages.timed("details"):
         samples = sample_answers(scorers, images, measurement, hierarchy.neighbors, values.samples, 0)
         details = report_details(

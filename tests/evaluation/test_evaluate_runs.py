@@ -18,6 +18,7 @@ SEEN = ("n1", "n2", "n3", "n4")
 @pytest.mark.slow
 def test_figures_of_a_run_follow_from_its_files(made, tmp_path, capsys):
     report = run(made, report_dir=str(tmp_path / "new" / "report"), models=["softmax", "devise"], samples=3)
+    assert report["answers"] == "labels"
     assert sorted(os.listdir(tmp_path / "new" / "report")) == ["index.html", "metrics.json", "tables.md"]
     assert not (made / "run" / "report").exists()
     assert report["command"] == "the command" and "| softmax " in capsys.readouterr().out
@@ -146,6 +147,25 @@ def test_new_labels_get_their_terms_from_a_file(case):
     assert "1 labels without a vector are left out" in notes and "No images of 5 labels" in notes
     assert "No hierarchical precision" in notes
     assert report["unseen+seen"]["softmax"]["hit@1"] == 0
+
+
+@pytest.mark.slow
+def test_claims_are_held_against_both_ways_of_answering(case):
+    """The figures of the other way are those that its tables would have; the tables have no rows of it."""
+    (case / "run" / "labels.txt").write_text(
+        "n1\tsnow leopard,cat\nn2\tcat\nn3\tdog,cat\nn4\tred panda\nn5\tzebra,dog\n"
+    )
+    reports = {way: run(case, answers=way, samples=0) for way in ("labels", "terms")}
+    assert set(reports["labels"]["seen"]) == {"softmax", "devise", "conse", "conse_1", "conse_all", "chance"}
+    assert reports["labels"]["claims"] == reports["terms"]["claims"]
+    (claim,) = [claim for claim in reports["labels"]["claims"] if claim["claim"].startswith("1. ")]
+    gaps = {}
+    for way, report in reports.items():
+        softmax, devise = (report["seen"][model]["hit@1"] for model in ("softmax", "devise"))
+        gaps[way] = f"softmax less devise, points: {100 * (softmax - devise):.1f} ["
+        assert claim["answers"][way]["figures"].startswith(gaps[way])
+        assert any(f"answer by {way}" in note for note in report["notes"])
+    assert gaps["labels"] != gaps["terms"]
 
 
 @pytest.mark.slow

@@ -10,6 +10,7 @@ from PIL import Image
 
 from devise_tf.config import Config
 from devise_tf.evaluation.evaluate_runs import evaluate_runs
+from devise_tf.evaluation.figures import paper
 from devise_tf.evaluation.report import label_map as mapping
 from devise_tf.evaluation.settings import EvaluationSettings
 from devise_tf.labels import LabelSet
@@ -62,7 +63,10 @@ def ids():
 
 @pytest.fixture(scope="module")
 def ilsvrc(tmp_path_factory, ids):
-    """A run on one image of each of the 1,000 labels, with the report of its 1,000 `val` images."""
+    """A run on one image of each of the 1,000 labels, with the report of its 1,000 `val` images.
+
+    The report takes these for the published validation set, which has 50 of each.
+    """
     folder = tmp_path_factory.mktemp("imagenet")
     for split in ("train", "val"):
         write_images(folder / "ilsvrc" / split, ids[0])
@@ -84,7 +88,9 @@ def ilsvrc(tmp_path_factory, ids):
         random_models=0,
         verbose=0,
     )
-    train(config, make_strategy(config.strategy))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(paper, "VALIDATION_IMAGES", 1)
+        train(config, make_strategy(config.strategy))
     return folder
 
 
@@ -134,7 +140,7 @@ def test_the_1000_labels(ilsvrc):
 
 @pytest.mark.slow
 def test_a_few_unseen_labels(ilsvrc, ids):
-    """A list of no size that the paper has: its zero-shot figures stay away, those of the 1,000 labels are there."""
+    """A list of no size that the paper has, and other images of the 1,000 labels: its figures stay away."""
     trained, others = ids
     unseen = others[::70]
     directory, report = evaluate(ilsvrc, unseen, [*trained[:50], *unseen])
@@ -144,7 +150,7 @@ def test_a_few_unseen_labels(ilsvrc, ids):
     assert report["labels"]["unseen+seen"]["candidates"] == 1298 - missing
     assert report["labels"]["seen"]["candidates"] == 1298 - missing - report["labels"]["unseen"]["candidates"]
     assert report["images"]["unseen"] == report["images"]["unseen+seen"] == report["labels"]["unseen"]["labels"]
-    assert set(report["paper"]) == {"seen"}
+    assert report["paper"] == {}
     assert set(report["generalized"]) == {
         "softmax",
         "devise",
@@ -161,7 +167,7 @@ def test_a_few_unseen_labels(ilsvrc, ids):
 
 @pytest.mark.soak
 def test_all_of_imagenet_as_candidates(ilsvrc, ids):
-    """All 20,842 others may be answered, images are there of some; the paper stands beside."""
+    """All 20,842 others may be answered, images are there of some: not those that the paper measured."""
     trained, others = ids
     shown = [*trained[::50], *others[::100]]
     directory, report = evaluate(ilsvrc, others, shown, models=["softmax", "devise_projection", "conse"])
@@ -169,8 +175,7 @@ def test_all_of_imagenet_as_candidates(ilsvrc, ids):
     missing = report["coverage"]["missing"]
     assert report["labels"]["unseen+seen"]["candidates"] == 21842 - missing > 20000
     assert 150 < report["images"]["unseen"] <= 209 and report["images"]["seen"] <= 20
-    assert set(report["paper"]) == {"seen", "unseen", "unseen+seen"}
-    assert report["paper"]["unseen"]["devise"]["hit@20"] == pytest.approx(0.06)
+    assert report["paper"] == {}
     notes = "\n".join(report["notes"])
     assert "the public list of the rest of ImageNet-21K" in notes
     assert f"No images of {21842 - len(shown)} labels" in notes

@@ -155,9 +155,13 @@ def make_report():
         ],
         "paper": {"seen": {"random (500-D)": {}, "devise (1000-D)": {"hit@1": 0.549, "hp@20": 0.331}}},
         "claims": [
-            {"claim": "Softmax leads.", "verdict": "holds", "figures": "55.6 against 53.2"},
-            {"claim": "DeViSE closes the gap.", "verdict": "does not hold", "figures": "x"},
-            {"claim": "More.", "verdict": "cannot tell", "figures": "y"},
+            {"claim": "Softmax leads.", "model": "devise", "test": "Above 0.", "answers": {
+                "labels": {"verdict": "holds", "figures": "55.6 against 53.2"},
+                "terms": {"verdict": "cannot tell", "figures": "55.6 against 55.2"},
+            }},
+            {"claim": "DeViSE closes the gap.", "model": "my <model>", "test": "Below 1.", "answers": {
+                "labels": {"verdict": "does not hold", "figures": "x"},
+            }},
         ],
         "coverage": {
             "first_whole": 150, "other_whole": 30, "composed": 15, "missing": 5,
@@ -211,7 +215,8 @@ def hostile_page():
         "paper": {"seen": {ids[0]: {"hit@1": 0.5}}},
         "differences": [{"setting": ids[0], "metric": ids[1], "model": ids[2], "minus": ids[3], "difference": 0.1,
                          "low": 0.0, "high": 0.2}],
-        "claims": [{"claim": text, "verdict": ids[0], "figures": text}],
+        "claims": [{"claim": text, "model": ids[0], "test": text,
+                    "answers": {ids[1]: {"verdict": ids[0], "figures": text}}}],
         "coverage": {"first_whole": 1, "missing": len(ids), "listed": {"missing": ids, ids[1]: ids}},
         "images": {"seen": 1},
         "labels": {"seen": {"labels": 1, "candidates": 1}},

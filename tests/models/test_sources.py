@@ -66,6 +66,22 @@ def test_crop_networks_and_models(directory):
     assert run.models() == ["softmax", "devise", "devise_projection", "l2", "conse"]
 
 
+def test_rows_of_an_evaluation(directory):
+    """Before the CNN learned, too, are the models of the paper's comparison; ConSE among profiles stands by these."""
+    names = ("devise", "paper", "l2", "profiles", "random_0", "random_1")
+    for name in ("cnn", *names, *(f"{name}_projection" for name in names)):
+        (directory / f"{name}.keras").touch()
+    run = TrainedRun(str(directory))
+    conse = [("conse", "conse_10"), ("conse_1", "conse_1"), ("conse_profiles", "conse_profiles")]
+    words = ["devise", "devise_projection", "l2", "paper", "paper_projection", "profiles"]
+    randoms = [("random", "random_0"), ("random", "random_1")]
+    rows = [("softmax", "softmax"), *conse, *((name, name) for name in words), *randoms]
+    assert run.compared((10, 1)) == rows
+    assert run.compared((10, 1), ["l2_projection", "conse_profiles"]) == [conse[2], ("l2_projection",) * 2]
+    (directory / "profiles.keras").unlink()
+    assert conse[2] not in run.compared((10, 1))
+
+
 def test_home_folder_is_expanded(directory, monkeypatch):
     monkeypatch.setenv("HOME", str(directory.parent))
     assert TrainedRun(f"~/{directory.name}").directory == str(directory)

@@ -1,9 +1,11 @@
 """The paper's figures, for the sets that they were measured on (Frome et al., 2013, Tables 1 to 3)."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from devise_tf.evaluation.figures.metrics import format_of
 
+# Images of each of the 1,000 labels in the published validation set.
+VALIDATION_IMAGES = 50
 _HITS_1 = ("hit@1", "hit@2", "hit@5", "hit@10", "hp@2", "hp@5", "hp@10", "hp@20")
 _ALL = tuple(f"{kind}@{k}" for kind in ("hit", "hp") for k in (1, 2, 5, 10, 20))
 
@@ -43,24 +45,28 @@ _ZERO_SHOT = {
 
 
 def paper_figures(
-    seen: Sequence[str], unseen: Sequence[str], ilsvrc: Sequence[str]
+    seen: Sequence[str], unseen: Sequence[str], ilsvrc: Sequence[str], images: Mapping[str, int]
 ) -> dict[str, dict[str, dict[str, float]]]:
-    """The paper's rows for the sets at hand.
+    """The paper's rows for the sets at hand: those that were measured on the same images, as far as can be told.
 
     Args:
         seen: Sequence of str. Ids of the trained labels.
         unseen: Sequence of str. Ids of the unseen ones.
         ilsvrc: Sequence of str. Ids of the labels of ILSVRC-2012.
+        images: Mapping of int. The number of images of each label that has some.
 
     Returns:
-        `{setting: {model: {metric: share}}}`; empty unless the trained labels are those of ILSVRC-2012, and without
-        the zero-shot settings unless there are as many unseen labels as in one of the paper's or the public lists.
+        `{setting: {model: {metric: share}}}`; empty unless the trained labels are those of ILSVRC-2012. Table 1 is in
+        it if each of these has the 50 images of the published validation set; Table 2 or 3 if there are as many unseen
+        labels as in one of the paper's or the public lists, and all have images.
     """
     if set(seen) != set(ilsvrc):
         return {}
-    figures = {"seen": {model: _shares(_HITS_1, row) for model, row in _TABLE_1.items()}}
+    figures = {}
+    if all(images.get(label) == VALIDATION_IMAGES for label in seen):
+        figures["seen"] = {model: _shares(_HITS_1, row) for model, row in _TABLE_1.items()}
     for sizes, settings in _ZERO_SHOT.items():
-        if len(unseen) in sizes:
+        if len(unseen) in sizes and all(images.get(label) for label in unseen):
             figures |= {name: {m: _shares(_ALL, row) for m, row in rows.items()} for name, rows in settings.items()}
     return figures
 

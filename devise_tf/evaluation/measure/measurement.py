@@ -41,12 +41,17 @@ class Scorer:
             share it.
         head: Function of these to queries, float32 [B, D].
         candidates: Function of candidates' ids to what the queries are scored with.
+        other_candidates: The same by the other way of answering, see `answers.py`; None where there is no other, or
+            nothing is claimed of it.
+        is_frozen: bool. Whether the network is the softmax's as phase 2 left it.
     """
 
     name: str
     network: Callable[[tf.Tensor], Any]
     head: Callable[[Any], tf.Tensor]
     candidates: Callable[[Sequence[str]], LabelTable]
+    other_candidates: Callable[[Sequence[str]], LabelTable] | None = None
+    is_frozen: bool = False
 
 
 @dataclasses.dataclass

@@ -4,12 +4,14 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from devise_tf.choices import MISSING_LABELS_OF_ANSWERS
+from devise_tf.choices import EVALUATED_ANSWERS, MISSING_LABELS_OF_ANSWERS
+from devise_tf.evaluation.measure.answers import other_answers
 from devise_tf.evaluation.measure.measurement import Scorer
 from devise_tf.labels import LabelSet
 from devise_tf.model_dir import Entry
 from devise_tf.models.devise import DeViSE
 from devise_tf.models.label_model import LabelModel, shared_parts
+from devise_tf.models.model_names import CLAIMED, SOFTMAX, kind
 from devise_tf.models.model_source import ModelSource
 
 
@@ -17,7 +19,7 @@ def run_scorers(
     run: ModelSource,
     labels: LabelSet,
     conse_tops: Sequence[int | None] = (10,),
-    answers: str = "auto",
+    answers: str = EVALUATED_ANSWERS[0],
     only: Sequence[str] | None = None,
 ) -> list[Scorer]:
     """The models of a run, or a preset, that evaluation compares.
@@ -27,13 +29,14 @@ def run_scorers(
         labels: LabelSet. All labels that may be candidates.
         conse_tops: Sequence of ints or None. ConSE's numbers of most probable labels, None for all; each is a model.
             The first is `"conse"`, the others `"conse_1"`, `"conse_all"` and the like.
-        answers: str. `"terms"` answers by the labels' terms (paper, appendix A.2), `"labels"` by the label vectors;
-            `"auto"` by terms where a model's label vectors are those of single terms.
+        answers: str. How all models made of words answer: `"labels"` by the label vectors, `"terms"` by the terms of
+            the candidates (paper, appendix A.2).
         only: Sequence of str or None. Names of the models to take; all by default.
 
     Returns:
         The scorers, those of random-embedding models under one name, their seeds. Embeddings have unit norm, so that
-        scores are cosines. Models that share a network run it once.
+        scores are cosines. Models that share a network run it once. Those that the paper's claims are about can answer
+        in the other way, too.
 
     Raises:
         ValueError: A model was trained with other vectors than those that are there now, or `only` names none.
@@ -46,11 +49,17 @@ def run_scorers(
             f"Received: models={list(only)}"
         )
     models = [run.model(name) for _, name in rows]
+    # The softmax's network is that of others, whether its own row is asked for or not.
+    softmax = [run.model(SOFTMAX)] if SOFTMAX in run.networks() else []
+    parts = shared_parts([*softmax, *models])
+    frozen = [network for network, _ in parts[: len(softmax)]]
     scorers = []
-    for (row, _), model, (network, head) in zip(rows, models, shared_parts(models), strict=True):
-        table = model.open_space(labels, MISSING_LABELS_OF_ANSWERS).by_id().table(labels, answers, some_known=False)
+    for (row, _), model, (network, head) in zip(rows, models, parts[len(softmax) :], strict=True):
+        space = model.open_space(labels, MISSING_LABELS_OF_ANSWERS).by_id()
+        candidates = space.table(labels, answers, some_known=False).select
+        others = space.table(labels, other_answers(answers), some_known=False).select if kind(row) in CLAIMED else None
         _check_vectors(run, model, labels)
-        scorers.append(Scorer(row, network, head, table.select))
+        scorers.append(Scorer(row, network, head, candidates, others, is_frozen=network in frozen))
     return scorers
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
+from devise_tf.evaluation.figures.claims import RULE
 from devise_tf.evaluation.figures.metrics import HIT, PERCENT, SHARE, Format, MetricAtK, columns
 from devise_tf.evaluation.report.models import SETTINGS, in_order
 
@@ -24,9 +25,11 @@ def markdown_tables(report: Mapping) -> str:
     if "generalized" in report:
         lines += _generalized(report)
     if report.get("claims"):
-        lines += ["What the paper claims, here", ""]
+        lines += ["What the paper claims, here", "", RULE, ""]
         for claim in report["claims"]:
-            lines.append(f"- {claim['claim']} **{claim['verdict'].capitalize()}**: {claim['figures']}.")
+            lines += [f"- {claim['claim']} ({claim['model']})", f"  - Test: {claim['test']}"]
+            for way, result in claim["answers"].items():
+                lines.append(f"  - By {way}: **{result['verdict'].capitalize()}**: {result['figures']}.")
         lines.append("")
     lines += [f"- {note}" for note in report.get("notes", ())]
     return "\n".join(lines).rstrip() + "\n"

@@ -5,6 +5,7 @@ import pytest
 from devise_tf.evaluation.figures.paper import paper_figures
 
 ILSVRC = [f"n{i}" for i in range(1000)]
+VALIDATION = dict.fromkeys(ILSVRC, 50)  # the published set: 50,000 images
 TABLE_1 = """
 softmax        | 55.6 67.4 78.5 85.0 | .452 .342 .313 .319
 devise (500-D) | 53.2 65.2 76.7 83.3 | .447 .352 .331 .341
@@ -42,8 +43,8 @@ def expected_seen():
     return {name.strip(): row(hits, hp, (1, 2, 5, 10), (2, 5, 10, 20)) for name, hits, hp in cells}
 
 
-def test_ilsvrc_labels_get_table_1():
-    result = paper_figures(ILSVRC[::-1], [], ILSVRC)
+def test_the_validation_set_of_ilsvrc_gets_table_1():
+    result = paper_figures(ILSVRC[::-1], [], ILSVRC, VALIDATION)
     assert list(result) == ["seen"] and list(result["seen"]) == list(expected_seen())
     for model, values in expected_seen().items():
         assert result["seen"][model] == pytest.approx(values)
@@ -54,7 +55,8 @@ def test_ilsvrc_labels_get_table_1():
 )
 def test_sizes_of_the_papers_and_public_lists_get_the_zero_shot_tables(table, unseen):
     """Of the paper's own sizes, and of those of the lists that are public."""
-    result = paper_figures(ILSVRC, [f"u{i}" for i in range(unseen)], ILSVRC)
+    ids = [f"u{i}" for i in range(unseen)]
+    result = paper_figures(ILSVRC, ids, ILSVRC, {**VALIDATION, **dict.fromkeys(ids, 1)})
     assert list(result) == ["seen", "unseen", "unseen+seen"]
     for line in ZERO_SHOT[table].strip().splitlines():
         names, hits, precisions = line.split("|")
@@ -67,6 +69,31 @@ def test_sizes_of_the_papers_and_public_lists_get_the_zero_shot_tables(table, un
 
 
 def test_other_label_sets_get_no_figures():
-    assert paper_figures(ILSVRC[:999], [], ILSVRC) == {}
-    assert paper_figures([*ILSVRC[:999], "other"], [], ILSVRC) == {}
-    assert list(paper_figures(ILSVRC, ["u"] * 1550, ILSVRC)) == ["seen"]
+    images = {**VALIDATION, "other": 50, "u": 1}
+    assert paper_figures(ILSVRC[:999], [], ILSVRC, images) == {}
+    assert paper_figures([*ILSVRC[:999], "other"], [], ILSVRC, images) == {}
+    assert list(paper_figures(ILSVRC, ["u"] * 1550, ILSVRC, images)) == ["seen"]
+
+
+@pytest.mark.parametrize(
+    "images",
+    [
+        dict.fromkeys(ILSVRC[:202], 50),  # Tiny ImageNet's folders
+        {**VALIDATION, "n7": 49},
+        {**VALIDATION, "n7": 0},
+        dict.fromkeys(ILSVRC, 51),
+        dict.fromkeys(ILSVRC[:500], 1),
+        {},
+    ],
+)
+def test_other_images_of_ilsvrcs_labels_do_not_get_table_1(images):
+    assert paper_figures(ILSVRC, [], ILSVRC, images) == {}
+
+
+def test_zero_shot_tables_need_images_of_all_unseen_labels_and_of_no_others():
+    unseen = [f"u{i}" for i in range(1549)]
+    shown = dict.fromkeys(unseen, 3)
+    assert list(paper_figures(ILSVRC, unseen, ILSVRC, shown)) == ["unseen", "unseen+seen"]
+    assert paper_figures(ILSVRC, unseen, ILSVRC, {**shown, "u5": 0}) == {}
+    del shown["u5"]
+    assert list(paper_figures(ILSVRC, unseen, ILSVRC, {**VALIDATION, **shown})) == ["seen"]

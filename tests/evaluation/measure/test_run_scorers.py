@@ -91,12 +91,22 @@ def numpy_outputs(run):
 
 def test_names_and_shared_networks(scorers):
     """Random models are seeds of one name. Their projections are no models of the paper's, nor is that of l2."""
-    names = ["softmax", "conse", "conse_1", "conse_all", "devise", "devise_projection", "l2", "profiles"]
+    conse = ["conse", "conse_1", "conse_all", "conse_profiles"]
+    names = ["softmax", *conse, "devise", "devise_projection", "l2", "profiles"]
     assert [scorer.name for scorer in scorers] == [*names, "random", "random"]
     # That of the softmax is also that of the models over it, whatever their names: l2 was trained with it frozen.
     shared = [scorer.name for scorer in scorers if scorer.network is scorers[0].network]
-    assert shared == ["softmax", "conse", "conse_1", "conse_all", "devise_projection", "l2", "profiles"]
+    assert shared == ["softmax", *conse, "devise_projection", "l2", "profiles"]
+    assert [scorer.name for scorer in scorers if scorer.is_frozen] == shared
     assert len({id(scorer.network) for scorer in scorers}) == 4
+
+
+def test_a_frozen_cnn_is_known_without_a_row_of_the_softmax(run):
+    result = run_scorers(run, LABELS, only=["devise", "devise_projection", "l2"])
+    assert [(scorer.name, scorer.is_frozen) for scorer in result] == [
+        *[("devise", False), ("devise_projection", True), ("l2", True)]
+    ]
+    assert result[1].network is result[2].network
 
 
 def test_queries_of_softmax_and_projection(run, scorers):
@@ -126,9 +136,45 @@ def test_queries_of_conse(run, scorers):
             np.testing.assert_allclose(query, expected / np.linalg.norm(expected), atol=1e-5)
 
 
-def by_terms(scorer):
-    """Whether a model answers by terms: "crane" then stands for two labels."""
-    candidates = scorer.candidates(LABELS.ids)
+def test_conse_among_profiles_is_the_softmaxs_part_of_the_fused_model(run, scorers):
+    """The fused model without its projection; its label vectors are the same."""
+    _, logits = numpy_outputs(run)
+    expected = unit(np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True))
+    scorer = named(scorers, "conse_profiles")
+    np.testing.assert_allclose(queries(scorer), expected, atol=1e-6)
+    fused = keras.models.clone_model(run.network("profiles"))
+    fused.set_weights(run.network("profiles").get_weights())
+    fused.projection.set_weights([np.zeros_like(weights) for weights in fused.projection.get_weights()])
+    np.testing.assert_allclose(unit(np.asarray(fused(PIXELS))), expected, atol=1e-6)
+    values = named(scorers, "profiles").candidates(LABELS.ids).values
+    np.testing.assert_array_equal(scorer.candidates(LABELS.ids).values, values)
+    assert values.shape == (len(LABELS), len(SEEN))
+
+
+def test_conse_among_profiles_passes_over_trained_labels_without_a_vector(directory, tmp_path):
+    """Their probabilities have no part in the embedding, and profiles no dimension of theirs."""
+    for path in directory.iterdir():
+        (tmp_path / path.name).symlink_to(path)
+    (tmp_path / "labels.txt").unlink()
+    labels = LabelSet(LABELS.ids, [["cat", "puss"], ["okapi"], *LABELS.terms[2:]])
+    labels.save(tmp_path / "labels.txt")
+    (tmp_path / "profiles.keras").unlink()
+    frozen = keras.models.load_model(tmp_path / "devise_projection.keras").visual_model
+    space = WordSpace(TERMS, VECTORS, "heads", missing="drop")
+    references = space.table(labels.select(SEEN)).values
+    profile = SimilarityProfile(references)
+    DeViSE(frozen, profile(references), space_recipe=SpaceRecipe("heads", profile)).save(tmp_path / "profiles.keras")
+    run = TrainedRun(str(tmp_path))
+    _, logits = numpy_outputs(run)
+    expected = unit(np.exp(logits[:, [0, 2, 3]]))
+    model = run.model("conse_profiles")
+    np.testing.assert_allclose(model.embed(PIXELS), expected, atol=1e-6)
+    assert model.open_space(missing="drop").table(labels).values.shape == (5, 3)
+
+
+def by_terms(scorer, other=False):
+    """Whether a model answers by terms: "crane" then stands for two labels. With `other`, in its other way."""
+    candidates = (scorer.other_candidates if other else scorer.candidates)(LABELS.ids)
     owners = sorted(tuple(int(label) for label in row if label >= 0) for row in candidates.owners)
     if candidates.entries_per_answer == 4:
         assert owners == [(0,), (0,), (1,), (2, 4), (3,), (4,), (5,)]
@@ -137,15 +183,17 @@ def by_terms(scorer):
     return False
 
 
-@pytest.mark.parametrize(
-    ("answers", "conse", "devise", "means"),
-    [("auto", True, True, False), ("terms", True, True, True), ("labels", False, False, False)],
-)
-def test_candidates(run, answers, conse, devise, means):
-    """By terms where label vectors are those of single terms; random vectors have none."""
-    result = run_scorers(run, LABELS, answers=answers, only=["softmax", "conse", "devise", "l2", "profiles", "random"])
+@pytest.mark.parametrize("answers", [None, "labels", "terms"])
+def test_all_models_made_of_words_answer_in_one_way(run, answers):
+    """Whatever their label vectors are made of; random vectors have no terms. By label vectors if nothing is said."""
+    arguments = {} if answers is None else {"answers": answers}
+    words = ["conse", "conse_profiles", "devise", "devise_projection", "l2", "profiles"]
+    result = run_scorers(run, LABELS, only=["softmax", *words, "random"], **arguments)
     ways = {scorer.name: by_terms(scorer) for scorer in result if scorer.name != "softmax"}
-    assert ways == {"conse": conse, "devise": devise, "l2": means, "profiles": means, "random": False}
+    assert ways == {**dict.fromkeys(words, answers == "terms"), "random": False}
+    # Those that claims are about can answer in the other way, too.
+    others = {scorer.name: by_terms(scorer, other=True) for scorer in result if scorer.other_candidates}
+    assert others == dict.fromkeys(["devise", "devise_projection", "l2"], answers != "terms")
     softmax = named(result, "softmax").candidates(["n6", "n4", "n2"])
     assert softmax.values.tolist() == [3, 1] and softmax.owners.tolist() == [[1], [2]]
     assert len(named(result, "softmax").candidates(UNSEEN)) == 0
@@ -154,8 +202,11 @@ def test_candidates(run, answers, conse, devise, means):
 def test_vectors_of_candidates(run, scorers):
     units = dict(zip(TERMS, unit(VECTORS), strict=True))
     fox = unit((VECTORS[6] + VECTORS[7])[None])[0]  # composed
-    expected = [units[t] for t in ("cat", "puss", "snow_leopard", "crane", "oak", "derrick")]
+    expected = [units[t] for t in ("cat", "snow_leopard", "crane", "oak", "derrick")]
     result = named(scorers, "devise").candidates(LABELS.ids)
+    np.testing.assert_allclose(result.values, [*expected, fox], atol=1e-6)
+    expected = [units[t] for t in ("cat", "puss", "snow_leopard", "crane", "oak", "derrick")]
+    result = named(scorers, "devise").other_candidates(LABELS.ids)
     np.testing.assert_allclose(result.values, [*expected, fox], atol=1e-6)
     means = unit(np.stack([units["cat"] + units["puss"], units["derrick"] + units["crane"]]))
     np.testing.assert_allclose(named(scorers, "l2").candidates(["n1", "n5"]).values, means, atol=1e-6)
@@ -176,7 +227,7 @@ def test_vectors_of_candidates(run, scorers):
         (["conse_1"], None),
     ],
 )
-def test_only_some_models(run, only, names):
+def test_only_some_rows(run, only, names):
     if names is None:
         with pytest.raises(ValueError, match=f"has no model.*{only[0]}.*'conse'.*'random'.*Received: models="):
             run_scorers(run, LABELS, only=only)

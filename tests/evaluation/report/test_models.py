@@ -3,8 +3,10 @@ from devise_tf.evaluation.report.models import MODELS, ModelRow, in_order, model
 
 
 def test_models_stand_in_the_order_of_the_table():
-    models = ["chance", "zebra", "l2", "conse", "alpha", "random", "profiles", "devise", "softmax"]
-    expected = ["softmax", "devise", "profiles", "random", "conse", "l2", "alpha", "zebra", "chance"]
+    models = ["chance", "zebra", "l2", "conse", "alpha", "random", "profiles", "paper", "devise", "softmax"]
+    models.append("conse_profiles")
+    expected = ["softmax", "devise", "paper", "profiles", "random", "conse", "conse_profiles", "l2", "alpha", "zebra"]
+    expected.append("chance")
     assert in_order(models) == in_order(iter(expected[::-1])) == expected
     assert in_order({}) == []
 

@@ -132,10 +132,19 @@ def test_generalized_table_has_penalties_where_there_are_some():
 
 
 def test_claims_are_listed_with_verdicts():
-    claim = {"claim": "1. Softmax leads.", "verdict": "holds", "figures": "2.1 [1.5, 2.7] at k = 1"}
+    answers = {
+        "labels": {"verdict": "holds", "figures": "2.1 [1.5, 2.7] at k = 1"},
+        "terms": {"verdict": "does not hold", "figures": "3.5 [3.1, 3.9] at k = 1"},
+    }
+    claim = {"claim": "1. Softmax leads.", "model": "paper", "test": "Above 0 and below 3 points.", "answers": answers}
     text = markdown_tables(make_report() | {"claims": [claim]})
-    expected = "- 1. Softmax leads. **Holds**: 2.1 [1.5, 2.7] at k = 1."
-    assert f"What the paper claims, here\n\n{expected}\n" in text
+    assert text.index("What the paper claims, here\n\nA claim holds where ") < text.index("\n\n- 1. Softmax leads.")
+    assert (
+        "- 1. Softmax leads. (paper)\n"
+        "  - Test: Above 0 and below 3 points.\n"
+        "  - By labels: **Holds**: 2.1 [1.5, 2.7] at k = 1.\n"
+        "  - By terms: **Does not hold**: 3.5 [3.1, 3.9] at k = 1.\n"
+    ) in text
 
 
 @pytest.mark.parametrize("folder", ["report", "deeper/still"])

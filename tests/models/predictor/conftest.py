@@ -28,6 +28,15 @@ def directory(tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
+def heads_directory(tmp_path_factory):
+    """A run whose `devise` has label vectors of all terms and heads."""
+    directory = tmp_path_factory.mktemp("predictor") / "heads"
+    make_model_dir(directory)
+    add_devise(directory, "devise", "heads")
+    return str(directory)
+
+
+@pytest.fixture(scope="session")
 def load(directory):
     """Loads a model of the run, once."""
     loaded = {}

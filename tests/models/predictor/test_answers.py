@@ -112,6 +112,26 @@ def test_conse_answers_by_cosines_of_averaged_vectors(load, directory, pixels):
     assert_answers(load("conse").predict_labels(PHOTOS, texts), ranked(cosines, texts, texts, 2))
 
 
+def test_conse_averages_vectors_of_the_same_terms_as_devise(heads_directory, pixels):
+    """With heads: of labels that were trained and of others, the last word of several is added to a term."""
+    units, raw = term_vectors(heads_directory)
+    heads = {
+        "snow leopard": unit(units["snow_leopard"] + units["leopard"]),
+        "cat": units["cat"],
+        "dog": units["dog"],
+        "red panda": unit(unit(raw["red"] + raw["panda"]) + units["panda"]),
+        "polar bear": unit(unit(raw["polar"] + raw["bear"]) + units["bear"]),
+    }
+    vectors = np.stack(list(heads.values()))
+    logits = loaded_network(heads_directory, "cnn")(pixels, training=False).numpy().astype(np.float64)
+    probabilities = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+    embeddings = unit(probabilities @ vectors[:4])
+    predictor = devise_tf.models.load(heads_directory, "conse")
+    np.testing.assert_allclose(predictor.embed(PHOTOS), embeddings, atol=1e-6)
+    texts = list(heads)
+    assert_answers(predictor.predict_labels(PHOTOS, texts), ranked(embeddings @ vectors.T, texts, texts, 5))
+
+
 def test_equal_scores_keep_the_order_of_the_list(load):
     """Labels that share their only term, in lists long enough for the vector units of a processor, and their ends."""
     for count in (2, 7, 130):

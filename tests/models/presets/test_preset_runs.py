@@ -142,9 +142,19 @@ def test_models_follow_the_formula_from_the_softmax(folder):
         if name == "profiles":
             embeddings = unit(embeddings) + WEIGHT * unit(probabilities)
         np.testing.assert_allclose(model(pixels, training=False), embeddings, atol=1e-4)
-    result = run.model("profiles").open_space().table(LabelSet(["x"], [["polar bear"]]))
     polar_bear = unit(unit(raw["polar"].astype(np.float64) + raw["bear"]) + v["bear"])
-    np.testing.assert_allclose(result.values, [unit(np.exp(heads @ polar_bear / TEMPERATURE))], atol=1e-5)
+    among_profiles = run.model("conse_profiles")
+    for model in (run.model("profiles"), among_profiles):
+        result = model.open_space().table(LabelSet(["x"], [["polar bear"]]))
+        np.testing.assert_allclose(result.values, [unit(np.exp(heads @ polar_bear / TEMPERATURE))], atol=1e-5)
+    np.testing.assert_allclose(among_profiles.embed(pixels), unit(probabilities), atol=1e-5)
+    # Of the same terms as the default model, which is that of profiles.
+    conse = run.model("conse")
+    np.testing.assert_allclose(conse.embed(pixels), unit(probabilities @ heads), atol=1e-5)
+    result = conse.open_space().table(LabelSet(["x"], [["polar bear"]]))
+    np.testing.assert_allclose(result.values, [polar_bear], atol=1e-5)
+    assert "conse_profiles" not in run.models()
+    assert [row for row, _ in run.compared()] == ["softmax", "conse", "conse_profiles", "devise", "profiles"]
 
 
 def test_directory_with_the_name_of_a_preset(folder, tmp_path, monkeypatch):

@@ -5,6 +5,7 @@ import os
 import re
 from collections.abc import Mapping
 
+from devise_tf.evaluation.figures.claims import CANNOT_TELL, DOES_NOT, HOLDS, RULE
 from devise_tf.evaluation.report.colors import page_styles
 from devise_tf.evaluation.report.details import ReportDetails
 from devise_tf.evaluation.report.html.curves import curves_section
@@ -20,7 +21,7 @@ from devise_tf.evaluation.report.models import SETTINGS
 MAX_BYTES = 5_000_000
 MAX_ROWS = 2000
 MAX_SAMPLES = 48
-_VERDICTS = {"holds": ("holds", "✓"), "does not hold": ("fails", "✗"), "cannot tell": ("open", "?")}
+_VERDICTS = {HOLDS: ("holds", "✓"), DOES_NOT: ("fails", "✗"), CANNOT_TELL: ("open", "?")}
 
 
 def html_report(report: Mapping, details: ReportDetails) -> str:
@@ -49,7 +50,7 @@ def _page(report: Mapping, details: ReportDetails, share: float) -> str:
     looks, names, rows = Looks(), details.names, details.label_rows
     curves, panels = curves_section(report, details, looks)
     sections = [
-        ("claims", "Claims", _claims(report)),
+        ("claims", "Claims", _claims(report, looks)),
         *((setting, title, setting_section(report, setting, looks)) for setting, title in SETTINGS.items()),
         ("generalized", "Generalized zero-shot", generalized_section(report, looks)),
         ("differences", "Differences between models", differences_section(report, looks)),
@@ -111,16 +112,23 @@ def _measured(report: Mapping) -> str:
     return text.strip()
 
 
-def _claims(report: Mapping) -> str:
-    items = []
-    for claim in report.get("claims", ()):
-        kind, sign = _VERDICTS.get(claim["verdict"], ("open", "?"))
-        items.append(
-            f'<li class="{kind}"><span class="verdict"><b aria-hidden="true">{sign}</b> '
-            f"{escape(claim['verdict'])}</span><div><p>{escape(claim['claim'])}</p>"
-            f'<p class="soft">{escape(claim.get("figures", ""))}</p></div></li>'
-        )
-    return f'<ul class="claims">{"".join(items)}</ul>' if items else ""
+def _claims(report: Mapping, looks: Looks) -> str:
+    items = "".join(
+        f"<li><p>{escape(claim['claim'])} ({looks.title(claim['model'])})</p>"
+        f'<p class="soft">Test: {escape(claim["test"])}</p>'
+        f"{''.join(_tested(way, result) for way, result in claim['answers'].items())}</li>"
+        for claim in report.get("claims", ())
+    )
+    return f'<p class="hint">{escape(RULE)}</p><ul class="claims">{items}</ul>' if items else ""
+
+
+def _tested(way: str, result: Mapping) -> str:
+    """A claim's verdict and figures by one way of answering."""
+    kind, sign = _VERDICTS.get(result["verdict"], ("open", "?"))
+    return (
+        f'<div class="tested {kind}"><span class="verdict"><b aria-hidden="true">{sign}</b> '
+        f'{escape(result["verdict"])}</span><p class="soft">By {escape(way)}: {escape(result["figures"])}</p></div>'
+    )
 
 
 def _notes(report: Mapping) -> str:

@@ -46,14 +46,19 @@ def test_the_page_needs_nothing_else():
 
 def test_claims_are_listed_with_verdicts():
     section = parse(html_report(make_report(), ReportDetails())).one("section", id="claims")
+    assert "lies within the bounds of its test" in section.one("p", class_="hint").text()
     items = section.all("li")
-    assert [item.one("span", class_="verdict").text() for item in items] == [
-        "✓ holds",
-        "✗ does not hold",
-        "? cannot tell",
+    assert [[paragraph.text() for paragraph in item.all("p")] for item in items] == [
+        [
+            "Softmax leads. (DeViSE)",
+            "Test: Above 0.",
+            "By labels: 55.6 against 53.2",
+            "By terms: 55.6 against 55.2",
+        ],
+        ["DeViSE closes the gap. (my <model>)", "Test: Below 1.", "By labels: x"],
     ]
-    assert [item.all("p")[0].text() for item in items] == ["Softmax leads.", "DeViSE closes the gap.", "More."]
-    assert items[0].all("p")[1].text() == "55.6 against 53.2"
+    verdicts = [[span.text() for span in item.all("span", class_="verdict")] for item in items]
+    assert verdicts == [["✓ holds", "? cannot tell"], ["✗ does not hold"]]
 
 
 @pytest.mark.parametrize("chosen", [None, *make_report()])
