@@ -67,9 +67,8 @@ class ModelSource(abc.ABC):
         """The rule by which text became words."""
         return WORDS
 
-    @property
-    def described(self) -> frozenset[str]:
-        """The terms whose vectors are those of described labels."""
+    def described(self, model: str) -> frozenset[str]:
+        """The terms whose vectors are those of described labels, in a model's space."""
         return frozenset()
 
     @property
@@ -206,7 +205,7 @@ class ModelSource(abc.ABC):
         """
         terms, vectors = self.term_vectors(model, labels)
         missing = missing or self.missing_labels
-        return WordSpace(terms, vectors, label_terms, profile, missing, self.tokenizer, self.described)
+        return WordSpace(terms, vectors, label_terms, profile, missing, self.tokenizer, self.described(model))
 
     def term_vectors(self, model: str, labels: LabelSet | None = None) -> tuple[list[str], np.ndarray]:
         """The terms and vectors of a model's space; with `labels` those that their vectors may be made of only."""

@@ -9,13 +9,14 @@ from devise_tf.images import Crop
 from devise_tf.labels import Hierarchy, LabelSet
 from devise_tf.model_dir import CNN, Entry, ModelDir
 from devise_tf.models.devise import DeViSE, SoftmaxFusion
-from devise_tf.models.model_names import SOFTMAX
+from devise_tf.models.model_names import CONSE, SOFTMAX, kind
 from devise_tf.models.model_source import ModelSource, label_recipe
 from devise_tf.models.pretrained import Preset, load_preset
 from devise_tf.models.registry import build_visual_model, load_network
 from devise_tf.models.weights_file import load_weights
 from devise_tf.packaged import packaged_files
 from devise_tf.text.tokenizer import WORDS, Tokenizer
+from devise_tf.text.vector_file import load_terms
 
 # The network of phase 2 has another name in its directory.
 _FILES = {SOFTMAX: CNN}
@@ -81,7 +82,20 @@ class TrainedRun(ModelSource):
         path = self.files.needed(self.files.model_file(_FILES.get(name, name)))
         return load_network(path, self.flags.get("visual_model", ""))
 
+    def described(self, model: str) -> frozenset[str]:
+        if not self.files.has(Entry.DESCRIBED):
+            return frozenset()
+        if kind(model) != CONSE and not self.network(model).space_recipe.described:
+            return frozenset()
+        return self._described_terms
+
+    @functools.cached_property
+    def _described_terms(self) -> frozenset[str]:
+        return frozenset(load_terms(self.files.path(Entry.DESCRIBED)))
+
     def _vector_files(self, model: str) -> list[str]:
+        if self.described(model):
+            return [self.files.path(Entry.DESCRIBED), self.files.needed(Entry.VECTORS)]
         if model == self.default_model and self.files.has(Entry.TRAINED_VECTORS):
             return [self.files.path(Entry.TRAINED_VECTORS)]
         return [self.files.needed(Entry.VECTORS)]
@@ -113,8 +127,11 @@ class PretrainedRun(ModelSource):
     def crop(self) -> Crop:
         return Crop(self.preset.image_size, self.preset.resize_size)
 
+    def described(self, model: str) -> frozenset[str]:
+        return self._described_terms
+
     @functools.cached_property
-    def described(self) -> frozenset[str]:
+    def _described_terms(self) -> frozenset[str]:
         return self.preset.described_terms()
 
     @property

@@ -130,7 +130,7 @@ class Inputs:
         if self.hierarchy is None:
             return None
         ids = list(self.hierarchy.parents)
-        names = self._listed or LabelSet([], [])
+        names = self._listed or LabelSet.from_ids(self.seen)
         if any(is_synset_id(label) and label not in names for label in ids):
             names = names.merged_with(candidate_labels("imagenet21k"))
         unnamed = [label for label in ids if label not in names and not is_synset_id(label)]

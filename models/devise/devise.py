@@ -234,7 +234,7 @@ class DeViSE(keras.Model):
         space = WordSpace(*terms, label_terms, None, "compose", described=described)
         if "profile_temperature" in settings:
             space = space.with_profile(labels, settings["profile_temperature"])
-        vectors, recipe = space.table(labels).values, SpaceRecipe(space.label_terms, space.profile)
+        vectors, recipe = space.table(labels).values, SpaceRecipe(space.label_terms, space.profile, bool(described))
         result = DeViSE(representation_model(softmax), vectors, space_recipe=recipe, name=model)
         kernel = softmax.get_layer("logits").kernel
         result.projection.set_weights([closed_form_projection(kernel, vectors, network["ridge"])])

@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 
 from devise_tf import text
-from devise_tf.labels import LabelSet
+from devise_tf.labels import Hierarchy, LabelSet, WordSpace
+from devise_tf.labels.described_vectors import described_vectors
+from devise_tf.labels.descriptions import Descriptions
 from devise_tf.layers import LabelDistanceLoss, LabelSoftmaxLoss
 from devise_tf.models.devise import SpaceRecipe
 from devise_tf.models.sources import TrainedRun
@@ -46,7 +48,8 @@ def test_run_with_other_label_vectors_and_compared_recipes(tmp_path):
     np.testing.assert_allclose(devise.profile_references, first, atol=1e-5)
     np.testing.assert_allclose(l2.label_vectors, first, atol=1e-5)
     lines = read_metrics(config["model_dir"])
-    assert {"devise_projection", "devise", "l2_projection", "l2"} <= {line["phase"] for line in lines}
+    phases = {line["phase"] for line in lines}
+    assert {"devise_projection", "devise"} <= phases and "l2_projection" not in phases  # that is solved
     assert all(math.isfinite(line["loss"]) for line in lines)
     report = read_report(config["model_dir"])
     for setting in ("seen", "unseen", "unseen+seen"):
@@ -55,6 +58,43 @@ def test_run_with_other_label_vectors_and_compared_recipes(tmp_path):
     assert tiny_run.start_run(config)  # all phases are done: the report alone
     assert contents(tmp_path / "run").keys() == before.keys()
     assert read_metrics(config["model_dir"]) == lines
+
+
+@pytest.mark.slow
+def test_run_with_descriptions(tmp_path):
+    """Its own model and ConSE have vectors of described labels, the paper's recipe does not; answers have the same."""
+    inputs = tiny_run.make_inputs(tmp_path)
+    looks = {"cat": "Word1 and word2.", "dog": "A word3.", "fox": "The word4, word5.", "zebra": "word6"}
+    (tmp_path / "looks.tsv").write_text("".join(f"{label}\t{label}\t{its}\n" for label, its in looks.items()))
+    links = zip(["word7", "word7", "word8", "word9", "word9", "word8"], [*SEEN, "fox"], strict=True)
+    (tmp_path / "tree.txt").write_text("".join(f"{parent} {label}\n" for parent, label in links))
+    config = settings(
+        inputs, tmp_path / "run", descriptions=str(tmp_path / "looks.tsv"), hierarchy=str(tmp_path / "tree.txt"),
+        compare="paper", random_models=1, cnn_epochs=0.6, temperature=0.1,
+    )  # fmt: skip
+    tiny_run.start_run(config)
+    run = TrainedRun(config["model_dir"])
+    labels = LabelSet.from_ids(SEEN)
+    terms, described = text.load_vectors(tmp_path / "run" / "described.npz")
+    assert set(terms) == {*looks, "word7"}  # what is above two described labels
+    counts = text.Vocabulary.load(tmp_path / "run" / "vocabulary.txt").counts
+    words = WordSpace(*text.load_vectors(tmp_path / "run" / "vectors.bin"))
+    hierarchy = Hierarchy.open(tmp_path / "tree.txt")
+    kinds = LabelSet.from_ids(["word7", "word8", "word9"])
+    descriptions = Descriptions.load([tmp_path / "looks.tsv"])
+    made = described_vectors(words, counts / counts.sum(), descriptions, hierarchy.restricted_to([*SEEN, "fox"]), kinds)
+    np.testing.assert_allclose(described[[terms.index(label) for label in looks]], made, atol=1e-3)
+    plain, own = words.table(labels).values, run.network("devise").label_vectors.numpy()
+    np.testing.assert_allclose(own[:2], made[:2], atol=1e-3)
+    np.testing.assert_allclose(own[2:], plain[2:], atol=1e-3)
+    np.testing.assert_allclose(run.network("paper").label_vectors, plain, atol=1e-6)
+    for name, expected in (("devise", own), ("conse", own), ("paper", plain)):
+        table = run.model(name).open_space(labels).table(labels, "labels")
+        np.testing.assert_allclose(table.values, expected, atol=1e-6)
+        named = run.model(name).space.table(["zebra"], some_known=False)
+        assert bool(named.ids) == (name != "paper")
+    assert not run.described("random_0")
+    assert {"devise", "paper", "conse"} <= set(read_report(config["model_dir"])["unseen"])
 
 
 @pytest.mark.slow
