@@ -26,11 +26,13 @@ class Architecture(NamedTuple):
         settings: Dict. Arguments of the builder.
         load_weights: Callable. `load_weights(model, NAME, path=None)` gives a model pretrained weights, where these do
             not come as a preset; or None.
+        image_size: Integer. Height and width of the images that it was published for; 0 if unknown.
     """
 
     builder: Callable[..., keras.Model]
     settings: dict[str, Any]
     load_weights: Callable[..., None] | None = None
+    image_size: int = 0
 
 
 _REGISTERED: dict[str, Architecture] = {}
@@ -93,9 +95,10 @@ def architecture(name: str) -> Architecture:
     module = importlib.import_module(f"devise_tf.models.{entries.pop('folder')}")
     builder = getattr(module, entries.pop("builder"))
     load_weights = getattr(module, entries.pop("load_weights")) if "load_weights" in entries else None
+    image_size = entries.pop("image_size", 0)
     # TOML has lists alone.
     settings = {key: tuple(value) if isinstance(value, list) else value for key, value in entries.items()}
-    return Architecture(builder, settings, load_weights)
+    return Architecture(builder, settings, load_weights, image_size)
 
 
 def build_visual_model(
@@ -122,7 +125,7 @@ def build_visual_model(
     >>> build_visual_model("resnet_micro", num_labels=100, image_size=40, dropout=0.2).name
     'resnet_micro'
     """
-    builder, settings, _ = architecture(name)
+    builder, settings, *_ = architecture(name)
     part = name.partition("/")[2]
     allowed = [argument for argument in inspect.signature(builder).parameters if argument not in _CALLER_ARGUMENTS]
     allowed = allowed[1:] if part else allowed

@@ -83,6 +83,7 @@ def test_uninstalled_checkout_runs_from_another_folder(sources, tmp_path):
         sources / "models" / "__init__.py",
         sources / "export" / "__init__.py",
         sources / "models" / "efficientnet_lite" / "efficientnet_lite0.json",
+        sources / "models" / "efficientnet_lite" / "efficientnet_lite2.json",
     ]
 
 

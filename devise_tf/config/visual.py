@@ -18,8 +18,9 @@ class VisualSettings(SettingsGroup):
     visual_weights: str = setting(
         "",
         "Weights that phase 2 starts with. imagenet: the visual model's pretrained ones, which come with the package "
-        "for efficientnet_lite0 and are downloaded for models of Keras; or a file: .keras, .npz, .weights.h5. If the "
-        "number of labels differs, the softmax layer is reinitialized. Empty: random weights.",
+        "for efficientnet_lite0 and efficientnet_lite2 and are downloaded for models of Keras; or a file: .keras, "
+        ".npz, .weights.h5. If the number of labels differs, the softmax layer is reinitialized. Empty: random "
+        "weights.",
         later=True,
     )
     frozen_layers: str = setting(

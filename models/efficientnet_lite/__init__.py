@@ -1,4 +1,4 @@
-"""EfficientNet-Lite: convolutional networks for phones and other small machines, one with ImageNet weights."""
+"""EfficientNet-Lite: convolutional networks for phones and other small machines, two with ImageNet weights."""
 
 from typing import Any
 

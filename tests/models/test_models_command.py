@@ -138,7 +138,7 @@ def test_show_describes_a_model_directory(tmp_path, monkeypatch):
         (["show"], "Error: Say `list` or `show NAME`. Received: 'show'"),
         (["show", "a", "b"], "Error: Say `list` or `show NAME`. Received: 'show a b'"),
         (["lists"], "Error: Say `list` or `show NAME`. Received: 'lists'"),
-        (["show", "efficientnet"], "Did you mean 'efficientnet_lite0'? Received: 'efficientnet'"),
+        (["show", "efficientnet"], "Did you mean 'efficientnet_lite2'? Received: 'efficientnet'"),
         (["show", "tests"], "Error: This must be a preset, one of ["),
         (["show", "nowhere.json"], "or the model directory of a run (python -m devise_tf.train --model_dir=…)."),
         (["show", "pyproject.toml"], "Error: This must be a preset, one of ["),

@@ -14,8 +14,6 @@ from devise_tf.models.weights_file import load_weights
 from devise_tf.packaged import models_folder
 from tests.helpers.visual_weights import give_values, save_model, weights_of
 
-LITE0 = os.path.join(models_folder(), "efficientnet_lite")
-
 
 @pytest.mark.parametrize("num_labels", [5, 7])
 @pytest.mark.parametrize("ending", [".keras", ".npz", ".weights.h5"])
@@ -112,17 +110,23 @@ def test_weights_for_another_image_size_are_refused(tmp_path):
 
 
 @pytest.mark.slow
-def test_packaged_imagenet_weights_are_loaded():
+@pytest.mark.parametrize("name", ["efficientnet_lite0", "efficientnet_lite2"])
+def test_packaged_imagenet_weights_are_loaded(name):
     """Of 1,000 labels as they are; of others all but the logits, at another size of images."""
-    with open(os.path.join(LITE0, "efficientnet_lite0.json"), encoding="utf-8") as file:
+    folder = os.path.join(models_folder(), "efficientnet_lite")
+    with open(os.path.join(folder, f"{name}.json"), encoding="utf-8") as file:
         sha256 = json.load(file)["networks"]["softmax"]["sha256"]
-    expected = build_visual_model("efficientnet_lite0", 1000, 64)
-    load_weights(expected, os.path.join(LITE0, "efficientnet_lite0.npz"), sha256)
+    expected = build_visual_model(name, 1000, 64)
+    load_weights(expected, os.path.join(folder, f"{name}.npz"), sha256)
     for num_labels in (1000, 6):
-        model = build_visual_model("efficientnet_lite0", num_labels, 96)
-        assert load_visual_weights(model, "efficientnet_lite0", "imagenet") == 1000
+        model = build_visual_model(name, num_labels, 96)
+        assert load_visual_weights(model, name, "imagenet") == 1000
         for layer in model.layers[: None if num_labels == 1000 else -1]:
             for given, wanted in zip(layer.get_weights(), expected.get_layer(layer.name).get_weights(), strict=True):
                 np.testing.assert_array_equal(given, wanted)
+
+
+def test_architectures_without_imagenet_weights_are_refused():
+    model = build_visual_model("resnet_tiny", 5, 16)
     with pytest.raises(ValueError, match="No ImageNet weights come with `efficientnet_lite1`"):
         load_visual_weights(model, "efficientnet_lite1", "imagenet")
