@@ -136,7 +136,7 @@ def test_conse_is_the_same_in_predictions_evaluations_and_exports(heads_director
     from devise_tf.export.build import ExportSettings, export_model
 
     predictor = devise_tf.models.load(heads_directory, "conse")
-    labels, texts = predictor.labels, ["polar bear", "Ounce", "cat", "red panda"]
+    labels, texts = predictor.labels, ["polar bear", "Dog", "cat", "red panda"]
     with checked_in_this_process():
         path = export_model(heads_directory, str(tmp_path / "base"), ExportSettings("conse", answers="ids", k=5))
     signatures = tf.saved_model.load(path).signatures
