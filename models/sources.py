@@ -2,6 +2,7 @@
 
 import functools
 import os
+from collections.abc import Mapping
 
 import keras
 
@@ -59,6 +60,10 @@ class TrainedRun(ModelSource):
         return self.files.tokenizer or WORDS
 
     @property
+    def penalties(self) -> Mapping[str, float]:
+        return self.files.penalties()
+
+    @property
     def crop(self) -> Crop:
         for name in ("image_size", "resize_size"):
             if name not in self.flags:
@@ -107,6 +112,10 @@ class PretrainedRun(ModelSource):
     @property
     def crop(self) -> Crop:
         return Crop(self.preset.image_size, self.preset.resize_size)
+
+    @property
+    def penalties(self) -> Mapping[str, float]:
+        return self.preset.penalties
 
     @functools.cached_property
     def described(self) -> frozenset[str]:

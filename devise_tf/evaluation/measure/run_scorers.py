@@ -45,7 +45,7 @@ def run_scorers(
             f"{run.directory} has no model {sorted(missing_models)}: choose among {known}. "
             f"Received: models={list(only)}"
         )
-    models = [run.model(name) for _, name in rows]
+    models = [run.model(name, penalty=0) for _, name in rows]
     scorers = []
     for (row, _), model, (network, head) in zip(rows, models, shared_parts(models), strict=True):
         table = model.open_space(labels, MISSING_LABELS_OF_ANSWERS).by_id().table(labels, answers, some_known=False)
