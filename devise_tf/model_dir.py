@@ -3,12 +3,14 @@
 import enum
 import functools
 import glob
+import json
 import os
 from collections.abc import Collection, Mapping
 
 from devise_tf.config import OLD_NAMES, Settings
 from devise_tf.files import atomic_write
 from devise_tf.labels import Hierarchy, LabelSet, load_ids
+from devise_tf.labels.penalty import is_amount
 from devise_tf.text.earlier_tokenizer import UNNORMALIZED_WORDS
 from devise_tf.text.tokenizer import Tokenizer
 from devise_tf.text.vector_tokenizer import load_tokenizer
@@ -26,6 +28,7 @@ class Entry(enum.StrEnum):
     LABELS = "labels.txt"  # labels with terms, seen ones first
     UNSEEN_LABELS = "unseen_labels.txt"  # ids of the labels that were held out
     HIERARCHY = "hierarchy.txt"  # parent-child pairs
+    PENALTIES = "penalties.json"  # penalties on trained labels by model, of the last evaluation that had some
     METRICS = "metrics.jsonl"  # metrics by step
     LOGS = "logs"  # the same for TensorBoard, a folder a phase
     BAD_IMAGES = "bad_images.log"  # images that could not be read
@@ -212,6 +215,34 @@ class ModelDir:
             labels.save(self.path(Entry.LABELS))  # last: where it exists, the other does, too
         if hierarchy is not None:
             hierarchy.save(self.path(Entry.HIERARCHY))
+
+    # Penalties
+
+    def penalties(self) -> dict[str, float]:
+        """The penalties on trained labels by model; empty if no evaluation has written any.
+
+        Raises:
+            ValueError: The file holds something else.
+        """
+        if not self.has(Entry.PENALTIES):
+            return {}
+        with open(self.path(Entry.PENALTIES), "rb") as file:
+            content = file.read()
+        try:
+            penalties = json.loads(content)
+        except (ValueError, RecursionError):
+            penalties = None
+        if not isinstance(penalties, dict) or not all(map(is_amount, penalties.values())):
+            raise ValueError(
+                f"{self.path(Entry.PENALTIES)} must hold a finite number, not negative, for each model, such as "
+                '{"devise": 0.05}: evaluate the run again as it was evaluated before, or delete the file. '
+                f"Received: {content[:200]!r}"
+            )
+        return penalties
+
+    def write_penalties(self, penalties: Mapping[str, float]) -> None:
+        """Writes the penalties on trained labels by model, in place of earlier ones."""
+        self.write_text(Entry.PENALTIES, f"{json.dumps(penalties, indent=1)}\n")
 
 
 def _flag(flags: Mapping[str, str], name: str) -> str:

@@ -18,9 +18,12 @@ the files with the ending of an image count, each file once.
   a model that you trained python -m devise_tf.predict photo.jpg --model_dir=runs/mine --model=profiles
 
 Scores are cosines of an image's embedding and a label's vector; those of --model=softmax, which knows only the labels
-that it was trained on, are probabilities. --format=json prints a line a photo: `{"file": …, "labels": [{"label": …,
-"score": …, "id": …}, …]}` or `{"file": …, "error": …}`; csv a row a label. The embeddings' file holds `names` and
-`embeddings`, float32 [N, D] of unit norm (of a softmax: the probabilities).
+that it was trained on, are probabilities. Trained labels win almost always: where a list has others, too, a penalty is
+taken from their scores, the model's own or --penalty=0.05; --penalty=0 takes none.
+
+--format=json prints a line a photo: `{"file": …, "labels": [{"label": …, "score": …, "id": …}, …]}` or
+`{"file": …, "error": …}`; csv a row a label. The embeddings' file holds `names` and `embeddings`, float32 [N, D] of
+unit norm (of a softmax: the probabilities).
 
 A photo that cannot be read is named on the standard error and does not stop the others; so are labels that the model
 does not know. The exit status is 0 if all photos were answered, 1 if any was not, 2 if the command line is wrong.
@@ -55,6 +58,8 @@ def define_flags(define: command.Definitions) -> None:
     define.string("labels", None, "Labels to choose from, separated by commas; by default the model's own.")
     define.string("labels_file", None, "List of labels: lines of ids and terms, CSV, JSON, YAML or Python.")
     define.string("candidates", None, "A list of labels: imagenet1k, imagenet21k, wordnet or wordnet:DIR.")
+    help_text = "What is taken from scores of trained labels where others are in the list; by default the model's own."
+    define.float("penalty", None, help_text, lower_bound=0)
     define.integer("k", 5, "Number of labels to print a photo, the best first.", lower_bound=1)
     define.enum("format", "table", ANSWER_FORMATS, "Form of the answers.")
     define.string("embeddings", None, "File (.npz) to write the photos' embeddings to.")
@@ -72,7 +77,7 @@ def main(arguments: list[str], values: flags.FlagValues) -> int:
         from devise_tf.images.photo_files import list_photos
 
         labels = _listed_labels(values) if texts is None else texts
-        predictor = models.load(values.model_dir, values.model)
+        predictor = models.load(values.model_dir, values.model, values.penalty)
         known = predictor.known(labels)
     print_ignored(known, labels or predictor.labels, predictor.model)
     paths, failures = list_photos(arguments)

@@ -23,7 +23,7 @@ from devise_tf import command
 from devise_tf.choices import EXPORTED_ANSWERS, MAX_BAD_ROWS, MISSING_LABELS
 
 _BATCHING_FLAGS = ("max_batch_size", "batch_timeout_micros", "batch_threads")
-_EXPORT_FLAGS = ("model", "labels_file", "answers", "k", "max_terms", "batching", *_BATCHING_FLAGS)
+_EXPORT_FLAGS = ("model", "labels_file", "answers", "k", "max_terms", "penalty", "batching", *_BATCHING_FLAGS)
 # Flags that go with some of the jobs only.
 _JOBS_OF_FLAGS = {
     **dict.fromkeys(_EXPORT_FLAGS, ("model_dir",)),
@@ -54,6 +54,12 @@ def define_flags(define: command.Definitions) -> None:
         None,
         list(MISSING_LABELS),
         "Labels without a vector: see the flag of training; by default as in training.",
+    )
+    define.float(
+        "penalty",
+        None,
+        "What is taken from scores of trained labels where others are in the list; 0: nothing; by default the model's.",
+        lower_bound=0,
     )
     define.boolean("batching", False, "In-graph batching of the network: for many small requests at once.")
     define.integer("max_batch_size", 32, "Batching: most images of one run of the network.", lower_bound=1)
@@ -144,6 +150,7 @@ def _export(export_dir: str, values: flags.FlagValues) -> str:
         max_terms=values.max_terms,
         batching=batching if values.batching else None,
         missing_labels=values.missing_labels or "",
+        penalty=values.penalty,
     )
     return export_model(values.model_dir, export_dir, settings)
 

@@ -30,9 +30,12 @@ class ExportSettings:
         labels: str. File of the labels that are answered; by default all of the run's, unseen ones included.
         answers: str. `"terms"` or `"ids"`: whether answers are the labels' first terms or their ids.
         k: int. Number of labels that `serving_default` answers.
-        max_terms: int. Most terms, beside those of the labels, that requests may name: the most frequent ones.
+        max_terms: int. Most terms, beside those of the labels, that requests may name: the most frequent ones. Where
+            there is a penalty, those of the trained labels are there too.
         batching: Batching. In-graph batching, or None.
         missing_labels: str. What to do about labels without a vector; see `WordSpace`. By default what the run did.
+        penalty: float or None. What trained labels lose of their scores beside others, in place of the model's own; see
+            `devise_tf.labels.Penalty`.
 
     Raises:
         ValueError: A setting is out of range.
@@ -45,6 +48,7 @@ class ExportSettings:
     max_terms: int = 100_000
     batching: Batching | None = None
     missing_labels: str = ""
+    penalty: float | None = None
 
     def __post_init__(self) -> None:
         if self.answers not in EXPORTED_ANSWERS:
@@ -74,7 +78,7 @@ def export_model(model_dir: str, export_dir: str, settings: ExportSettings | Non
         VerificationError: The version does not run as it should; nothing is published.
     """
     settings, run = settings or ExportSettings(), open_run(model_dir)
-    model = run.answering(settings.model)
+    model = run.answering(settings.model, settings.penalty)
     labels = open_labels(settings.labels) if settings.labels else model.labels
     texts = answer_texts(labels, settings.answers)
     if len(set(texts)) < len(texts):

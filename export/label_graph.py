@@ -1,7 +1,7 @@
 """What labels are to an exported model: how their text becomes a vector, and how that is scored."""
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 
 import numpy as np
 import tensorflow as tf
@@ -24,11 +24,24 @@ class LabelGraph(tf.Module):
         index: TermIndex. The terms that requests may name.
         terms_file: str. Where to write what terms are found by, a line each; the file becomes an asset of the
             SavedModel.
+        trained: Collection of tuples of int. What terms of trained labels are made of; see `WordSpace`.
+
+    Attributes:
+        offsets: tf.Variable or None. float32 [L]. What is added to the answered labels' scores; see `LabelTable`.
     """
 
-    def __init__(self, texts: Sequence[str], index: TermIndex, terms_file: str, name: str = "labels"):
+    offsets: tf.Variable | None = None
+
+    def __init__(
+        self,
+        texts: Sequence[str],
+        index: TermIndex,
+        terms_file: str,
+        trained: Collection[tuple[int, ...]] = (),
+        name: str = "labels",
+    ):
         super().__init__(name=name)
-        keys, rows = term_keys(index)
+        keys, rows = term_keys(index, trained)
         with open(terms_file, "w", encoding="utf-8", newline="\n") as file:
             file.writelines(f"{key}\n" for key in keys)
         # Without a static length: another list of labels is another checkpoint under the same graph.
@@ -60,7 +73,7 @@ class LabelGraph(tf.Module):
 
     def answers(self, embedding: tf.Tensor, k: int) -> tuple[tf.Tensor, tf.Tensor]:
         """The texts of the best labels and their scores: [N, D] -> [N, k] both, fewer where there are fewer labels."""
-        scores, rows = search_labels(embedding, tf.convert_to_tensor(self.values), k)
+        scores, rows = search_labels(embedding, tf.convert_to_tensor(self.values), k, offsets=self.offsets)
         return tf.gather(self.texts, tf.maximum(rows, 0)), scores
 
 
@@ -72,10 +85,18 @@ class VectorGraph(LabelGraph):
         label_vectors: float32 [L, D]. Unit-norm vectors of the answered labels; with a profile their profiles.
         space: WordSpace. The terms that requests may name, with their vectors, none of them zero; and what label
             vectors are made of.
+        offsets: float32 [L]. What is added to the scores of the answered labels, where `space` has a penalty.
     """
 
-    def __init__(self, texts: Sequence[str], label_vectors: np.ndarray, space: WordSpace, terms_file: str):
-        super().__init__(texts, space.index, terms_file)
+    def __init__(
+        self,
+        texts: Sequence[str],
+        label_vectors: np.ndarray,
+        space: WordSpace,
+        terms_file: str,
+        offsets: np.ndarray | None = None,
+    ):
+        super().__init__(texts, space.index, terms_file, space.trained)
         self.label_vectors = tf.Variable(label_vectors, shape=[None, label_vectors.shape[1]], trainable=False)
         self.term_vectors = tf.Variable(space.vectors, shape=[None, space.vectors.shape[1]], trainable=False)
         self.head_rows = None
@@ -85,6 +106,11 @@ class VectorGraph(LabelGraph):
         profile = space.profile
         self.references = None if profile is None else tf.Variable(profile.references, trainable=False)
         self.profile_temperature = None if profile is None else profile.temperature
+        self.penalty = 0.0
+        if space.penalty is not None:
+            self.penalty = space.penalty.amount
+            self.offsets = tf.Variable(offsets, shape=[None], trainable=False)
+            self.trained_rows = tf.Variable(space.trained_rows(), shape=[None], trainable=False)
 
     @property
     def values(self) -> tf.Variable:
@@ -104,22 +130,36 @@ class VectorGraph(LabelGraph):
             that are known, int32 [L], all of them where a term is found whole or composed; and of its words, int32 [L].
             Of a text of several terms they are the words of the term that the vector is made of, else of the first.
         """
+        return self._made(texts)[:3]
+
+    def _made(self, texts: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor | None]:
+        """What `embed` gives, and whether all that a vector is made of is trained labels', bool [L]."""
         found, num_texts = self._terms.find(texts), tf.shape(texts, tf.int64)[0]
         whole, complete = found.rows >= 0, (found.known == found.count) & (found.count > 0)
         chosen = first_of(found.texts, whole, complete, num_texts)
         vectors = tf.where(complete[:, None], self._term_vectors(found, whole), 0.0)
+        trained = self._is_trained(found, whole) if self.penalty else None
         if self.of_several_terms:
             taken = whole | (tf.range(tf.size(whole, tf.int64)) == tf.gather(chosen, found.texts))
             taken_vectors = tf.where(taken[:, None], vectors, 0.0)
             vectors = unit_norm(tf.math.unsorted_segment_sum(taken_vectors, found.texts, num_texts))[0]
+            if trained is not None:
+                others = tf.math.unsorted_segment_sum(tf.cast(taken & ~trained, tf.int32), found.texts, num_texts)
+                trained = others == 0
         else:
             vectors = tf.gather(vectors, chosen)
+            trained = None if trained is None else tf.gather(trained, chosen)
         known_tokens, count = (tf.gather(values, chosen) for values in (found.known, found.count))
         if self.references is not None:
             # A zero vector is as similar to one reference as to another, which is a profile, too.
             known = (known_tokens == count) & (count > 0)
             vectors = tf.where(known[:, None], self._profiles(vectors, self.references), 0.0)
-        return vectors, known_tokens, count
+        return vectors, known_tokens, count, trained
+
+    def _is_trained(self, found: FoundTerms, whole: tf.Tensor) -> tf.Tensor:
+        """Whether each term is found as one of the trained labels' terms is, bool [T]."""
+        is_trained = tf.gather(self.trained_rows, tf.maximum(found.rows, 0))
+        return tf.where(whole, is_trained, self._terms.is_known_composition(found))
 
     def _term_vectors(self, found: FoundTerms, whole: tf.Tensor) -> tf.Tensor:
         """Unit-norm vectors of terms [T, W]; zero of those that are unknown."""
@@ -148,11 +188,16 @@ class VectorGraph(LabelGraph):
 
     def scores(self, embedding: tf.Tensor, texts: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """Scores of label lists: embeddings [N, D], texts [N or 1, M] -> scores [N, M], known [N or 1, M]."""
-        vectors, known_tokens, count = self.embed(tf.reshape(texts, [-1]))
+        vectors, known_tokens, count, trained = self._made(tf.reshape(texts, [-1]))
         shape = tf.shape(texts)
         vectors = tf.reshape(vectors, tf.concat([shape, [self.label_vectors.shape[1]]], 0))
         known = tf.reshape((known_tokens == count) & (count > 0), shape)
-        return tf.matmul(vectors, embedding[:, :, None])[:, :, 0], known
+        scores = tf.matmul(vectors, embedding[:, :, None])[:, :, 0]
+        if trained is not None:
+            trained = tf.reshape(trained, shape)
+            has_others = tf.reduce_any(known & ~trained, axis=1, keepdims=True)
+            scores += tf.where(trained & has_others, -self.penalty, 0.0)
+        return scores, known
 
 
 class OutputGraph(LabelGraph):
@@ -224,7 +269,8 @@ def _vector_graph(
     space: WordSpace, table: LabelTable, texts: Sequence[str], terms_file: str, max_terms: int
 ) -> VectorGraph:
     terms, vectors = space.requestable_terms(table.labels.term_filter(space.tokenizer), max_terms)
-    return VectorGraph(texts, table.values, dataclasses.replace(space, terms=terms, vectors=vectors), terms_file)
+    known = dataclasses.replace(space, terms=terms, vectors=vectors)
+    return VectorGraph(texts, table.values, known, terms_file, table.offsets)
 
 
 _GRAPHS: dict[type, Callable[..., LabelGraph]] = {OutputSpace: _output_graph, WordSpace: _vector_graph}

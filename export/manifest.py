@@ -25,6 +25,7 @@ def read_manifest(version_dir: str, open_file: Callable[[str], IO] = open) -> di
     |---|---|
     | `model`, `answers`, `k` | the settings of the export |
     | `missing_labels`, `label_terms`, `profile_temperature` | what label vectors are made of |
+    | `penalty`, `trained_labels` | what trained labels lose beside others, if anything; these labels, terms by id |
     | `outputs` | a softmax's labels, by output |
     | `tokenizer` | the rule by which text becomes words; a model of SentencePiece lies in `TOKENIZER_FILE` |
     | `image_size`, `resize_size`, `preprocessing` | how images are prepared |

@@ -16,7 +16,7 @@ from devise_tf.export.publish import newest_version, publish
 from devise_tf.export.term_graph import term_keys
 from devise_tf.export.warmup import warmup_inputs
 from devise_tf.export.write_version import finish_version
-from devise_tf.labels import LabelSet, LabelSpace, OutputSpace, SimilarityProfile, WordSpace
+from devise_tf.labels import LabelSet, LabelSpace, OutputSpace, Penalty, SimilarityProfile, WordSpace
 from devise_tf.labels.label_rows import is_synset_id
 from devise_tf.labels.open_labels import open_labels
 from devise_tf.packaged import packaged_files
@@ -68,12 +68,14 @@ def relabel(
         # Requests may name what is answered, too.
         if isinstance(space, WordSpace):
             known = _requestable(space, labels, len(tensors["term_vectors"]))
-            keys, key_rows = term_keys(known.index)
+            keys, key_rows = term_keys(known.index, known.trained)
             with open(terms_file, "w", encoding="utf-8", newline="\n") as file:
                 file.writelines(f"{key}\n" for key in keys)
             values = {"term_vectors": known.vectors, "key_rows": np.array(key_rows, np.int32)}
             if "head_rows" in names:
                 values["head_rows"] = known.head_rows()
+            if known.penalty is not None:
+                values |= {"offsets": table.offsets, "trained_rows": known.trained_rows()}
             changed |= {names[name]: value for name, value in values.items() if name in names}
             manifest["terms"] = len(known.terms)
         changed[names["texts"]] = _encoded(answer_texts(table.labels, manifest["answers"]))
@@ -120,7 +122,11 @@ def _space_of(
     described = frozenset(
         term for term, head in zip(exported[0], heads, strict=True) if head == WordSpace.NO_HEAD or is_synset_id(term)
     )
-    return WordSpace(terms, term_vectors, manifest["label_terms"], profile, missing, tokenizer, described)
+    penalty = None
+    if "penalty" in manifest:
+        trained = manifest["trained_labels"]
+        penalty = Penalty(manifest["penalty"], LabelSet(list(trained), list(trained.values())))
+    return WordSpace(terms, term_vectors, manifest["label_terms"], profile, missing, tokenizer, described, penalty)
 
 
 def _requestable(space: WordSpace, labels: LabelSet, num_exported: int) -> WordSpace:

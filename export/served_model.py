@@ -53,7 +53,8 @@ class ServedModel(tf.Module):
     """A visual model and its labels, to be saved by `tf.saved_model.save(model, path, model.signatures())`.
 
     `embedding` is DeViSE's or ConSE's, brought to unit norm, or a softmax model's probabilities; a label's score is
-    the dot product of the two: a cosine, or the label's probability.
+    the dot product of the two: a cosine, or the label's probability. Cosines of trained labels lose a penalty where a
+    list has other labels, too (`devise_tf.labels.Penalty`).
 
     The signatures, with their inputs and outputs, are those of `devise_tf.export.signatures`.
 
@@ -175,14 +176,14 @@ class ServedModel(tf.Module):
             labels = tf.identity(labels)
         embedding, _ = self._embedding(self._prepare(image_bytes))
         scores, known = self.labels.scores(embedding, labels)
-        # A zero vector would score 0, and beat labels that are known. No cosine is below -1 but by rounding.
-        ranks, indices = tf.math.top_k(tf.where(known, tf.maximum(scores, -1.0), -2.0), columns)
-        scores = tf.maximum(ranks, -1.0)
+        # Unknown labels come last, whatever others score: their zero vectors would beat some of these.
+        scores, indices = tf.math.top_k(tf.where(known, scores, scores.dtype.min), columns)
         known, labels = (tf.broadcast_to(values, [images, columns]) for values in (known, labels))
+        known = tf.gather(known, indices, batch_dims=1)
         return {
             "labels": tf.gather(labels, indices, batch_dims=1),
-            "scores": scores,
-            "known": tf.gather(known, indices, batch_dims=1),
+            "scores": tf.where(known, scores, -1.0),
+            "known": known,
             "indices": indices,
         }
 

@@ -1,7 +1,7 @@
 """`TermIndex` inside a graph: the names in the text of requests, to rows of vectors."""
 
 import unicodedata
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import NamedTuple
 
 import tensorflow as tf
@@ -66,6 +66,12 @@ class TermGraph:
     def find(self, texts: tf.Tensor) -> FoundTerms:
         """Finds the terms of texts, string [L]; commas separate the terms of a text."""
         return self._find_function(texts)
+
+    def is_known_composition(self, found: FoundTerms) -> tf.Tensor:
+        """Whether each term is composed of the rows of one of the compositions in `term_keys`, bool [T]."""
+        num_terms = tf.size(found.rows, tf.int64)
+        rows = tf.RaggedTensor.from_value_rowids(tf.strings.as_string(found.part_rows), found.part_terms, num_terms)
+        return self._table.lookup(tf.strings.reduce_join(rows, axis=1, separator=" ")) >= 0
 
     def _find(self, texts: tf.Tensor) -> FoundTerms:
         terms = tf.strings.split(texts, ",")
@@ -171,15 +177,20 @@ class TermGraph:
         return lengths, rows
 
 
-def term_keys(index: TermIndex) -> tuple[list[str], list[int]]:
-    """All that a graph finds terms by, and the row of each: terms as they are spelled, then folded as graphs fold."""
+def term_keys(index: TermIndex, compositions: Collection[tuple[int, ...]] = ()) -> tuple[list[str], list[int]]:
+    """All that a graph finds terms by, and the row of each: terms as they are spelled, then folded as graphs fold.
+
+    Behind them, with the row -1, stand compositions that it is to know again, as their rows with spaces between them,
+    which no key has.
+    """
     rows = dict(index.rows)
     if index.tokenizer.finds_parts:
         for key in (*map(folded_key, index.rows), *index.folded_rows):
             row = index.row(key)
             if key and row is not None:
                 rows.setdefault(_key_form(key, index.tokenizer), row)
-    return list(rows), list(rows.values())
+    composed = [" ".join(map(str, parts)) for parts in sorted(compositions) if len(parts) > 1]
+    return [*rows, *composed], [*rows.values(), *[-1] * len(composed)]
 
 
 def graph_fold(tokenizer: Tokenizer) -> Callable[[tf.Tensor], tf.Tensor]:

@@ -9,7 +9,9 @@ if TYPE_CHECKING:
 DEFAULT_PRESET = "efficientnet_lite0"
 
 
-def load(name_or_model_dir: str = DEFAULT_PRESET, model: str | None = None) -> "Predictor":
+def load(
+    name_or_model_dir: str = DEFAULT_PRESET, model: str | None = None, penalty: float | None = None
+) -> "Predictor":
     """Loads a model that labels photos.
 
     Args:
@@ -17,12 +19,14 @@ def load(name_or_model_dir: str = DEFAULT_PRESET, model: str | None = None) -> "
             or the model directory of a run.
         model: str or None. `"softmax"`, `"devise"`, `"conse"` or another model that it has; by default the one that a
             preset names, else `"devise"`.
+        penalty: float or None. What trained labels lose of their scores in lists that have others, too, in place of
+            the model's own penalty; 0 for none.
 
     Returns:
         A `Predictor`; its attribute `network` is the `keras.Model`.
 
     Raises:
-        ValueError: There is no such preset, directory or model.
+        ValueError: There is no such preset, directory or model, or `penalty` is negative or not finite.
 
     Example:
 
@@ -32,4 +36,4 @@ def load(name_or_model_dir: str = DEFAULT_PRESET, model: str | None = None) -> "
     from devise_tf.models.predictor import Predictor
     from devise_tf.models.sources import open_run
 
-    return Predictor(open_run(name_or_model_dir), model)
+    return Predictor(open_run(name_or_model_dir), model, penalty)

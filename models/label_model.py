@@ -24,6 +24,9 @@ class LabelModel:
                         = embedding(image) [output of label]    a probability, where they are outputs
     ```
 
+    In a list that has labels of both kinds, cosines of trained ones lose the penalty of the space; see
+    `devise_tf.labels.Penalty`.
+
     Args:
         name: str. The model's name in its run.
         network: keras.Model. From pixels, float32 `[B, S, S, 3]` in 0..255, to embeddings; of a `Classifier` to logits.
@@ -47,13 +50,13 @@ class LabelModel:
         return ops.divide_no_nan(embeddings, ops.norm(embeddings, axis=1, keepdims=True))
 
     def answer(
-        self, pixels: Any, values: Any, k: Any, embed: Callable[[Any], Any] | None = None
+        self, pixels: Any, values: Any, offsets: Any, k: Any, embed: Callable[[Any], Any] | None = None
     ) -> tuple[Any, Any, Any]:
         """The best entries of a table of labels.
 
         Args:
             pixels: float32 tensor `[B, S, S, 3]`.
-            values: Tensor. The `values` of a `LabelTable` of the model's space.
+            values, offsets: Tensors. Those of a `LabelTable` of the model's space.
             k: int. Number of entries.
             embed: Callable or None. A compiled form of `embed` to use.
 
@@ -61,7 +64,7 @@ class LabelModel:
             Embeddings, `[B, D]`; scores, `[B, k]`, the best first; and rows of the table, int32 `[B, k]`.
         """
         embeddings = (embed or self.embed)(pixels)
-        return embeddings, *search_labels(embeddings, values, k)
+        return embeddings, *search_labels(embeddings, values, k, offsets=offsets)
 
     def value_spec(self, dimension: int) -> tuple[list[int | None], str]:
         """The shape and dtype of the `values` of tables of any length, for embeddings of a dimension."""

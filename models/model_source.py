@@ -1,7 +1,7 @@
 """What models come from, for those who use them: evaluation, export, prediction."""
 
 import abc
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from functools import partial
 
 import keras
@@ -9,7 +9,16 @@ import numpy as np
 
 from devise_tf.choices import MISSING_LABELS_OF_ANSWERS
 from devise_tf.images import Crop
-from devise_tf.labels import Hierarchy, LabelSet, LabelSpace, OutputSpace, RandomSpace, SimilarityProfile, WordSpace
+from devise_tf.labels import (
+    Hierarchy,
+    LabelSet,
+    LabelSpace,
+    OutputSpace,
+    Penalty,
+    RandomSpace,
+    SimilarityProfile,
+    WordSpace,
+)
 from devise_tf.models.conse import ConSE
 from devise_tf.models.devise import DeViSE, SpaceRecipe
 from devise_tf.models.devise.space_recipe import NO_TERMS
@@ -72,6 +81,11 @@ class ModelSource(abc.ABC):
         return frozenset()
 
     @property
+    def penalties(self) -> Mapping[str, float]:
+        """The penalties on trained labels by model; models that are not named have none."""
+        return {}
+
+    @property
     @abc.abstractmethod
     def label_terms(self) -> str:
         """What ConSE's label vectors are made of, `label_terms` of `WordSpace`: the same as the default model's."""
@@ -124,22 +138,33 @@ class ModelSource(abc.ABC):
             self._networks[name] = self._load_network(name)
         return self._networks[name]
 
-    def answering(self, name: str | None = None) -> LabelModel:
+    def answering(self, name: str | None = None, penalty: float | None = None) -> LabelModel:
         """Loads one of `models`; the default one if none is named.
 
+        Args:
+            name: str or None. The model's name.
+            penalty: float or None. In place of the model's own penalty on trained labels.
+
         Raises:
-            ValueError: There is no such model.
+            ValueError: There is no such model, or no such penalty.
         """
         if name and name not in self.models():
             raise ValueError(f"`model` must be one of {self.models()}. Received: model={name!r}")
-        return self.model(name or self.default_model)
+        return self.model(name or self.default_model, penalty)
 
-    def model(self, name: str) -> LabelModel:
+    def model(self, name: str, penalty: float | None = None) -> LabelModel:
         """Loads a model that answers with labels: one of `models`, one with random label vectors, or another ConSE."""
         kinds = {SOFTMAX: self._softmax_model, CONSE: self._conse_model, RANDOM: self._random_model}
-        return kinds.get(kind(name), self._word_model)(name)
+        amount = self.penalties.get(name, 0.0) if penalty is None else penalty
+        on_trained = Penalty(amount, self.labels.select(self.seen))
+        return kinds.get(kind(name), self._word_model)(name, on_trained if amount else None)
 
-    def _softmax_model(self, name: str) -> LabelModel:
+    def _softmax_model(self, name: str, penalty: Penalty | None) -> LabelModel:
+        if penalty is not None:
+            raise ValueError(
+                "A softmax knows no labels but the trained ones: leave `penalty` out. "
+                f"Received: penalty={penalty.amount}, model={name!r}"
+            )
         trained = self.labels.select(self.seen)
 
         def outputs(labels: LabelSet | None = None, missing: str = "") -> LabelSpace:
@@ -147,27 +172,28 @@ class ModelSource(abc.ABC):
 
         return Classifier(name, self.network(name), outputs, trained)
 
-    def _conse_model(self, name: str) -> LabelModel:
+    def _conse_model(self, name: str, penalty: Penalty | None) -> LabelModel:
         classifier = self.network(SOFTMAX)
         if name == CONSE_PROFILES:
             # Each trained label with a vector is a dimension: the embedding is the probabilities, of unit norm.
             dimensions = np.eye(len(self.seen))[:, self._trained_vectors().any(axis=1)]
-            return LabelModel(name, ConSE(classifier, dimensions, None), self.model(PROFILES).open_space, self.labels)
+            profiles = self.model(PROFILES, penalty.amount if penalty else 0)
+            return LabelModel(name, ConSE(classifier, dimensions, None), profiles.open_space, self.labels)
         top = None if name == conse_name(None) else number_in(name) or CONSE_TOP
-        words = partial(self.word_space, CONSE, label_terms=self.label_terms)
+        words = partial(self.word_space, CONSE, label_terms=self.label_terms, penalty=penalty)
         return LabelModel(name, self.conse(classifier, top), words, self.labels)
 
-    def _word_model(self, name: str) -> LabelModel:
+    def _word_model(self, name: str, penalty: Penalty | None) -> LabelModel:
         network = self.network(name)
         label_terms, profile = label_recipe(network)
-        words = partial(self.word_space, name, label_terms=label_terms, profile=profile)
+        words = partial(self.word_space, name, label_terms=label_terms, profile=profile, penalty=penalty)
         return LabelModel(name, network, words, self.labels)
 
-    def _random_model(self, name: str) -> LabelModel:
+    def _random_model(self, name: str, penalty: Penalty | None) -> LabelModel:
         seed = random_seed(self.seed, number_in(name) or 0)
 
         def random(labels: LabelSet | None = None, missing: str = "") -> LabelSpace:
-            return RandomSpace(self.word_space(name, labels, missing), seed)
+            return RandomSpace(self.word_space(name, labels, missing, penalty=penalty), seed)
 
         return LabelModel(name, self.network(name), random, self.labels)
 
@@ -193,6 +219,7 @@ class ModelSource(abc.ABC):
         missing: str = "",
         label_terms: str = "first",
         profile: SimilarityProfile | None = None,
+        penalty: Penalty | None = None,
     ) -> WordSpace:
         """What labels are to a model whose label vectors are made of terms; by default the plain space of words.
 
@@ -202,10 +229,11 @@ class ModelSource(abc.ABC):
             missing: str. See `WordSpace`; by default what training did.
             label_terms: str. See `WordSpace`.
             profile: SimilarityProfile or None. See `WordSpace`.
+            penalty: Penalty or None. See `WordSpace`.
         """
         terms, vectors = self.term_vectors(model, labels)
         missing = missing or self.missing_labels
-        return WordSpace(terms, vectors, label_terms, profile, missing, self.tokenizer, self.described(model))
+        return WordSpace(terms, vectors, label_terms, profile, missing, self.tokenizer, self.described(model), penalty)
 
     def term_vectors(self, model: str, labels: LabelSet | None = None) -> tuple[list[str], np.ndarray]:
         """The terms and vectors of a model's space; with `labels` those that their vectors may be made of only."""

@@ -24,7 +24,8 @@ class Answer(NamedTuple):
 
     Attributes:
         label: str. The label's first term, or the requested text.
-        score: float. The cosine of the image's embedding and the label's vector; of a softmax the label's probability.
+        score: float. The cosine of the image's embedding and the label's vector, less the penalty on trained labels
+            where it counts; of a softmax the label's probability.
         id: str. The label's id, or the requested text.
     """
 
@@ -37,9 +38,13 @@ class Predictor:
     """A trained model that labels images; `devise_tf.models.load` makes one.
 
     ```
-    score(image, label) = cosine(embedding(image), label vector)    DeViSE and its like, ConSE
-                        = p(label | image)                          softmax
+    score(image, label) = cosine(embedding(image), label vector)              DeViSE and its like, ConSE
+                        = cosine(embedding(image), label vector) - penalty    of trained labels beside others
+                        = p(label | image)                                    softmax
     ```
+
+    Trained labels win almost always, so that the model's penalty is taken from their scores, if the list has labels
+    that were not trained as well. A label counts as trained if its vector is made of terms of trained labels alone.
 
     Images are prepared and scored as in evaluation and by the clients of exports.
     Vectors of other labels are made of the same things as those of the trained labels. A label that is given as a text
@@ -55,6 +60,8 @@ class Predictor:
         run: ModelSource. What the model comes from.
         model: str or None. One of `run.models()`: `"softmax"`, `"devise"`, `"conse"` or another one. By default what a
             preset says, else `"devise"`.
+        penalty: float or None. In place of the model's penalty on trained labels, which is that of the preset, or of
+            the run's evaluation; 0 for none. See `devise_tf.labels.Penalty`.
 
     Attributes:
         run: ModelSource. As given.
@@ -65,7 +72,8 @@ class Predictor:
         image_size: int. Side of the images that it sees, pixels.
 
     Raises:
-        ValueError: There is no such model, or `run` lacks something.
+        ValueError: There is no such model, `run` lacks something, or `penalty` is negative or not finite, or given for
+            a softmax.
 
     Example:
 
@@ -74,8 +82,8 @@ class Predictor:
     [[Answer(label='snow leopard', score=0.53, id='snow leopard')]]
     """
 
-    def __init__(self, run: ModelSource, model: str | None = None):
-        self.run, self._model = run, run.answering(model)
+    def __init__(self, run: ModelSource, model: str | None = None, penalty: float | None = None):
+        self.run, self._model = run, run.answering(model, penalty)
         self.model, self.network, self.labels = self._model.name, self._model.network, self._model.labels
         self.image_size = run.crop.image_size
         self._tables: list[tuple[object, LabelTable]] = []
@@ -183,7 +191,7 @@ class Predictor:
         table = self.known(labels)
         # Before it is a tensor: integers of Python have no bounds.
         k = min(k, len(table))
-        inputs = tf.constant(pixels, tf.float32), table.values, tf.constant(k, tf.int32)
+        inputs = tf.constant(pixels, tf.float32), table.values, tf.constant(table.offsets), tf.constant(k, tf.int32)
         embeddings, scores, entries = (value.numpy() for value in self._answer(*inputs))
         ids, terms = table.ids, table.labels.terms
         answers = [
@@ -206,7 +214,9 @@ def _forward_pass(model: LabelModel, image_size: int) -> tuple[Any, Any]:
     pixels = tf.TensorSpec([None, image_size, image_size, 3], tf.float32)
     embed = tf.function(model.embed, [pixels], autograph=False).get_concrete_function()
     shape, dtype = model.value_spec(embed.output_shapes[-1])
-    inputs = [pixels, tf.TensorSpec(shape, dtype), tf.TensorSpec([], tf.int32)]
-    answer = tf.function(lambda pixels, values, k: model.answer(pixels, values, k, embed), inputs, autograph=False)
+    inputs = [pixels, tf.TensorSpec(shape, dtype), tf.TensorSpec([None], tf.float32), tf.TensorSpec([], tf.int32)]
+    answer = tf.function(
+        lambda pixels, values, offsets, k: model.answer(pixels, values, offsets, k, embed), inputs, autograph=False
+    )
     # Called as it is, a function looks for the right one of its graphs first, which takes half a millisecond.
     return embed, answer.get_concrete_function()

@@ -44,6 +44,8 @@ class Preset:
             `wordnet:DIR` with a folder relative to the preset's file; empty for none.
         card: String. Card with data, commands, results and limits, relative to the preset's file; empty for none.
         results: Dict. Measured figures by model and name.
+        penalties: Dict. What trained labels lose beside others, by model; none for models that it leaves out. See
+            `devise_tf.labels.Penalty`.
     """
 
     path: str
@@ -60,6 +62,7 @@ class Preset:
     hierarchy: str = ""
     card: str = ""
     results: dict[str, dict[str, float]] = dataclasses.field(default_factory=dict)
+    penalties: dict[str, float] = dataclasses.field(default_factory=dict)
 
     @property
     def name(self) -> str:
@@ -213,6 +216,10 @@ def _check(path: str, entries: typing.Any) -> None:
         _require(isinstance(figures, dict), f"{path}: `results`", name, "a JSON object", figures)
         for key, value in figures.items():
             _require(_is_number(value), f"{path}: `results`, {name!r}", key, "a finite number", value)
+    penalties = entries.get("penalties", {})
+    _check_keys(f"{path}: `penalties`", penalties, (), [*heads, CONSE])
+    for name, value in penalties.items():
+        _require(_is_number(value) and value >= 0, f"{path}: `penalties`", name, "a finite number, not negative", value)
 
 
 def _check_softmax(where: str, network: typing.Any) -> None:

@@ -2,6 +2,7 @@
 
 import functools
 import os
+from collections.abc import Mapping
 
 import keras
 
@@ -63,6 +64,10 @@ class TrainedRun(ModelSource):
     @property
     def tokenizer(self) -> Tokenizer:
         return self.files.tokenizer or WORDS
+
+    @property
+    def penalties(self) -> Mapping[str, float]:
+        return self.files.penalties()
 
     @property
     def crop(self) -> Crop:
@@ -129,6 +134,10 @@ class PretrainedRun(ModelSource):
 
     def described(self, model: str) -> frozenset[str]:
         return self._described_terms
+
+    @property
+    def penalties(self) -> Mapping[str, float]:
+        return self.preset.penalties
 
     @functools.cached_property
     def _described_terms(self) -> frozenset[str]:

@@ -21,6 +21,9 @@ from devise_tf.evaluation.report.models import models_of_samples
 from devise_tf.evaluation.report.write_report import write_report
 from devise_tf.evaluation.settings import EvaluationSettings
 from devise_tf.labels import LabelSet
+from devise_tf.model_dir import Entry
+from devise_tf.models.model_names import SOFTMAX
+from devise_tf.models.sources import TrainedRun
 from devise_tf.packaged import packaged_path
 
 
@@ -50,7 +53,9 @@ def evaluate_runs(settings: EvaluationSettings, command: str, strategy: tf.distr
         "command": command,
     }
     report["notes"].append(f"Models made of words answer by {settings.answers} in all tables (--answers).")
-    return _write(inputs, scorers, measurement, report, settings)
+    tables = _write(inputs, scorers, measurement, report, settings)
+    _keep_penalties(inputs, report["penalties"] or inputs.penalties)
+    return tables
 
 
 def _measure(
@@ -160,3 +165,19 @@ def _write(
     print(tables, flush=True)
     print(f"Written to {inputs.report_dir}", flush=True)
     return tables
+
+
+def _keep_penalties(inputs: EvaluationInputs, penalties: Mapping[str, float]) -> None:
+    """Writes the penalties that the runs' models answer with from now on; those of a report elsewhere are not kept."""
+    runs = [run for run in inputs.runs if isinstance(run, TrainedRun)]
+    if not penalties or not runs:
+        return
+    if not inputs.report_is_the_runs:
+        print("Penalties of predictions and exports stay as they are: the report lies outside of the model directory.")
+        return
+    for run in runs:
+        # A negative one would favor trained labels even more.
+        kept = {name: max(0.0, penalties[name]) for name in run.models() if name in penalties and name != SOFTMAX}
+        run.files.write_penalties(kept)
+        path = run.files.path(Entry.PENALTIES)
+        print(f"Written to {path}: penalties on trained labels of predictions and exports", flush=True)

@@ -47,6 +47,7 @@ class EvaluationInputs:
         chooses_penalties: bool. Whether the unseen labels are validation labels, which penalties are chosen on.
         notes: List of str. What readers of the report must know.
         report_dir: str. Where the report goes.
+        report_is_the_runs: bool. Whether that is in the directory of the first run.
 
     Raises:
         ValueError: Something is missing or contradicts the rest; it is named.
@@ -56,7 +57,9 @@ class EvaluationInputs:
         self.runs = [open_run(directory) for directory in settings.model_dirs]
         for run in self.runs[1:]:
             _check_seeds(self.run, run)
-        self.report_dir = os.path.expanduser(settings.report_dir) or os.path.join(self.run.directory, Entry.REPORT)
+        folder = os.path.join(self.run.directory, Entry.REPORT)
+        self.report_dir = os.path.expanduser(settings.report_dir) or folder
+        self.report_is_the_runs = os.path.abspath(self.report_dir) == folder
         if os.path.exists(self.report_dir) and not os.path.isdir(self.report_dir):
             raise ValueError(f"`report_dir` must be a folder, or be made. Received: report_dir={self.report_dir!r}")
         self.notes: list[str] = []

@@ -27,6 +27,8 @@ class EvaluationSettings:
         validation_share: float. Share of the images, drawn by `seed`, that penalties are chosen on; the others are
             measured.
         penalties_from: str. Model directory of a run with validation labels, evaluated before, whose penalties count.
+            Chosen or taken, penalties are kept for the runs' predictions and exports if the report lies in their
+            directory.
         report_dir: str. Where the report goes; empty for `report/` in the first model directory, of a preset for
             `NAME/report/` in the working directory.
         max_bad_images: float. Share of unreadable images above which the evaluation stops.

@@ -28,6 +28,7 @@ class LabelTable:
         composed: List of str. Ids of the labels whose vector is the mean of the words of a term.
         unknown: List of str. Ids of the labels that the model does not know; of a list of texts the texts.
         repeated: List of str. Texts that duplicate an earlier one of the list ("Tabby-Cat" and "tabby cat").
+        penalties: float32 array, shape `[T]`, or None for none. What entries of trained labels lose; 0 of the others.
 
     Reference:
         - [Frome et al., 2013](https://papers.nips.cc/paper/5204-devise-a-deep-visual-semantic-embedding-model),
@@ -41,6 +42,7 @@ class LabelTable:
     composed: Sequence[str] = ()
     unknown: Sequence[str] = ()
     repeated: Sequence[str] = ()
+    penalties: np.ndarray | None = None
 
     def __len__(self) -> int:
         """The number of entries."""
@@ -69,6 +71,13 @@ class LabelTable:
         return result
 
     @cached_property
+    def offsets(self) -> np.ndarray:
+        """What is added to the entries' scores, float32 `[T]`: the penalties, if the list has labels without one."""
+        if self.penalties is None or self.penalties.all():
+            return np.zeros(len(self), np.float32)
+        return -self.penalties
+
+    @cached_property
     def _one_each(self) -> bool:
         return self.owners.shape[1] == 1 and len(set(self.owners[:, 0])) == len(self.owners)
 
@@ -78,11 +87,13 @@ class LabelTable:
         rows: dict[int, int] = {}  # the new row of each old one that is still needed
         positions = (self.requested.index[label] for label in requested.ids)
         entries = [[rows.setdefault(row, len(rows)) for row in self.entries[position]] for position in positions]
+        chosen = np.fromiter(rows, np.int64, len(rows))
         return dataclasses.replace(
             self,
             requested=requested,
             entries=entries,
-            values=self.values[np.fromiter(rows, np.int64, len(rows))],
+            values=self.values[chosen],
+            penalties=None if self.penalties is None else self.penalties[chosen],
             composed=[label for label in self.composed if label in requested],
             unknown=[label for label, rows in zip(requested.ids, entries, strict=True) if not rows],
             repeated=[],

@@ -13,6 +13,7 @@ from devise_tf.labels.label_rows import is_synset_id
 from devise_tf.labels.label_set import LabelSet
 from devise_tf.labels.label_space import LabelSpace
 from devise_tf.labels.label_table import LabelTable
+from devise_tf.labels.penalty import Penalty
 from devise_tf.labels.similarity_profile import SimilarityProfile
 from devise_tf.text.term_index import NOT_FOUND, FoundTerm, TermIndex, folded_key
 from devise_tf.text.tokenizer import WORDS, Tokenizer
@@ -42,6 +43,7 @@ class WordSpace(LabelSpace):
         tokenizer: Tokenizer. The rule by which the text that the vectors were trained on became words.
         described: Collection of str. Those of `terms` whose vectors are made of all that is known of a label (see
             `described_vectors`), and are taken as they are. Ids of synsets may be among them: they count before terms.
+        penalty: Penalty or None. What entries of trained labels lose of their scores.
 
     Raises:
         ValueError: An argument is not one of its choices. By `table`: labels are left without a vector, they are named
@@ -63,6 +65,7 @@ class WordSpace(LabelSpace):
     missing: str = "compose"
     tokenizer: Tokenizer = WORDS
     described: Collection[str] = frozenset()
+    penalty: Penalty | None = None
 
     def __post_init__(self) -> None:
         for name, choices in (("missing", MISSING_LABELS), ("label_terms", LABEL_TERMS)):
@@ -84,6 +87,26 @@ class WordSpace(LabelSpace):
     def of_several_terms(self) -> bool:
         """Whether a label's vector is made of all its terms that have one."""
         return self.label_terms in ("mean", "heads")
+
+    @cached_property
+    def trained(self) -> frozenset[tuple[int, ...]]:
+        """What terms of trained labels are made of, each term's rows of `vectors`; nothing where there is no penalty.
+
+        Of a label these are the terms that are found whole, and its id if it is described; else the composed term.
+        """
+        result: set[tuple[int, ...]] = set()
+        if self.penalty is not None:
+            labels = self.penalty.trained
+            for label, terms in zip(labels.ids, labels.terms, strict=True):
+                found = [self._found_label(label, terms), *filter(_is_whole, map(self.index.find, terms))]
+                result.update(tuple(term.rows) for term in found if term.rows)
+        return frozenset(result)
+
+    def trained_rows(self) -> np.ndarray:
+        """Which rows of `vectors` are terms of trained labels, bool `[V]`; see `trained`."""
+        result = np.zeros(len(self.terms), bool)
+        result[[rows[0] for rows in self.trained if len(rows) == 1]] = True
+        return result
 
     def with_profile(self, labels: LabelSet, temperature: float) -> "WordSpace":
         """The space in which labels are profiles of similarities to the vectors that `labels` have in this one."""
@@ -107,12 +130,13 @@ class WordSpace(LabelSpace):
         """Terms that the text of a request can name, and their vectors.
 
         Args:
-            wanted: Container of str. Terms to take.
+            wanted: Container of str. Terms to take, beside those that a penalty needs to know.
             max_others: int. How many more to take, the first ones.
         """
+        needed = () if self.penalty is None else self.penalty.trained.term_filter(self.tokenizer)
         rows = []
         for term, row in self.index.rows.items():
-            is_wanted = term in wanted
+            is_wanted = term in wanted or term in needed
             if (is_wanted or max_others > 0) and self._can_be_named(term):
                 rows.append(row)
                 max_others -= not is_wanted
@@ -123,12 +147,18 @@ class WordSpace(LabelSpace):
         return bool(folded_key(term)) if self.tokenizer.finds_parts else self.tokenizer.key(term) == term
 
     def facts(self) -> Mapping[str, object]:
-        facts = {
+        facts: dict[str, object] = {
             "missing_labels": self.missing,
             "label_terms": self.label_terms,
             "tokenizer": self.tokenizer.name,
         }
-        return facts if self.profile is None else {**facts, "profile_temperature": self.profile.temperature}
+        if self.profile is not None:
+            facts["profile_temperature"] = self.profile.temperature
+        if self.penalty is not None:
+            labels = self.penalty.trained
+            facts["penalty"] = self.penalty.amount
+            facts["trained_labels"] = dict(zip(labels.ids, labels.terms, strict=True))
+        return facts
 
     def _known_labels(self) -> str:
         return "none has a vector, nor a vector for each of its words"
@@ -168,10 +198,11 @@ class WordSpace(LabelSpace):
         terms = [self._terms_with_vectors(*pair) for pair in zip(labels.terms, rows, strict=True)]
         by_terms = answers == "terms"
         if by_terms:
-            entries, values = self._by_terms(labels, terms)
+            entries, values, made_of = self._by_terms(labels, terms)
         else:
             known = itertools.count()
             entries = [[next(known)] if row else [] for row in rows]
+            made_of = [self._terms_taken(names) for names in terms if names]
             vectors = (self._label_vector(*pair) for pair in zip(labels.ids, terms, strict=True) if pair[1])
             values = self._stacked(vectors, next(known))
         return LabelTable(
@@ -181,6 +212,7 @@ class WordSpace(LabelSpace):
             entries_per_answer=4 if by_terms else 1,
             composed=[label for label, row in zip(labels.ids, rows, strict=True) if len(row) > 1],
             unknown=[label for label, row in zip(labels.ids, rows, strict=True) if not row],
+            penalties=self._penalties(made_of),
         )
 
     def _terms_with_vectors(self, names: Sequence[str], rows: list[int]) -> dict[str, list[int]]:
@@ -192,8 +224,8 @@ class WordSpace(LabelSpace):
 
     def _by_terms(
         self, labels: LabelSet, terms: Sequence[Mapping[str, list[int]]]
-    ) -> tuple[list[list[int]], np.ndarray]:
-        """Entries for terms: a term of several labels is one entry."""
+    ) -> tuple[list[list[int]], np.ndarray, list[list[list[int]]]]:
+        """Entries for terms, a term of several labels being one; their vectors, and the rows that each is made of."""
         index: dict[str, int] = {}
         entries = [[index.setdefault(name, len(index)) for name in names] for names in terms]
         made_of: dict[str, tuple[str, str, list[int]]] = {}
@@ -201,7 +233,18 @@ class WordSpace(LabelSpace):
             for name, rows in names.items():
                 made_of.setdefault(name, (label, name, rows))
         vectors = (self._term_vector(*arguments) for arguments in made_of.values())
-        return entries, self._stacked(vectors, len(index))
+        return entries, self._stacked(vectors, len(index)), [[rows] for _, _, rows in made_of.values()]
+
+    def _terms_taken(self, terms: Mapping[str, list[int]]) -> list[list[int]]:
+        """The rows of each term that a label's vector is made of, out of its terms with vectors."""
+        return list(terms.values()) if self.of_several_terms else [next(iter(terms.values()))]
+
+    def _penalties(self, made_of: Sequence[Sequence[list[int]]]) -> np.ndarray | None:
+        """What entries lose, float32 [T]: those all of whose terms are trained labels'."""
+        if self.penalty is None:
+            return None
+        is_trained = [all(tuple(rows) in self.trained for rows in terms) for terms in made_of]
+        return np.where(is_trained, np.float32(self.penalty.amount), np.float32(0))
 
     def _label_vector(self, label: str, terms: Mapping[str, list[int]]) -> np.ndarray:
         if self.of_several_terms:
@@ -239,6 +282,10 @@ class WordSpace(LabelSpace):
             chunk = np.stack(list(itertools.islice(vectors, _CHUNK)))
             result[start : start + _CHUNK] = chunk if self.profile is None else self.profile(chunk)
         return result
+
+
+def _is_whole(term: FoundTerm) -> bool:
+    return term.is_whole
 
 
 def _unit(vector: np.ndarray, name: str) -> np.ndarray:

@@ -10,7 +10,7 @@ from devise_tf.layers.unfilled import UNFILLED, check_filled
 
 
 def search_labels(
-    queries: Any, values: Any, k: Any, candidates: Any = None, recall_target: float | None = None
+    queries: Any, values: Any, k: Any, candidates: Any = None, recall_target: float | None = None, offsets: Any = None
 ) -> tuple[Any, Any]:
     """The best entries of a table for each query: exhaustive search.
 
@@ -24,6 +24,7 @@ def search_labels(
         k: integer, or integer tensor where the backend takes one. How many entries to return.
         candidates: bool tensor `[N]` or `[B, N]`, the entries to choose from, or None for all.
         recall_target: None: the search is exact. Nothing else is supported yet.
+        offsets: float tensor `[N]`, added to the scores, or None for none; see `LabelTable`.
 
     Returns:
         Scores `[B, min(k, N)]`, the best first; and rows of `values`, int32, -1 where there are no more candidates.
@@ -37,6 +38,8 @@ def search_labels(
     else:
         # In TensorFlow's graphs this is one product, without a transposed copy.
         scores = ops.einsum("bd,nd->bn", queries, values)
+    if offsets is not None:
+        scores = scores + offsets
     excluded = ops.isnan(scores)
     if candidates is not None:
         excluded = ops.logical_or(excluded, ops.logical_not(candidates))

@@ -48,7 +48,7 @@ def run_scorers(
             f"{run.directory} has no model {sorted(missing_models)}: choose among {known}. "
             f"Received: models={list(only)}"
         )
-    models = [run.model(name) for _, name in rows]
+    models = [run.model(name, penalty=0) for _, name in rows]
     # The softmax's network is that of others, whether its own row is asked for or not.
     softmax = [run.model(SOFTMAX)] if SOFTMAX in run.networks() else []
     parts = shared_parts([*softmax, *models])
