@@ -9,7 +9,6 @@ RECIPES: dict[str, dict[str, Any]] = {
         "devise_loss": "one",
         "margin": 1.0,
         "projection_learning_rate": 0.1,
-        "projection_epochs": 10.0,
         "descriptions": "",
     },
     # The paper's comparison: the distance to the label's vector in place of a ranking (section 3.3), at its least.
