@@ -108,7 +108,7 @@ class VectorGraph(LabelGraph):
         self.profile_temperature = None if profile is None else profile.temperature
         self.penalty = 0.0
         if space.penalty is not None:
-            self.penalty = space.penalty.amount
+            self.penalty = float(space.penalty.amount)
             self.offsets = tf.Variable(offsets, shape=[None], trainable=False)
             self.trained_rows = tf.Variable(space.trained_rows(), shape=[None], trainable=False)
 

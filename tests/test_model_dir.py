@@ -87,3 +87,25 @@ def test_flags_of_earlier_names_are_read(tmp_path):
     run.bind_flags({"labels_file": "words.txt", "seed": 3})
     with pytest.raises(ValueError, match="other flags: --labels_file=words.txt .now --labels_file=more.txt."):
         ModelDir(str(tmp_path)).bind_flags({"labels_file": "more.txt", "seed": 3})
+
+
+def test_penalties_are_numbers_by_model(tmp_path):
+    model_dir = ModelDir(str(tmp_path))
+    assert model_dir.penalties() == {}
+    model_dir.write_penalties({"devise": 0.25, "conse": 0})
+    assert json.loads((tmp_path / "penalties.json").read_text()) == {"devise": 0.25, "conse": 0}
+    assert model_dir.penalties() == {"devise": 0.25, "conse": 0}
+    for content in (
+        b"",
+        b"\xff",
+        b"[" * 100_000,
+        b"[0.1]",
+        b'{"devise": "0.1"}',
+        b'{"devise": -1}',
+        b'{"devise": NaN}',
+    ):
+        (tmp_path / "penalties.json").write_bytes(content)
+        with pytest.raises(
+            ValueError, match="penalties.json must hold a finite number.*or delete the file. Received: b"
+        ):
+            model_dir.penalties()

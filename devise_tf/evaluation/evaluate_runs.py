@@ -178,6 +178,7 @@ def _keep_penalties(inputs: EvaluationInputs, penalties: Mapping[str, float]) ->
     for run in runs:
         # A negative one would favor trained labels even more.
         kept = {name: max(0.0, penalties[name]) for name in run.models() if name in penalties and name != SOFTMAX}
-        run.files.write_penalties(kept)
-        path = run.files.path(Entry.PENALTIES)
-        print(f"Written to {path}: penalties on trained labels of predictions and exports", flush=True)
+        if kept:
+            run.files.write_penalties(kept)
+            path = run.files.path(Entry.PENALTIES)
+            print(f"Written to {path}: penalties on trained labels of predictions and exports", flush=True)

@@ -156,7 +156,7 @@ class WordSpace(LabelSpace):
             facts["profile_temperature"] = self.profile.temperature
         if self.penalty is not None:
             labels = self.penalty.trained
-            facts["penalty"] = self.penalty.amount
+            facts["penalty"] = float(self.penalty.amount)
             facts["trained_labels"] = dict(zip(labels.ids, labels.terms, strict=True))
         return facts
 

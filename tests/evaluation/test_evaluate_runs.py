@@ -1,7 +1,9 @@
 """The evaluation of model directories: what it measures and what it writes."""
 
 import errno
+import json
 import os
+import pathlib
 
 import keras
 import numpy as np
@@ -9,6 +11,7 @@ import pytest
 from PIL import Image
 
 from devise_tf.labels import LabelSet
+from devise_tf.models.sources import TrainedRun
 from devise_tf.text import load_vectors
 from tests.helpers.evaluation_case import ANSWERS, contents, new_labels, run, second_run, write_images
 from tests.helpers.tiny_model_dir import IMAGE_SIZE, LABELS, RESIZE_SIZE, add_devise
@@ -110,10 +113,43 @@ def test_penalties_are_chosen_on_a_share_of_the_images(case):
     assert list(report["penalties"]) == ["devise"]
     assert report["generalized"]["devise"]["penalized"]["penalty"] == report["penalties"]["devise"]
     assert any("which have no part in the figures" in note for note in report["notes"])
+    assert kept(case / "run") == {"devise": max(0, report["penalties"]["devise"])}
     taken = run(case, models=["devise"], penalties_from=str(case / "run"), report_dir=str(case / "new"), samples=0)
     assert taken["penalties"] == {} and taken["images"]["seen"] == 14
     assert taken["generalized"]["devise"]["penalized"]["penalty"] == report["penalties"]["devise"]
     assert any(f"chosen by the run in {case / 'run'}" in note for note in taken["notes"])
+
+
+@pytest.mark.slow
+def test_penalties_are_kept_for_the_runs_that_were_measured(case, capsys):
+    """Those of models that answer with any labels, none of them negative, and none of a report elsewhere."""
+    directories = second_run(case, seed=4)
+    chosen = {"softmax": 0.5, "devise": 0.25, "conse": -0.5}
+    (case / "other" / "report").mkdir(parents=True)
+    figures = {"penalties": {**chosen, "random": 0.1, "l2": 0.3, "conse_all": 0.2}}
+    (case / "other" / "report" / "metrics.json").write_text(json.dumps(figures))
+    settings = {"model_dirs": directories, "models": ["devise"], "penalties_from": str(case / "other"), "samples": 0}
+    run(case, **settings, report_dir=str(case / "new"))
+    assert "stay as they are: the report lies outside of the model directory" in capsys.readouterr().out
+    assert not (case / "run" / "penalties.json").exists()
+    run(case, **settings)
+    printed = capsys.readouterr().out
+    for directory in directories:
+        assert kept(directory) == {"devise": 0.25, "conse": 0}
+        assert f"Written to {directory}/penalties.json: penalties on trained labels" in printed
+    assert [TrainedRun(directory).model("devise").space.penalty.amount for directory in directories] == [0.25, 0.25]
+    before = contents(case / "run")[case / "run" / "report" / "metrics.json"]
+    # Figures are those of cosines: what is kept changes none, and a damaged file stops nothing.
+    (case / "run" / "penalties.json").write_text("{")
+    run(case, **settings)
+    assert contents(case / "run")[case / "run" / "report" / "metrics.json"] == before
+    assert kept(case / "run") == {"devise": 0.25, "conse": 0}
+    run(case, model_dirs=directories, models=["devise"], samples=0)  # without penalties
+    assert kept(case / "run") == {"devise": 0.25, "conse": 0}
+
+
+def kept(directory):
+    return json.loads((pathlib.Path(directory) / "penalties.json").read_text())
 
 
 @pytest.mark.slow
@@ -124,6 +160,7 @@ def test_a_run_with_validation_labels_chooses_penalties_for_others(case):
     report = run(case, models=["devise"], samples=0)
     assert list(report["penalties"]) == ["devise"] and report["images"]["seen"] == 14
     assert any("for other runs (--penalties_from)" in note for note in report["notes"])
+    assert kept(case / "run") == {"devise": max(0, report["penalties"]["devise"])}
     named = run(case, models=["devise"], samples=0, **new_labels(case, ["n5"]))
     assert named["penalties"] == {} and "penalized" not in named["generalized"]["devise"]
 

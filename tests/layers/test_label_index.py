@@ -97,6 +97,15 @@ def test_search_in_a_graph_of_any_size(columns):
         np.testing.assert_allclose(scores, np.take_along_axis(expected, order, axis=1), atol=1e-5)
 
 
+def test_offsets_are_added_to_scores():
+    offsets = RNG.normal(size=len(VECTORS)).astype("float32")
+    expected = QUERIES @ VECTORS.T + offsets
+    order = np.argsort(-expected, axis=1, kind="stable")[:, :3]
+    scores, rows = search_labels(QUERIES, VECTORS, 3, offsets=offsets)
+    np.testing.assert_array_equal(rows, order)
+    np.testing.assert_allclose(scores, np.take_along_axis(expected, order, axis=1), atol=1e-5)
+
+
 def test_scores_that_are_not_numbers_are_never_found():
     scores, rows = search_labels(np.array([[1.0, np.nan, -2.0, np.nan]], "float32"), np.arange(4), 3)
     assert np.asarray(rows).tolist() == [[0, 2, -1]]

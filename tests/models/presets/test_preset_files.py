@@ -25,6 +25,13 @@ def test_packaged_presets_are_complete():
         assert preset.models() == [*preset.networks, "conse"] and preset.model in preset.models()
 
 
+def test_packaged_presets_have_penalties_for_all_models_that_know_new_labels():
+    for name in packaged_files("preset"):
+        preset = load_preset(name)
+        assert sorted(preset.penalties) == sorted(set(preset.models()) - {"softmax"})
+        assert all(0 < penalty < 1 for penalty in preset.penalties.values())
+
+
 def test_preset_file_may_lie_anywhere(folder, monkeypatch):
     """Files are found beside it, from wherever it is named."""
     for named, cwd in ((str(folder / "tiny.json"), "/"), ("tiny.json", folder), ("../mine/tiny.json", folder)):
@@ -79,9 +86,9 @@ def test_names_never_refer_to_the_working_directory(folder, changed, tmp_path, m
         assert load_preset(changed(hierarchy=given)).hierarchy_source() == result
 
 
-def test_hierarchy_card_and_results_are_optional(changed):
+def test_hierarchy_card_results_and_penalties_are_optional(changed):
     preset = load_preset(changed(hierarchy=None, card=None, results=None))
-    assert (preset.hierarchy, preset.card, preset.results) == ("", "", {})
+    assert (preset.hierarchy, preset.card, preset.results, preset.penalties) == ("", "", {}, {})
     assert open_run(preset.path).hierarchy() is None
 
 

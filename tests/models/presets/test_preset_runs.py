@@ -177,3 +177,12 @@ def test_directory_with_the_name_of_a_preset(folder, tmp_path, monkeypatch):
 def test_packaged_hierarchy_is_opened_whole(changed):
     result = open_run(changed(hierarchy="imagenet")).hierarchy()
     assert result.parents == Hierarchy.open("imagenet").parents
+
+
+def test_penalties_of_a_preset_are_on_its_labels(changed):
+    """All of its labels are trained; what is taken from their scores is the model's own."""
+    run = open_run(changed(penalties={"profiles": 0.25}))
+    table = run.answering().space.table(["polar bear", "ounce", "red panda", "zebra", "leopard"])
+    np.testing.assert_array_equal(table.offsets, [0, -0.25, -0.25, 0])
+    assert table.unknown == ["ounce"]
+    assert run.answering("devise").space.table(["zebra", "leopard"]).penalties is None

@@ -64,6 +64,18 @@ def test_files_that_are_not_text_are_refused(folder):
             "tiny.json: `results`, 'softmax', `hit@1` must be a finite number. Received: hit@1='0.5'",
         ),
         ({"results": {"conse": {"hit@1": True}}}, "tiny.json: `results`, 'conse', `hit@1` must be a finite number"),
+        ({"penalties": [0.1]}, r"tiny.json: `penalties` must be of type dict. Received: penalties=\[0.1\]"),
+        (
+            {"penalties": {"softmax": 0.1}},
+            r"`penalties` has unknown keys \(softmax\): it may have devise, profiles, conse. Received: keys",
+        ),
+        *(
+            (
+                {"penalties": {"devise": value}},
+                "tiny.json: `penalties`, `devise` must be a finite number, not negative. Received: devise=",
+            )
+            for value in ("0.1", -0.1, True, None, 10**400)
+        ),
     ],
 )
 def test_wrong_entries_are_named(changed, entries, message):
