@@ -4,7 +4,7 @@ import csv
 import json
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from io import TextIOWrapper
 from typing import TYPE_CHECKING, cast
 
@@ -107,6 +107,13 @@ def print_ignored(known: LabelTable, labels: Sequence[str] | LabelSet, model: st
         if count:
             more = f" and {count - _MAX_LISTED} more" if count > _MAX_LISTED else ""
             print(f"Ignored {what}: {', '.join(names)}{more}", file=sys.stderr, flush=True)
+
+
+def print_senses(senses: Mapping[str, Sequence[str]]) -> None:
+    """Says what names were taken for that have several senses, or one in brackets."""
+    for name, named in list(senses.items())[:_MAX_LISTED]:
+        several = f"the mean of {', '.join(map(repr, named))}; name one of them for that alone"
+        print(f"{name!r} is taken for {several if len(named) > 1 else repr(named[0])}", file=sys.stderr, flush=True)
 
 
 def _short(score: float) -> float:

@@ -40,7 +40,7 @@ import numpy as np
 from absl import flags
 
 from devise_tf import command
-from devise_tf.answer_printer import AnswerPrinter, print_ignored
+from devise_tf.answer_printer import AnswerPrinter, print_ignored, print_senses
 from devise_tf.choices import ANSWER_FORMATS
 from devise_tf.files import atomic_write
 from devise_tf.labels import LabelSet
@@ -80,6 +80,7 @@ def main(arguments: list[str], values: flags.FlagValues) -> int:
         predictor = models.load(values.model_dir, values.model, values.penalty)
         known = predictor.known(labels)
     print_ignored(known, labels or predictor.labels, predictor.model)
+    print_senses(predictor.senses(texts or []))
     paths, failures = list_photos(arguments)
     printer = AnswerPrinter(values.format, len(paths))
     try:

@@ -2,7 +2,7 @@
 
 import dataclasses
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -10,7 +10,8 @@ import tensorflow as tf
 from absl import logging
 
 from devise_tf.images.photo_batches import PhotoBatches, listed_images
-from devise_tf.labels import LabelSet, LabelTable
+from devise_tf.labels import LabelSet, LabelTable, WordSpace
+from devise_tf.labels.senses import senses_by_name
 from devise_tf.models.label_model import LabelModel
 from devise_tf.models.model_source import ModelSource
 
@@ -88,6 +89,7 @@ class Predictor:
         self.image_size = run.crop.image_size
         self._tables: list[tuple[object, LabelTable]] = []
         self._lock = threading.Lock()
+        self._senses: Mapping[str, list[str]] | None = None
         self._embed, self._answer = _forward_pass(self._model, self.image_size)
         self._prepare = PhotoBatches(run.crop)
 
@@ -141,6 +143,25 @@ class Predictor:
             ValueError: A label is empty, or the model knows none of them.
         """
         return self._table(labels)[0]
+
+    def senses(self, labels: Sequence[str]) -> dict[str, list[str]]:
+        """The senses of texts that a described label has several of, or one that is named in brackets.
+
+        Args:
+            labels: Sequence of str. Texts, as for `predict_labels`.
+
+        Returns:
+            By text what it was taken for: one sense, or the mean of several. Each is a text that names it alone:
+            `{"kite": ["kite (bird)", "kite (toy)"]}`.
+        """
+        space = self._model.space
+        if not isinstance(space, WordSpace) or not space.described:
+            return {}
+        if self._senses is None:
+            self._senses = senses_by_name(space, self.labels)
+        found = {text: space.index.find(text).rows for text in labels}
+        names = {text: space.terms[rows[0]] for text, rows in found.items() if len(rows) == 1}
+        return {text: list(self._senses[name]) for text, name in names.items() if name in self._senses}
 
     def _table(self, labels: LabelSet | Sequence[str] | None) -> tuple[LabelTable, bool]:
         """The table of a list, its values a tensor, and whether the list is new; those of the last few are kept."""
