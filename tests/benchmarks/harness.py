@@ -13,6 +13,8 @@ import tempfile
 import time
 from collections.abc import Mapping, Sequence
 
+import numpy as np
+
 from devise_tf import command as commands
 from devise_tf.files import atomic_write
 
@@ -199,3 +201,10 @@ def write_json(path: str, value: object) -> None:
     os.makedirs(os.path.dirname(os.path.abspath(path)), exist_ok=True)
     with atomic_write(path) as handle:
         handle.write((json.dumps(value, indent=1) + "\n").encode("utf-8"))
+
+
+def share(hits: np.ndarray) -> str:
+    """The share of hits, bool `[N]`, in per cent, and its 95 % interval by bootstrap."""
+    draws = np.random.default_rng(0).multinomial(len(hits), np.full(len(hits), 1 / len(hits)), 1000)
+    low, high = np.quantile(100 * draws @ hits / len(hits), [0.025, 0.975])
+    return f"{100 * hits.mean():.1f} [{low:.1f}, {high:.1f}]"

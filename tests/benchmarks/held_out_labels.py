@@ -34,7 +34,6 @@ from devise_tf.packaged import packaged_path
 from tests.benchmarks import harness
 
 FOLDS = 5
-_DRAWS = 1000
 _DESCRIBED = "names, descriptions, kinds"
 # Penalties that have a row, and those that are chosen from.
 _SHOWN = (0, 0.02, 0.04, 0.06, 0.08, 0.1, 0.15, 0.2, 0.3)
@@ -74,7 +73,7 @@ def main(_: list[str], values: flags.FlagValues) -> None:
         for kind in ("devise", "profiles"):
             for ridge in map(float, values.ridges.split(",")):
                 ranks = held_out_ranks(predictor, vectors, features, owners, folds, kind, ridge)
-                rows.append([name, kind, f"{ridge:g}", *(_figure(ranks < k) for k in (1, 5))])
+                rows.append([name, kind, f"{ridge:g}", *(harness.share(ranks < k) for k in (1, 5))])
     print(harness.markdown_table(["label vectors", "model", "ridge", "hit@1 %", "hit@5 %"], rows))
 
 
@@ -127,7 +126,11 @@ def _measure_penalties(predictor, vectors, features, owners, folds, most_lost: f
         notes = {largest[model]: "largest", preset.penalties.get(model, 0): "the preset's"}
         for penalty in sorted({*_SHOWN, *notes}):
             right, new = meeting.right(penalty), meeting.is_new
-            figures = _figure(meeting.new_first(penalty)[new]), _figure(right[new]), f"{100 * right[~new].mean():.1f}"
+            figures = (
+                harness.share(meeting.new_first(penalty)[new]),
+                harness.share(right[new]),
+                f"{100 * right[~new].mean():.1f}",
+            )
             rows.append([model, f"{penalty:g}", notes.get(penalty, ""), *figures, f"{meeting.lost(penalty):.1f}"])
     head = ["model", "penalty", "", "new label first %", "hit@1 new %", "hit@1 trained %", "points lost"]
     print(harness.markdown_table(head, rows))
@@ -202,13 +205,6 @@ def _label_vectors(preset, parts: list[float]) -> dict[str, np.ndarray]:
     made = described.described_vectors(words, shares, descriptions, Hierarchy.open("imagenet"), kinds, weights)
     rows = [descriptions.labels.index[label] for label in labels.ids]
     return {"names": words.table(labels).values, _DESCRIBED: made[rows]}
-
-
-def _figure(hits: np.ndarray) -> str:
-    rng = np.random.default_rng(0)
-    means = 100 * rng.multinomial(len(hits), np.full(len(hits), 1 / len(hits)), _DRAWS) @ hits / len(hits)
-    low, high = np.quantile(means, [0.025, 0.975])
-    return f"{100 * hits.mean():.1f} [{low:.1f}, {high:.1f}]"
 
 
 def run(argv: list[str] | None = None) -> int:

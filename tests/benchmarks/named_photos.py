@@ -21,8 +21,6 @@ from absl import flags
 from devise_tf import command
 from tests.benchmarks import harness
 
-_DRAWS = 1000
-
 
 def define_flags(define: command.Definitions) -> None:
     define.string("photos", None, "Folder with a folder of photos for each name, or for each label id.", required=True)
@@ -48,7 +46,7 @@ def main(_: list[str], values: flags.FlagValues) -> None:
     for model in values.models:
         predictor = devise_tf.models.load(values.preset, model)
         ranks = ranks_of(predictor, files, names, [*candidates, *others(values.beside, candidates)])
-        rows.append([model, *(figure(ranks < k) for k in (1, 5))])
+        rows.append([model, *(harness.share(ranks < k) for k in (1, 5))])
         for name in candidates if values.each else ():
             own = ranks[[other == name for other in names]]
             hits = "  ".join(f"hit@{k} {100 * np.mean(own < k):5.1f}" for k in (1, 5))
@@ -94,14 +92,6 @@ def ranks_of(predictor, files: list[str], names: list[str], candidates: list[str
             own = names[len(ranks)]
             ranks.append(answered.index(own) if own in answered else most)
     return np.array(ranks)
-
-
-def figure(hits: np.ndarray) -> str:
-    """A share in per cent with its interval."""
-    rng = np.random.default_rng(0)
-    means = 100 * rng.multinomial(len(hits), np.full(len(hits), 1 / len(hits)), _DRAWS) @ hits / len(hits)
-    low, high = np.quantile(means, [0.025, 0.975])
-    return f"{100 * hits.mean():.1f} [{low:.1f}, {high:.1f}]"
 
 
 def run(argv: list[str] | None = None) -> int:
