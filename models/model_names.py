@@ -3,8 +3,7 @@
 import re
 from collections.abc import Collection, Iterable, Sequence
 
-from devise_tf.model_dir import DEVISE, ModelDir
-
+DEVISE = "devise"  # a run's own model of phase 3
 SOFTMAX = "softmax"  # the network of phase 2
 CONSE = "conse"  # made of its probabilities, without training
 RANDOM = "random"  # trained with random label vectors: one row for all seeds
@@ -70,6 +69,8 @@ def compared(
     if PROFILES in ordered:
         rows[CONSE].append((CONSE_PROFILES, CONSE_PROFILES))
     pairs = [pair for name in ordered for pair in rows.get(name, [(re.sub(r"^random_\d+", RANDOM, name), name)])]
+    from devise_tf.model_dir import ModelDir  # brings NumPy, which presets need not
+
     projections = only or [ModelDir.projection_name(name) for name in (DEVISE, PAPER)]
     pairs = [pair for pair in pairs if not pair[0].endswith("_projection") or pair[0] in projections]
     return [pair for pair in pairs if only is None or pair[0] in only]

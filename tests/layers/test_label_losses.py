@@ -27,7 +27,7 @@ def test_layers(layer_class, own, arguments):
 
 @pytest.mark.parametrize(
     ("layer", "function"),
-    [(LabelDistanceLoss(VECTORS), l2_label_loss), (LabelSoftmaxLoss(VECTORS, temperature=0.05), label_softmax_loss)],
+    [(LabelDistanceLoss(VECTORS), l2_label_loss), (LabelSoftmaxLoss(VECTORS, temperature=0.07), label_softmax_loss)],
 )
 def test_values_are_those_of_the_functions(layer, function):
     expected = function(EMBEDDINGS, LABELS, UNIT_VECTORS)

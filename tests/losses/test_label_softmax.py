@@ -54,16 +54,17 @@ def test_gradient_to_trainable_label_vectors():
     np.testing.assert_allclose(tape.gradient(loss, vectors), second / temperature * np.array([-e[0], e[0]]), rtol=1e-9)
 
 
-def test_the_default_temperature_is_a_twentieth():
-    """Cosines 0.6 and 0.8, divided by 0.05: log(1 + exp(4))."""
-    np.testing.assert_allclose(label_softmax_loss(np.array([[0.6, 0.8]]), [0], np.eye(2)), [np.log1p(np.exp(4.0))])
+def test_the_default_temperature():
+    """Cosines 0.6 and 0.8, divided by 0.07: log(1 + exp(0.2 / 0.07))."""
+    expected = [np.log1p(np.exp(0.2 / 0.07))]
+    np.testing.assert_allclose(label_softmax_loss(np.array([[0.6, 0.8]]), [0], np.eye(2)), expected)
 
 
 @pytest.mark.parametrize("scale", [1e-6, 1.0, 1e6, 1e15])
 def test_the_embeddings_length_has_no_part(scale):
     rng = np.random.default_rng(1)
     vectors, embeddings, labels = unit_rows(rng, 5, 3), rng.normal(size=(4, 3)), [0, 4, 2, 2]
-    expected, _ = oracle(embeddings, labels, vectors, 0.05)
+    expected, _ = oracle(embeddings, labels, vectors, 0.07)
     loss = label_softmax_loss((scale * embeddings).astype("float32"), labels, vectors.astype("float32"))
     np.testing.assert_allclose(loss, expected, rtol=1e-4, atol=1e-5)
 

@@ -18,10 +18,10 @@ def predictors():
     """Loads each model of the run once."""
     load, loaded = devise_tf.models.load, {}
 
-    def load_once(model_dir, model=None):
-        if (model_dir, model) not in loaded:
-            loaded[model_dir, model] = load(model_dir, model)
-        return loaded[model_dir, model]
+    def load_once(*arguments):
+        if arguments not in loaded:
+            loaded[arguments] = load(*arguments)
+        return loaded[arguments]
 
     return load_once
 

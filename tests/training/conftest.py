@@ -12,7 +12,10 @@ def finished_run(tmp_path_factory):
 
     def make(directory):
         inputs = tiny_run.make_inputs(directory)
-        config = tiny_run.settings(inputs, directory / "run", train_label_vectors=True, random_models=0)
+        config = tiny_run.settings(
+            inputs, directory / "run", random_models=0, train_label_vectors=True,
+            devise_loss="one", label_terms="first",
+        )  # fmt: skip
         tiny_run.run(config)
         return config
 
@@ -46,6 +49,8 @@ def make_gaps_run(directory):
         resize_size=27,
         cnn_epochs=0.6,
         train_label_vectors=True,
+        devise_loss="one",
+        label_terms="first",
         text_weight=0.0,
         text_learning_rate=0.1,
         margin=0.5,
