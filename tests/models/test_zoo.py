@@ -134,11 +134,11 @@ def test_predictions_equal_those_of_the_export(name, model, predictor, tmp_path)
     np.testing.assert_allclose(loaded.embed(PHOTOS), embedded, atol=1e-4)
     served = signatures["classify"](image_bytes=tf.constant(PHOTOS), labels=tf.constant([TEXTS]))
     known, order = served["known"].numpy(), served["indices"].numpy()
-    for photo, positions, scores, its in zip(PHOTOS, order, served["scores"].numpy(), known, strict=True):
+    for image, positions, scores, its in zip(PHOTOS, order, served["scores"].numpy(), known, strict=True):
         # The export holds the terms of its labels and 200 others, the predictor all.
         texts = [TEXTS[position] for position in positions[its]]
         assert its.sum() >= 5
-        row = scores_by_id(loaded.predict_labels(photo, texts, k=len(texts)))[0]
+        row = scores_by_id(loaded.predict_labels(image, texts, k=len(texts)))[0]
         np.testing.assert_allclose([row[text] for text in texts], scores[its], atol=1e-4)
 
 

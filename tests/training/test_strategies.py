@@ -67,8 +67,10 @@ def one_device(tmp_path_factory):
 
     def make(directory):
         # Several steps between two readings, whose sparse gradients differ in length from step to step.
-        changes = {"train_label_vectors": True, "log_every": 3, "random_models": 0, "devise_loss": "one", "label_terms": "first"}
-        config = tiny_run.settings(tiny_run.make_inputs(directory), directory / "run", **changes)
+        config = tiny_run.settings(
+            tiny_run.make_inputs(directory), directory / "run", train_label_vectors=True, log_every=3, random_models=0,
+            devise_loss="one", label_terms="first",
+        )  # fmt: skip
         with pytest.MonkeyPatch.context() as patch:
             patch.setitem(sys.modules, "devise_tf.training.engine.skip_gram_engine", None)  # as without Numba
             train(Config(**config), make_strategy())
