@@ -200,4 +200,4 @@ def test_graph_and_tables_take_the_same_for_trained(tmp_path, rule, label_terms)
             number += bool(table.offsets[0])
         else:  # the text is unknown, or the leopard's own
             assert not ours[0] or table is not None
-    assert number > 20
+    assert number > 10
