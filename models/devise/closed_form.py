@@ -65,8 +65,7 @@ def least_squares_projection(gram: np.ndarray, cross: np.ndarray, ridge: float) 
     gram, cross = np.asarray(gram, np.float64), np.asarray(cross, np.float64)
     if gram.ndim != 2 or cross.ndim != 2 or gram.shape != (len(cross), len(cross)):
         raise ValueError(
-            "`gram` must be [F, F] and `cross` [F, D]. "
-            f"Received: gram.shape={gram.shape}, cross.shape={cross.shape}"
+            f"`gram` must be [F, F] and `cross` [F, D]. Received: gram.shape={gram.shape}, cross.shape={cross.shape}"
         )
     if not 0 <= ridge < np.inf:
         raise ValueError(f"`ridge` must be finite and not negative. Received: ridge={ridge}")
