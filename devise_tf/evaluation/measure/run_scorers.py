@@ -50,7 +50,7 @@ def run_scorers(
         )
     models = [run.model(name, penalty=0) for _, name in rows]
     # The softmax's network is that of others, whether its own row is asked for or not.
-    softmax = [run.model(SOFTMAX)] if SOFTMAX in run.networks() else []
+    softmax = [run.model(SOFTMAX, penalty=0)] if SOFTMAX in run.networks() else []
     parts = shared_parts([*softmax, *models])
     frozen = [network for network, _ in parts[: len(softmax)]]
     scorers = []
