@@ -22,10 +22,12 @@ import numpy as np
 from absl import flags
 
 from devise_tf import command
+from devise_tf.config import Settings
 from devise_tf.labels import LabelSet
 from tests.benchmarks import harness
 
 _KS = (1, 5, 20)
+_DEFAULTS = Settings()
 _BATCH = 64
 _VALUES = {"temperature": float, "margin": float, "rate": float, "epochs": float, "ridge": float}
 
@@ -57,13 +59,13 @@ class Photos:
 class Choice:
     """One setting of phase 3."""
 
-    loss: str = "softmax"
-    label_terms: str = "heads"
-    temperature: float = 0.07
-    margin: float = 0.1
-    rate: float = 0.3
-    epochs: float = 4.0
-    ridge: float = 0.01
+    loss: str = _DEFAULTS.devise_loss
+    label_terms: str = _DEFAULTS.label_terms
+    temperature: float = _DEFAULTS.temperature
+    margin: float = _DEFAULTS.margin
+    rate: float = _DEFAULTS.devise_rates().projection
+    epochs: float = _DEFAULTS.projection_epochs
+    ridge: float = _DEFAULTS.ridge
 
 
 def parse(text: str) -> list[Choice]:
